@@ -1,0 +1,5 @@
+use crate::project::Project;
+use anyhow::Result;
+pub fn run(_: &Project) -> Result<()> {
+    todo!()
+}

@@ -1,0 +1,47 @@
+//! Removing what was generated, and nothing else.
+
+use anyhow::{Result, bail};
+use fs_err as fs;
+
+use crate::progress::Step;
+use crate::project::{Project, cache_dir, display};
+use crate::tree::Tree;
+
+pub fn run(project: &Project, archives: bool) -> Result<()> {
+    for base in project.bases() {
+        let tree = Tree::of(project, &base);
+        if !tree.exists() {
+            continue;
+        }
+        let unexported = tree.unexported(&tree.state()?)?;
+        if !unexported.is_empty() {
+            bail!(
+                "{src} holds work that {} lacks, so nothing was removed:\n{unexported}To keep it, \
+                 commit it and run `cargo xtask export`. To drop it, remove {src} by hand",
+                display(&project.root.join("patches").join(&base.name)),
+                src = display(&tree.src),
+            );
+        }
+    }
+    let mut doomed = Vec::new();
+    for entry in fs::read_dir(project.build())? {
+        let path = entry?.path();
+        // The lock is held, and target/ is cargo's: it holds this very program.
+        if !["lock", "target"].iter().any(|kept| path.file_name().is_some_and(|n| n == *kept)) {
+            doomed.push(path);
+        }
+    }
+    if archives && cache_dir()?.exists() {
+        doomed.push(cache_dir()?);
+    }
+    for path in doomed {
+        let step = Step::start(format!("removing {}", display(&path)));
+        if path.is_dir() {
+            fs::remove_dir_all(&path)?
+        } else {
+            fs::remove_file(&path)?
+        }
+        step.done();
+    }
+    Ok(())
+}

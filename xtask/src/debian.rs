@@ -1,0 +1,179 @@
+//! Debian's archive as a source, by way of the machine's own `apt-get`.
+//!
+//! apt gets a configuration of its own, with the machine's mirror but another suite, so that
+//! neither the system's lists nor its sources change and no root is needed.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use fs_err as fs;
+
+use crate::base::DebianSource;
+use crate::process::CommandExt;
+use crate::progress::Step;
+use crate::project::Project;
+
+/// Downloads the file called `file` of a source package to `destination`.
+pub fn download(
+    project: &Project,
+    source: &DebianSource,
+    file: &str,
+    destination: &Path,
+) -> Result<()> {
+    let DebianSource { package, version, suite } = source;
+    if which::which("apt-get").is_err() {
+        bail!("Debian's source packages need apt-get, which this machine does not have");
+    }
+    let stanzas = sources(Path::new("/etc/apt"), suite)?;
+
+    let private = project.build().join("apt");
+    if private.exists() {
+        fs::remove_dir_all(&private)?;
+    }
+    for dir in [
+        "etc/sources.list.d",
+        "etc/preferences.d",
+        "lists/partial",
+        "cache/archives/partial",
+        "files",
+    ] {
+        fs::create_dir_all(private.join(dir))?;
+    }
+    fs::write(private.join("etc/sources.list.d/base.sources"), stanzas)?;
+
+    let apt_get = |args: &[&str]| {
+        let mut command = Command::new("apt-get");
+        let option = |name: &str, value: &str| format!("{name}={}", private.join(value).display());
+        command
+            .current_dir(private.join("files"))
+            .args(["-o", &option("Dir::Etc", "etc"), "-o", &option("Dir::State::lists", "lists")])
+            .args(["-o", &option("Dir::Cache", "cache")])
+            // Without it, sources with no Signed-By would have no keys here.
+            .args(["-o", "Dir::Etc::trustedparts=/etc/apt/trusted.gpg.d"])
+            // Root's apt would hand the download to a user who may not write here.
+            .args(["-o", "APT::Sandbox::User=root"])
+            .args(["-o", "Acquire::http::Timeout=15", "-o", "Acquire::Retries=1"])
+            .args(args)
+            .env("LC_ALL", "C");
+        command
+    };
+    let step = Step::start(format!("reading the index of Debian {suite}"));
+    apt_get(&["update", "--error-on=any"]).run()?;
+    step.done();
+    let step = Step::start(format!("downloading {file} from Debian {suite}"));
+    apt_get(&["source", "--download-only", "--tar-only", &format!("{package}={version}")]).run()?;
+    step.done();
+
+    let downloaded = private.join("files").join(file);
+    fs::copy(&downloaded, destination)
+        .with_context(|| format!("apt-get ended well, but {file} cannot be kept"))?;
+    fs::remove_dir_all(&private)?;
+    Ok(())
+}
+
+/// The machine's own Debian mirrors, as deb822 stanzas for the source packages of `suite`.
+fn sources(etc_apt: &Path, suite: &str) -> Result<String> {
+    let mut files: Vec<_> = fs::read_dir(etc_apt.join("sources.list.d"))
+        .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
+        .unwrap_or_default();
+    files.push(etc_apt.join("sources.list"));
+    files.sort();
+
+    let mut stanzas = Vec::new();
+    for file in files.iter().filter(|file| file.is_file()) {
+        let text = fs::read_to_string(file)?;
+        match file.extension().and_then(|extension| extension.to_str()) {
+            Some("sources") => {
+                stanzas.extend(text.split("\n\n").filter_map(|s| from_stanza(s, suite)))
+            }
+            Some("list") => stanzas.extend(text.lines().filter_map(|l| from_line(l, suite))),
+            _ => {}
+        }
+    }
+    stanzas.sort();
+    stanzas.dedup();
+    if stanzas.is_empty() {
+        bail!("{} names no mirror of Debian", etc_apt.display());
+    }
+    Ok(stanzas.join("\n\n") + "\n")
+}
+
+/// Debian's mirrors have their archive of packages, and no other, under this name.
+fn is_package_archive(uri: &str) -> bool {
+    uri.trim_end_matches('/').ends_with("/debian")
+}
+
+/// Turns a stanza of a `.sources` file (sources.list(5)) to the sources of `suite`.
+fn from_stanza(stanza: &str, suite: &str) -> Option<String> {
+    let mut is_debian = false;
+    let lines: Vec<_> = stanza
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| match line.split_once(':').map(|(field, value)| (field, value.trim())) {
+            Some(("Types", _)) => "Types: deb-src".into(),
+            Some(("Suites", _)) => format!("Suites: {suite}"),
+            Some(("Components", _)) => "Components: main".into(),
+            Some(("URIs", uris)) => {
+                is_debian = uris.split_whitespace().any(is_package_archive);
+                line.into()
+            }
+            _ => line.to_owned(),
+        })
+        .collect();
+    is_debian.then(|| lines.join("\n").trim().to_owned())
+}
+
+/// Turns a line of a `.list` file (sources.list(5)) to the sources of `suite`.
+fn from_line(line: &str, suite: &str) -> Option<String> {
+    let line = line.trim().strip_prefix("deb ")?.trim_start();
+    let (options, rest) = match line.strip_prefix('[') {
+        Some(line) => line.split_once(']')?,
+        None => ("", line),
+    };
+    let uri = rest.split_whitespace().next().filter(|uri| is_package_archive(uri))?;
+    let mut stanza = format!("Types: deb-src\nURIs: {uri}\nSuites: {suite}\nComponents: main");
+    let signed_by = options.split_whitespace().find_map(|o| o.strip_prefix("signed-by="));
+    if let Some(key) = signed_by {
+        stanza += &format!("\nSigned-By: {key}");
+    }
+    Some(stanza)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources_of(name: &str, text: &str) -> Result<String> {
+        let etc = tempfile::tempdir()?;
+        fs::create_dir(etc.path().join("sources.list.d"))?;
+        fs::write(etc.path().join(name), text)?;
+        sources(etc.path(), "sid")
+    }
+
+    #[test]
+    fn stanza_keeps_mirror_and_key() {
+        let text = "Types: deb\n# a note\nURIs: http://mirror.example/debian\nSuites: trixie\n\
+                    Components: main contrib\nSigned-By: /a/key.gpg\n\n\
+                    Types: deb\nURIs: http://mirror.example/debian-security\nSuites: trixie-security\n";
+        let expected = "Types: deb-src\nURIs: http://mirror.example/debian\nSuites: sid\n\
+                        Components: main\nSigned-By: /a/key.gpg\n";
+        assert_eq!(sources_of("sources.list.d/debian.sources", text).unwrap(), expected);
+    }
+
+    #[test]
+    fn line_keeps_mirror_and_key() {
+        let text = "deb [arch=amd64 signed-by=/a/key.gpg] http://mirror.example/debian/ trixie main\n\
+                    deb-src http://mirror.example/debian/ trixie main\n\
+                    deb http://mirror.example/ubuntu noble main\n";
+        let expected = "Types: deb-src\nURIs: http://mirror.example/debian/\nSuites: sid\n\
+                        Components: main\nSigned-By: /a/key.gpg\n";
+        assert_eq!(sources_of("sources.list", text).unwrap(), expected);
+    }
+
+    #[test]
+    fn no_mirror_is_an_error() {
+        let error = sources_of("sources.list", "deb http://mirror.example/ubuntu noble main\n");
+        assert!(error.unwrap_err().to_string().contains("names no mirror of Debian"));
+    }
+}

@@ -1,0 +1,178 @@
+//! `cargo xtask` and what is behind `./x.py`: from a fresh clone to upstream's own test runner on
+//! the patched tree.
+//!
+//! The data flows one way: an archive named in `base.toml` is unpacked into `build/rust` and
+//! committed, the patches of `patches/<base>/` are applied on top, bootstrap is configured, and
+//! then upstream's `x.py` runs there.
+
+mod archive;
+mod base;
+mod bootstrap;
+mod ci;
+mod clean;
+mod debian;
+mod git;
+mod lock;
+mod mirror;
+mod prepare;
+mod process;
+mod progress;
+mod project;
+mod report;
+mod series;
+mod toolchain;
+mod tree;
+mod unpack;
+mod verify;
+mod x;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::project::Project;
+
+/// Tools for the TCP keepalive patch series of Rust's standard library.
+///
+/// `./x.py ARGS…` is the front door: it prepares build/rust and runs upstream's x.py there. The
+/// commands below are for working on the series itself. A change goes: edit and commit in
+/// build/rust, try it with `./x.py test library/std`, write it down with `cargo xtask export`,
+/// prove it with `cargo xtask ci`.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+struct Cli {
+    /// Work on another project directory than the one this tool was built in.
+    #[arg(long, env = "XTASK_ROOT", hide = true, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/.."))]
+    root: PathBuf,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Prepare build/rust: fetch, check and unpack the base, apply the series, configure bootstrap.
+    ///
+    /// Each step is skipped when it is already done, and a run that was interrupted is taken up
+    /// where it stopped. Work in build/rust that the patches do not hold is never touched: prepare
+    /// stops and says how to keep it or drop it.
+    Prepare(Setup),
+
+    /// Prepare, then run upstream's x.py in build/rust with ARGS. `./x.py` calls this.
+    ///
+    /// The exit code is that of upstream's x.py. Examples:
+    ///
+    ///     ./x.py test library/std
+    ///     ./x.py test library/std -- net::tcp
+    ///     ./x.py test tests/ui/std
+    ///     ./x.py --full test library/std
+    #[command(verbatim_doc_comment)]
+    X {
+        #[command(flatten)]
+        setup: Setup,
+        /// Arguments for upstream's x.py, from its sub-command on.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+        args: Vec<std::ffi::OsString>,
+    },
+
+    /// Write the commits of build/rust to patches/, and the files they add to library/ and tests/.
+    ///
+    /// Commit first: export takes commits, not uncommitted changes. Its inverse is prepare.
+    Export {
+        #[command(flatten)]
+        base: BaseName,
+        /// Overwrite patches that changed since they were last applied or exported.
+        #[arg(long)]
+        overwrite: bool,
+    },
+
+    /// Prove that patches/, library/ and tests/ agree, apply cleanly and are fit to submit.
+    ///
+    /// Works in a checkout of its own, build/verify; build/rust is not touched.
+    Verify {
+        #[command(flatten)]
+        base: BaseName,
+        /// Also build std and run the series' tests after each single patch (slow).
+        #[arg(long)]
+        each: bool,
+    },
+
+    /// Run everything that guards the project; what must be green before a change is merged.
+    ///
+    /// rustfmt, clippy, the tool's own tests, verify, and upstream's tests of std and
+    /// tests/ui/std on the patched tree. All of them run even if one fails.
+    Ci,
+
+    /// Remove what prepare and upstream's x.py made under build/.
+    ///
+    /// Refuses while build/rust holds work that the patches do not. Downloaded archives stay.
+    Clean {
+        /// Remove the downloaded archives in the user's cache directory, too.
+        #[arg(long)]
+        archives: bool,
+    },
+}
+
+#[derive(Args)]
+struct BaseName {
+    /// The base to work on: a name from base.toml.
+    #[arg(long, value_name = "NAME")]
+    base: Option<String>,
+}
+
+#[derive(Args)]
+struct Setup {
+    #[command(flatten)]
+    base: BaseName,
+    /// Take the base from this archive or checkout instead of fetching it.
+    ///
+    /// An archive must have one of the SHA-256 hashes in base.toml; a checkout of rust-lang/rust
+    /// must be clean and at the base's commit.
+    #[arg(long, value_name = "PATH")]
+    source: Option<PathBuf>,
+    /// Build the compiler from source as upstream's CI does, instead of using the installed one.
+    ///
+    /// Slow; needs LLVM's development files, cmake and ninja.
+    #[arg(long)]
+    full: bool,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => report::failure(&error),
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    let project = Project::open(cli.root)?;
+    match cli.command {
+        Command::Prepare(setup) => {
+            let base = project.base(setup.base.base.as_deref())?;
+            let _lock = lock::acquire(&project, "prepare")?;
+            prepare::prepare(&project, &base, setup.source.as_deref(), setup.full.into())?;
+        }
+        Command::X { setup, args } => {
+            let base = project.base(setup.base.base.as_deref())?;
+            return x::run(&project, &base, setup.source.as_deref(), setup.full.into(), &args);
+        }
+        Command::Export { base, overwrite } => {
+            let base = project.base(base.base.as_deref())?;
+            let _lock = lock::acquire(&project, "export")?;
+            series::export(&project, &base, overwrite)?;
+        }
+        Command::Verify { base, each } => {
+            let base = project.base(base.base.as_deref())?;
+            let _lock = lock::acquire(&project, "verify")?;
+            verify::verify(&project, &base, each)?;
+        }
+        Command::Ci => ci::run(&project)?,
+        Command::Clean { archives } => {
+            let _lock = lock::acquire(&project, "clean")?;
+            clean::run(&project, archives)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,48 @@
+//! Telling the user what takes time: a bar on a terminal, one line a step elsewhere.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+
+/// A step that is under way. Its line says how long it took once it is done.
+pub struct Step {
+    message: String,
+    started: Instant,
+    bar: ProgressBar,
+}
+
+impl Step {
+    /// A step whose length is not known.
+    pub fn start(message: impl Into<String>) -> Step {
+        Step::with_bar(message.into(), ProgressBar::new_spinner(), "{spinner} {msg} [{elapsed}]")
+    }
+
+    /// A step that works through `bytes` bytes.
+    pub fn start_bytes(message: impl Into<String>, bytes: u64) -> Step {
+        let template = "{spinner} {msg} {bar:30} {binary_bytes}/{binary_total_bytes}, {eta} left";
+        Step::with_bar(message.into(), ProgressBar::new(bytes), template)
+    }
+
+    fn with_bar(message: String, bar: ProgressBar, template: &str) -> Step {
+        bar.set_style(ProgressStyle::with_template(template).expect("the template is well-formed"));
+        if bar.is_hidden() {
+            eprintln!("{message}");
+        }
+        bar.set_message(message.clone());
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Step { message, started: Instant::now(), bar }
+    }
+
+    /// `reader`, with what is read from it counted as progress.
+    pub fn wrap_read<R: std::io::Read>(&self, reader: R) -> impl std::io::Read + use<R> {
+        self.bar.wrap_read(reader)
+    }
+
+    pub fn done(self) {
+        let visible = !self.bar.is_hidden();
+        self.bar.finish_and_clear();
+        if visible {
+            eprintln!("{} ({})", self.message, HumanDuration(self.started.elapsed()));
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Where things are in this repository.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use fs_err as fs;
+
+use crate::base::{Base, Bases};
+
+/// This repository: the directory that holds `base.toml`.
+pub struct Project {
+    pub root: PathBuf,
+    bases: Bases,
+}
+
+impl Project {
+    pub fn open(root: PathBuf) -> Result<Project> {
+        let root = fs::canonicalize(root)?;
+        let bases = Bases::read(&root.join("base.toml"))?;
+        Ok(Project { root, bases })
+    }
+
+    /// The base called `name`, or the default one.
+    pub fn base(&self, name: Option<&str>) -> Result<Base> {
+        self.bases.get(name)
+    }
+
+    pub fn bases(&self) -> Vec<Base> {
+        self.bases.all()
+    }
+
+    /// Everything generated: removing it costs time, never work (but see [`crate::clean`]).
+    pub fn build(&self) -> PathBuf {
+        self.root.join("build")
+    }
+
+    pub fn x_py_config(&self) -> PathBuf {
+        self.root.join("x.py-config.toml")
+    }
+}
+
+/// Where downloaded archives are kept: shared by all clones of this repository.
+pub fn cache_dir() -> Result<PathBuf> {
+    use etcetera::BaseStrategy;
+    let strategy =
+        etcetera::choose_base_strategy().context("cannot tell the user's cache directory")?;
+    Ok(strategy.cache_dir().join("rust-tcp-keepalive"))
+}
+
+/// `path` as seen from the current directory, for messages.
+pub fn display(path: &Path) -> std::path::Display<'_> {
+    std::env::current_dir()
+        .ok()
+        .and_then(|dir| path.strip_prefix(dir).ok())
+        .unwrap_or(path)
+        .display()
+}

@@ -1,0 +1,187 @@
+//! The patch series: applying patches/<base>/, and writing it from build/rust.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use fs_err as fs;
+use sha2::{Digest, Sha256};
+
+use crate::archive::hex;
+use crate::base::Base;
+use crate::git::Git;
+use crate::mirror;
+use crate::process::CommandExt;
+use crate::project::{Project, display};
+use crate::tree::Tree;
+
+/// The file in a series' directory that is no patch: the text of the pull request.
+const COVER_LETTER: &str = "0000-cover-letter.md";
+
+pub struct Series {
+    pub dir: PathBuf,
+}
+
+impl Series {
+    pub fn of(project: &Project, base: &Base) -> Series {
+        Series { dir: project.root.join("patches").join(&base.name) }
+    }
+
+    pub fn cover_letter(&self) -> PathBuf {
+        self.dir.join(COVER_LETTER)
+    }
+
+    /// The patches, in order.
+    pub fn patches(&self) -> Result<Vec<PathBuf>> {
+        let mut patches = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "patch") {
+                patches.push(path);
+            }
+        }
+        patches.sort();
+        if patches.is_empty() {
+            bail!("{} holds no patch", display(&self.dir));
+        }
+        Ok(patches)
+    }
+
+    /// A digest of the patches' names and contents: what is applied anew when it changes.
+    pub fn digest(&self) -> Result<String> {
+        let mut hasher = Sha256::new();
+        for patch in self.patches()? {
+            hasher.update(patch.file_name().expect("a patch has a name").as_encoded_bytes());
+            hasher.update(fs::read(&patch)?);
+        }
+        Ok(hex(&hasher.finalize()))
+    }
+
+    /// Commits the patches on top of `onto` and returns the last commit. No branch and no work
+    /// tree of the repository changes.
+    pub fn apply(&self, git: &Git, onto: &str) -> Result<String> {
+        let scratch = Scratch::new(git, onto)?;
+        for patch in self.patches()? {
+            let path = patch.to_str().context("the path of this repository is not UTF-8")?;
+            let mut am = scratch.git.command(&["am", "--committer-date-is-author-date", path]);
+            am.env("GIT_EDITOR", "true");
+            let output = am.output()?;
+            if !output.status.success() {
+                let said = String::from_utf8_lossy(&output.stderr);
+                let reasons: Vec<_> =
+                    said.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
+                bail!(
+                    "{} does not apply:\n  {}\nTo resolve it, apply the series with a merge:\n  \
+                     cd {src} && git checkout -B series {base}\n  git am --3way {dir}/*.patch\n  \
+                     (edit, git add, git am --continue)\n  cargo xtask export --overwrite",
+                    display(&patch),
+                    reasons.join("\n  "),
+                    src = display(&git.dir),
+                    base = &onto[..12],
+                    dir = self.dir.display(),
+                );
+            }
+        }
+        scratch.git.rev("HEAD")
+    }
+}
+
+/// A linked work tree without files, for `git am`: it fetches from the index what it needs.
+struct Scratch {
+    owner: Git,
+    git: Git,
+    // Removed after git has forgotten it.
+    _dir: tempfile::TempDir,
+}
+
+impl Scratch {
+    fn new(owner: &Git, at: &str) -> Result<Scratch> {
+        let parent = owner.dir.parent().context("build/rust has no parent directory")?;
+        let dir = tempfile::Builder::new().prefix(".apply-").tempdir_in(parent)?;
+        // What a run that was killed left behind.
+        owner.run(&["worktree", "prune"])?;
+        let path = dir.path().join("tree");
+        let name = path.to_str().context("the path of this repository is not UTF-8")?;
+        owner.run(&["worktree", "add", "--quiet", "--no-checkout", "--detach", name, at])?;
+        let scratch = Scratch { owner: owner.clone(), git: Git::at(&path), _dir: dir };
+        scratch.git.run(&["read-tree", "HEAD"])?;
+        Ok(scratch)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let path = self.git.dir.to_string_lossy();
+        // A failure costs some disk space until the next `git worktree prune`.
+        let _ = self.owner.run(&["worktree", "remove", "--force", &path]);
+    }
+}
+
+/// Writes the commits of build/rust to patches/, and the files that they add to library/ and tests/.
+pub fn export(project: &Project, base: &Base, overwrite: bool) -> Result<()> {
+    let tree = Tree::of(project, base);
+    tree.require()?;
+    let series = Series::of(project, base);
+    let mut state = tree.state()?;
+    let src = display(&tree.src);
+
+    let changes = tree.git.changes()?;
+    if !changes.is_empty() {
+        bail!(
+            "{src} has uncommitted changes, which an export would leave out:\n{changes}\n\
+             Commit them (`git commit --amend`, or `git commit --fixup` and `git rebase -i \
+             --autosquash {}`), or drop them with `git restore .`",
+            &state.base[..12]
+        );
+    }
+    if tree.git.run(&["merge-base", "--is-ancestor", &state.base, "HEAD"]).is_err() {
+        bail!("what is checked out in {src} does not stand on the base, {}", state.base);
+    }
+    if !overwrite && series.digest()? != state.digest {
+        bail!(
+            "{dir} changed since it was last applied or exported, and an export would overwrite \
+             that. To take the change into {src}: `cargo xtask prepare`. To overwrite it: \
+             `cargo xtask export --overwrite`",
+            dir = display(&series.dir)
+        );
+    }
+
+    let tip = tree.git.rev("HEAD")?;
+    let new = tempfile::Builder::new().prefix(".export-").tempdir_in(project.build())?;
+    format_patches(&tree.git, &state.base, &tip, new.path())?;
+    replace_patches(&series, new.path())?;
+    mirror::write(project, &tree.git, &state.base, &tip)?;
+    state.series = tip;
+    state.digest = series.digest()?;
+    tree.write_state(&state)?;
+    for patch in series.patches()? {
+        println!("{}", display(&patch));
+    }
+    Ok(())
+}
+
+/// Writes patches that depend on the commits alone: not on hashes, the version of git, or anyone's
+/// configuration.
+pub fn format_patches(git: &Git, base: &str, tip: &str, into: &Path) -> Result<()> {
+    let into = into.to_str().context("the path of this repository is not UTF-8")?;
+    git.command(&["format-patch", "--quiet", "--zero-commit", "--no-signature", "--numbered"])
+        .args(["--full-index", "--no-renames", "--diff-algorithm=histogram", "--stat=80"])
+        .args(["-o", into, &format!("{base}..{tip}")])
+        .run()?;
+    Ok(())
+}
+
+fn replace_patches(series: &Series, new: &Path) -> Result<()> {
+    fs::create_dir_all(&series.dir)?;
+    let new = Series { dir: new.to_owned() }.patches()?;
+    // First the new ones, so that an interruption leaves too many rather than too few.
+    for patch in &new {
+        let name = patch.file_name().expect("a patch has a name");
+        fs::copy(patch, series.dir.join(name))?;
+    }
+    for old in series.patches()? {
+        if !new.iter().any(|patch| patch.file_name() == old.file_name()) {
+            fs::remove_file(old)?;
+        }
+    }
+    Ok(())
+}

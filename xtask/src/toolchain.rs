@@ -1,0 +1,86 @@
+//! What must be installed before anything else: a few programs and the pinned compiler.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::base::Base;
+use crate::process::CommandExt;
+
+/// The installed compiler of the base's commit.
+pub struct Toolchain {
+    pub sysroot: PathBuf,
+    /// The machine's own target, such as `x86_64-unknown-linux-gnu`.
+    pub host: String,
+}
+
+impl Toolchain {
+    pub fn find(base: &Base) -> Result<Toolchain> {
+        let Base { toolchain, commit, .. } = base;
+        let install = format!(
+            "rustup toolchain install {toolchain} --profile minimal --component clippy,rustfmt"
+        );
+        let rustc = Command::new("rustup")
+            .args(["which", "--toolchain", toolchain, "rustc"])
+            .read()
+            .with_context(|| {
+                format!("Rust {toolchain} is needed. Install it with\n  {install}\n")
+            })?;
+        let rustc = PathBuf::from(rustc);
+        let sysroot = rustc.parent().and_then(|bin| bin.parent());
+        let sysroot = sysroot.context("rustup gave a path to rustc with no sysroot")?.to_owned();
+
+        let version = Command::new(&rustc).arg("-vV").read()?;
+        let field = |name| {
+            let prefix = format!("{name}: ");
+            let line = version.lines().find_map(|line| line.strip_prefix(&prefix));
+            line.with_context(|| format!("`{} -vV` says no {name}", rustc.display()))
+        };
+        let built_from = field("commit-hash")?;
+        if built_from != commit {
+            bail!(
+                "the toolchain called {toolchain} is not Rust {}: it was built from commit \
+                 {built_from}, not {commit}. Replace it with\n  rustup toolchain uninstall \
+                 {toolchain} && {install}",
+                base.release
+            );
+        }
+        let toolchain = Toolchain { host: field("host")?.into(), sysroot };
+        for program in ["cargo", "rustdoc", "rustfmt"] {
+            if !toolchain.bin(program).is_file() {
+                bail!(
+                    "the toolchain {} has no {program}. Add it with\n  {install}",
+                    base.toolchain
+                );
+            }
+        }
+        Ok(toolchain)
+    }
+
+    pub fn bin(&self, program: &str) -> PathBuf {
+        self.sysroot.join("bin").join(format!("{program}{}", std::env::consts::EXE_SUFFIX))
+    }
+
+    /// Where the compiler looks for the host's std.
+    pub fn libdir(&self) -> PathBuf {
+        self.sysroot.join("lib/rustlib").join(&self.host).join("lib")
+    }
+}
+
+/// Stops with the name of the package to install where a program that every step needs is missing.
+pub fn require_programs() -> Result<()> {
+    let missing: Vec<_> =
+        [("git", "git"), ("python3", "python3"), ("cc", "gcc (a C compiler and linker)")]
+            .into_iter()
+            .filter(|(program, _)| which::which(program).is_err())
+            .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<_> = missing
+        .iter()
+        .map(|(program, package)| format!("  {program}: install the package {package}"))
+        .collect();
+    bail!("not found on this machine:\n{}", lines.join("\n"));
+}
