@@ -121,7 +121,8 @@ fn download(url: &str, partial: &Path) -> Result<()> {
     match response.status().as_u16() {
         206 => {}
         // The server sends the whole file, whatever was asked for.
-        200 => file.set_len(0)?,
+        200 if have > 0 => file.set_len(0)?,
+        200 => {}
         // There is nothing after what we have: it is complete, or the hash will tell.
         416 if have > 0 => return Ok(()),
         status => bail!("cannot download {url}: the server answers with status {status}"),

@@ -5,6 +5,8 @@
 //! nothing but std is compiled.
 
 use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -12,12 +14,9 @@ use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use serde::Serialize;
 
-use crate::base::Base;
-use crate::process::CommandExt;
 use crate::progress::Step;
 use crate::project::{Project, display};
 use crate::toolchain::Toolchain;
-use crate::tree::Tree;
 
 /// Where the compiler comes from.
 #[derive(Clone, Copy, PartialEq)]
@@ -78,79 +77,209 @@ struct Llvm {
     ninja: bool,
 }
 
-/// The directory that bootstrap builds in.
-pub fn out_dir(project: &Project, base: &Base, lane: Lane) -> PathBuf {
-    let name = match lane {
-        Lane::Prebuilt => "prebuilt",
-        Lane::Full => "full",
-    };
-    let suffix = if base.default { String::new() } else { format!("-{}", base.name) };
-    project.build().join(format!("{name}{suffix}"))
+/// Upstream's build system in a tree.
+pub struct Bootstrap<'a> {
+    src: &'a Path,
+    /// The directory that it builds in.
+    out: PathBuf,
+    lane: Lane,
+    toolchain: &'a Toolchain,
 }
 
-/// Writes bootstrap.toml, and provides the compiler that it names.
-pub fn configure(
-    project: &Project,
-    base: &Base,
-    tree: &Tree,
-    toolchain: &Toolchain,
-    lane: Lane,
-) -> Result<()> {
-    let out = out_dir(project, base, lane);
-    write_config(project, tree, toolchain, lane, &out)?;
-    if lane == Lane::Prebuilt {
-        provide_compiler(tree, toolchain, &out.join(&toolchain.host))?;
-    }
-    Ok(())
-}
-
-fn write_config(
-    project: &Project,
-    tree: &Tree,
-    toolchain: &Toolchain,
-    lane: Lane,
-    out: &Path,
-) -> Result<()> {
-    let full = lane == Lane::Full;
-    let mut stages = toml::Table::new();
-    let mut target = None;
-    if full {
-        // The included file speaks of the prebuilt compiler.
-        for name in ["build-stage", "check-stage", "test-stage", "doc-stage"] {
-            stages.insert(name.into(), 1.into());
+impl<'a> Bootstrap<'a> {
+    /// Writes bootstrap.toml in the tree `src`, and provides the compiler that it names.
+    /// `base_commit` is what bootstrap takes for upstream's commit.
+    pub fn configure(
+        project: &Project,
+        src: &'a Path,
+        base_commit: &str,
+        lane: Lane,
+        toolchain: &'a Toolchain,
+    ) -> Result<Bootstrap<'a>> {
+        let name = src.file_name().context("a tree has a name")?.to_string_lossy();
+        let lane_name = if lane == Lane::Full { "full" } else { "prebuilt" };
+        let out = project.build().join(format!("{name}-{lane_name}"));
+        let bootstrap = Bootstrap { src, out, lane, toolchain };
+        bootstrap.write_config(&project.x_py_config())?;
+        if lane == Lane::Prebuilt {
+            bootstrap.provide_compiler(base_commit)?;
         }
-        let llvm_config = find_llvm_config()?.display().to_string();
-        let settings = toml::Table::from_iter([("llvm-config".to_owned(), llvm_config.into())]);
-        target = Some(toml::Table::from_iter([(toolchain.host.clone(), settings.into())]));
+        Ok(bootstrap)
     }
-    let config = Config {
-        include: vec![project.x_py_config()],
-        build: Build {
-            rustc: toolchain.bin("rustc"),
-            cargo: toolchain.bin("cargo"),
-            rustfmt: toolchain.bin("rustfmt"),
-            build_dir: out.to_owned(),
-            local_rebuild: true,
-            vendor: false,
-            submodules: false,
-            stages,
-        },
-        rust: Rust { download_rustc: !full },
-        llvm: Llvm { ninja: full },
-        target,
-    };
-    let text = format!("{HEADER}\n{}", toml::to_string(&config)?);
-    let path = tree.src.join("bootstrap.toml");
-    match fs::read_to_string(&path) {
-        Ok(found) if found == text => return Ok(()),
-        Ok(found) if !found.starts_with(HEADER) => bail!(
-            "{} is not one that this tool wrote. Move it away, and put what it should keep into {}",
-            display(&path),
-            display(&project.x_py_config())
-        ),
-        _ => {}
+
+    fn write_config(&self, include: &Path) -> Result<()> {
+        let full = self.lane == Lane::Full;
+        let mut stages = toml::Table::new();
+        let mut target = None;
+        if full {
+            // The included file speaks of the prebuilt compiler.
+            for name in ["build-stage", "check-stage", "test-stage", "doc-stage"] {
+                stages.insert(name.into(), 1.into());
+            }
+            let llvm_config = find_llvm_config()?.display().to_string();
+            let settings = toml::Table::from_iter([("llvm-config".to_owned(), llvm_config.into())]);
+            target = Some(toml::Table::from_iter([(self.toolchain.host.clone(), settings.into())]));
+        }
+        let config = Config {
+            include: vec![include.to_owned()],
+            build: Build {
+                rustc: self.toolchain.bin("rustc"),
+                cargo: self.toolchain.bin("cargo"),
+                rustfmt: self.toolchain.bin("rustfmt"),
+                build_dir: self.out.clone(),
+                local_rebuild: true,
+                vendor: false,
+                submodules: false,
+                stages,
+            },
+            rust: Rust { download_rustc: !full },
+            llvm: Llvm { ninja: full },
+            target,
+        };
+        let text = format!("{HEADER}\n{}", toml::to_string(&config)?);
+        let path = self.src.join("bootstrap.toml");
+        match fs::read_to_string(&path) {
+            Ok(found) if found == text => return Ok(()),
+            Ok(found) if !found.starts_with(HEADER) => bail!(
+                "{} is not one that this tool wrote. Move it away, and put what it should keep \
+                 into {}",
+                display(&path),
+                display(include)
+            ),
+            _ => {}
+        }
+        Ok(fs::write(path, text)?)
     }
-    Ok(fs::write(path, text)?)
+
+    /// The directory that bootstrap would download the compiler to.
+    fn compiler(&self) -> PathBuf {
+        self.out.join(&self.toolchain.host).join("ci-rustc")
+    }
+
+    /// Fills the directories that bootstrap would download a compiler and its LLVM to.
+    fn provide_compiler(&self, base_commit: &str) -> Result<()> {
+        let rustc = self.compiler();
+        let llvm = rustc.with_file_name("ci-llvm");
+        let rustc_stamp = format!("{base_commit}-false");
+        let llvm_stamp = format!("{base_commit}false");
+        let holds = |path: PathBuf, text: &str| fs::read_to_string(path).is_ok_and(|t| t == text);
+        if holds(rustc.join(".rustc-stamp"), &rustc_stamp)
+            && holds(llvm.join(".llvm-stamp"), &llvm_stamp)
+        {
+            return Ok(());
+        }
+        let step = Step::start("handing the installed compiler to bootstrap");
+        for directory in [&rustc, &llvm] {
+            if directory.exists() {
+                fs::remove_dir_all(directory)?;
+            }
+        }
+        // Copies: bootstrap may write to what it takes for its own download, but never to the
+        // user's toolchain. The stamps come last, so that an interrupted copy is not taken for a
+        // whole one.
+        for part in ["bin", "lib", "libexec"] {
+            copy_directory(&self.toolchain.sysroot.join(part), &rustc.join(part))?;
+        }
+        let mut names = Vec::new();
+        for entry in fs::read_dir(self.toolchain.libdir())? {
+            names.push(entry?.file_name());
+        }
+        self.write_std_contents(names.iter().map(OsString::as_os_str))?;
+        fs::write(rustc.join(".rustc-dev-contents"), "")?;
+        fs::write(rustc.join("builder-config"), "")?;
+        fs::write(rustc.join(".rustc-stamp"), rustc_stamp)?;
+
+        // No LLVM is needed where no compiler is built, but bootstrap asks for its version.
+        let llvm_config = llvm.join("bin/llvm-config");
+        fs::create_dir_all(llvm.join("bin"))?;
+        let version = self.toolchain.version_field("LLVM version")?;
+        fs::write(&llvm_config, format!("#!/bin/sh\necho {version}\n"))?;
+        fs::set_permissions(&llvm_config, std::fs::Permissions::from_mode(0o755))?;
+        fs::write(llvm.join("link-type.txt"), "static")?;
+        fs::write(llvm.join("builder-config"), "")?;
+        fs::write(llvm.join(".llvm-stamp"), llvm_stamp)?;
+        step.done();
+        Ok(())
+    }
+
+    /// Writes bootstrap's list of the files that make up the host's std.
+    fn write_std_contents<'n>(&self, names: impl Iterator<Item = &'n OsStr>) -> Result<()> {
+        let libdir = Path::new("lib/rustlib").join(&self.toolchain.host).join("lib");
+        let lines = names.map(|name| format!("{}\n", libdir.join(name).display()));
+        Ok(fs::write(self.compiler().join(".rust-std-contents"), lines.collect::<String>())?)
+    }
+
+    /// Builds the patched std and puts it into the compiler's sysroot in place of the released
+    /// one: test suites other than std's own use what they find there.
+    pub fn provide_patched_std(&self) -> Result<()> {
+        if self.lane == Lane::Full {
+            return Ok(());
+        }
+        eprintln!("building the patched std for the compiler that the tests use");
+        let status = self.x_py().args(["build", "library"]).stdin(Stdio::null()).status()?;
+        if !status.success() {
+            bail!("the patched std does not build ({status})");
+        }
+        let host = &self.toolchain.host;
+        let stamp = self.out.join(host).join("stage1-std").join(host).join("dist/.libstd-stamp");
+        // NUL-separated paths, each with a letter before it that says for which machine it is.
+        let list = fs::read_to_string(stamp)?;
+        let built: BTreeSet<PathBuf> = list
+            .split_terminator('\0')
+            .filter_map(|entry| entry.get(1..))
+            .map(PathBuf::from)
+            .collect();
+        if built.is_empty() {
+            bail!("bootstrap built std, but its stamp names no file");
+        }
+        let libdir = self.compiler().join("lib/rustlib").join(host).join("lib");
+        let mut outdated = libraries(&libdir)?.len() != built.len();
+        for file in &built {
+            outdated |= !is_same(file, &libdir)?;
+        }
+        if !outdated {
+            return Ok(());
+        }
+        for library in libraries(&libdir)? {
+            fs::remove_file(library)?;
+        }
+        for file in &built {
+            fs::copy(file, libdir.join(file.file_name().unwrap_or_default()))?;
+        }
+        self.write_std_contents(built.iter().filter_map(|file| file.file_name()))
+    }
+
+    /// Upstream's x.py in the tree, with an environment that does not depend on who calls.
+    pub fn x_py(&self) -> Command {
+        let mut command = Command::new("python3");
+        command.arg(self.src.join("x.py")).current_dir(self.src);
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(is_set_by_the_caller) {
+                command.env_remove(name);
+            }
+        }
+        // Cargo adds directories of the toolchain and of this tool's own build.
+        if let Some(paths) = std::env::var_os("LD_LIBRARY_PATH") {
+            let own = std::env::current_exe().ok();
+            let own = own.as_deref().and_then(Path::parent).unwrap_or(Path::new("/nonexistent"));
+            let kept = std::env::split_paths(&paths).filter(|path| {
+                !path.starts_with(&self.toolchain.sysroot) && !path.starts_with(own)
+            });
+            match std::env::join_paths(kept) {
+                Ok(kept) if !kept.is_empty() => command.env("LD_LIBRARY_PATH", kept),
+                _ => command.env_remove("LD_LIBRARY_PATH"),
+            };
+        }
+        command
+    }
+}
+
+/// Whether the variable is there because of how this tool was called, and would change a build.
+pub fn is_set_by_the_caller(name: &str) -> bool {
+    // On CI, bootstrap looks for artifacts of upstream's CI instead of what is here.
+    let names = ["CI", "GITHUB_ACTIONS", "CARGO", "RUSTUP_TOOLCHAIN", "RUST_RECURSION_COUNT"];
+    let prefixes = ["CARGO_PKG_", "CARGO_BIN_", "CARGO_MANIFEST_", "CARGO_CRATE_"];
+    names.contains(&name) || prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// The newest LLVM that Rust's own sources can be built against. The release's own is version 22.
@@ -166,61 +295,6 @@ fn find_llvm_config() -> Result<PathBuf> {
              and ninja (Debian: llvm-22-dev, cmake, ninja-build)"
         ),
     }
-}
-
-/// Fills the directories that bootstrap would download a compiler and its LLVM to.
-fn provide_compiler(tree: &Tree, toolchain: &Toolchain, out: &Path) -> Result<()> {
-    let base = tree.state()?.base;
-    let (rustc, llvm) = (out.join("ci-rustc"), out.join("ci-llvm"));
-    let rustc_stamp = format!("{base}-false");
-    let llvm_stamp = format!("{base}false");
-    let holds = |path: PathBuf, text: &str| fs::read_to_string(path).is_ok_and(|t| t == text);
-    if holds(rustc.join(".rustc-stamp"), &rustc_stamp)
-        && holds(llvm.join(".llvm-stamp"), &llvm_stamp)
-    {
-        return Ok(());
-    }
-    let step = Step::start("handing the installed compiler to bootstrap");
-    for directory in [&rustc, &llvm] {
-        if directory.exists() {
-            fs::remove_dir_all(directory)?;
-        }
-    }
-    // Copies: bootstrap may write to what it takes for its own download, but never to the user's
-    // toolchain. The stamps come last, so that an interrupted copy is not taken for a whole one.
-    for part in ["bin", "lib", "libexec"] {
-        copy_directory(&toolchain.sysroot.join(part), &rustc.join(part))?;
-    }
-    let mut contents = String::new();
-    for entry in fs::read_dir(toolchain.libdir())? {
-        let name = entry?.file_name();
-        contents += &format!("{}\n", libdir_entry(toolchain, Path::new(&name)));
-    }
-    fs::write(rustc.join(".rust-std-contents"), contents)?;
-    fs::write(rustc.join(".rustc-dev-contents"), "")?;
-    fs::write(rustc.join("builder-config"), "")?;
-    fs::write(rustc.join(".rustc-stamp"), rustc_stamp)?;
-
-    // No LLVM is needed where no compiler is built, but bootstrap asks for its version.
-    let llvm_config = llvm.join("bin/llvm-config");
-    fs::create_dir_all(llvm.join("bin"))?;
-    let version = Command::new(toolchain.bin("rustc")).arg("-vV").read()?;
-    let version = version
-        .lines()
-        .find_map(|line| line.strip_prefix("LLVM version: "))
-        .context("the compiler does not say its version of LLVM")?;
-    fs::write(&llvm_config, format!("#!/bin/sh\necho {version}\n"))?;
-    make_executable(&llvm_config)?;
-    fs::write(llvm.join("link-type.txt"), "static")?;
-    fs::write(llvm.join("builder-config"), "")?;
-    fs::write(llvm.join(".llvm-stamp"), llvm_stamp)?;
-    step.done();
-    Ok(())
-}
-
-/// The name by which bootstrap's lists call a file of the host's std.
-fn libdir_entry(toolchain: &Toolchain, name: &Path) -> String {
-    Path::new("lib/rustlib").join(&toolchain.host).join("lib").join(name).display().to_string()
 }
 
 fn copy_directory(from: &Path, to: &Path) -> Result<()> {
@@ -240,103 +314,23 @@ fn copy_directory(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn make_executable(path: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    Ok(fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))?)
-}
-
-/// Builds the patched std and puts it into the compiler's sysroot in place of the released one:
-/// test suites other than std's own use what they find there.
-pub fn provide_patched_std(
-    project: &Project,
-    base: &Base,
-    tree: &Tree,
-    toolchain: &Toolchain,
-) -> Result<()> {
-    eprintln!("building the patched std for the compiler that the tests use");
-    let status = x_py(tree, toolchain).args(["build", "library"]).stdin(Stdio::null()).status()?;
-    if !status.success() {
-        bail!("the patched std does not build ({status})");
-    }
-    let out = out_dir(project, base, Lane::Prebuilt).join(&toolchain.host);
-    let stamp = out.join("stage1-std").join(&toolchain.host).join("dist/.libstd-stamp");
-    // NUL-separated paths, each with a letter before it that says for which machine it is.
-    let list = fs::read_to_string(stamp)?;
-    let built: BTreeSet<PathBuf> =
-        list.split_terminator('\0').filter_map(|entry| entry.get(1..)).map(PathBuf::from).collect();
-    if built.is_empty() {
-        bail!("bootstrap built std, but its stamp names no file");
-    }
-    let rustc = out.join("ci-rustc");
-    let libdir = rustc.join("lib/rustlib").join(&toolchain.host).join("lib");
-    let current = built.iter().map(|file| is_same(file, &libdir)).collect::<Result<Vec<_>>>()?;
-    if !current.contains(&false) && count_libraries(&libdir)? == built.len() {
-        return Ok(());
-    }
-    for entry in fs::read_dir(&libdir)? {
+/// The compiled crates in a directory.
+fn libraries(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut libraries = Vec::new();
+    for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        if is_library(&path) {
-            fs::remove_file(path)?;
+        if path
+            .extension()
+            .is_some_and(|e| ["rlib", "rmeta", "so", "dylib"].iter().any(|l| e == *l))
+        {
+            libraries.push(path);
         }
     }
-    let mut contents = String::new();
-    for file in &built {
-        let name = file.file_name().context("the stamp names a directory")?;
-        fs::copy(file, libdir.join(name))?;
-        contents += &format!("{}\n", libdir_entry(toolchain, Path::new(name)));
-    }
-    fs::write(rustc.join(".rust-std-contents"), contents)?;
-    Ok(())
-}
-
-fn is_library(path: &Path) -> bool {
-    path.extension().is_some_and(|e| ["rlib", "rmeta", "so", "dylib"].iter().any(|l| e == *l))
-}
-
-fn count_libraries(libdir: &Path) -> Result<usize> {
-    let mut count = 0;
-    for entry in fs::read_dir(libdir)? {
-        count += usize::from(is_library(&entry?.path()));
-    }
-    Ok(count)
+    Ok(libraries)
 }
 
 /// Whether the directory has this very file.
 fn is_same(file: &Path, directory: &Path) -> Result<bool> {
-    let copy = directory.join(file.file_name().context("the stamp names a directory")?);
-    Ok(copy.exists()
-        && fs::metadata(&copy)?.len() == fs::metadata(file)?.len()
-        && fs::read(&copy)? == fs::read(file)?)
-}
-
-/// Upstream's x.py in the tree, with an environment that does not depend on who calls.
-pub fn x_py(tree: &Tree, toolchain: &Toolchain) -> Command {
-    let mut command = Command::new("python3");
-    command.arg(tree.src.join("x.py")).current_dir(&tree.src);
-    // On CI, bootstrap looks for artifacts of upstream's CI instead of what is here.
-    for name in ["CI", "GITHUB_ACTIONS"] {
-        command.env_remove(name);
-    }
-    // What `cargo run` and rustup set for this tool would reach the builds in the tree.
-    for (name, _) in std::env::vars_os() {
-        let Some(name) = name.to_str() else { continue };
-        let of_this_crate = ["CARGO_PKG_", "CARGO_BIN_", "CARGO_MANIFEST_", "CARGO_CRATE_"];
-        if of_this_crate.iter().any(|prefix| name.starts_with(prefix))
-            || ["CARGO", "RUSTUP_TOOLCHAIN", "RUST_RECURSION_COUNT", "XTASK_ROOT"].contains(&name)
-        {
-            command.env_remove(name);
-        }
-    }
-    if let Some(paths) = std::env::var_os("LD_LIBRARY_PATH") {
-        let foreign = |path: &PathBuf| {
-            !path.starts_with(&toolchain.sysroot)
-                && !path.components().any(|c| c.as_os_str() == "target")
-        };
-        let kept: Vec<_> = std::env::split_paths(&paths).filter(foreign).collect();
-        match std::env::join_paths(kept) {
-            Ok(kept) if !kept.is_empty() => command.env("LD_LIBRARY_PATH", kept),
-            _ => command.env_remove("LD_LIBRARY_PATH"),
-        };
-    }
-    command
+    let copy = directory.join(file.file_name().context("bootstrap's stamp names a directory")?);
+    Ok(copy.exists() && fs::read(&copy)? == fs::read(file)?)
 }

@@ -32,7 +32,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
+use crate::bootstrap::Bootstrap;
 use crate::project::Project;
+use crate::toolchain::Toolchain;
 
 /// Tools for the TCP keepalive patch series of Rust's standard library.
 ///
@@ -152,7 +154,11 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Prepare(setup) => {
             let base = project.base(setup.base.base.as_deref())?;
             let _lock = lock::acquire(&project, "prepare")?;
-            prepare::prepare(&project, &base, setup.source.as_deref(), setup.full.into())?;
+            let toolchain = Toolchain::find(&base)?;
+            let tree = prepare::prepare(&project, &base, setup.source.as_deref(), &toolchain)?;
+            let base_commit = tree.state()?.base;
+            let lane = setup.full.into();
+            Bootstrap::configure(&project, &tree.src, &base_commit, lane, &toolchain)?;
         }
         Command::X { setup, args } => {
             let base = project.base(setup.base.base.as_deref())?;

@@ -6,32 +6,28 @@ use anyhow::{Context, Result};
 use fs_err as fs;
 
 use crate::base::Base;
-use crate::bootstrap::{self, Lane};
 use crate::git::Git;
 use crate::process::CommandExt;
 use crate::progress::Step;
 use crate::project::Project;
 use crate::series::Series;
-use crate::toolchain::{self, Toolchain};
+use crate::toolchain::Toolchain;
 use crate::tree::{State, Tree};
 use crate::unpack;
 
-/// Makes whatever is not there yet. Returns the tree and the compiler to use it with.
+/// Makes whatever is not there yet.
 pub fn prepare(
     project: &Project,
     base: &Base,
     source: Option<&Path>,
-    lane: Lane,
-) -> Result<(Tree, Toolchain)> {
-    toolchain::require_programs()?;
-    let toolchain = Toolchain::find(base)?;
+    toolchain: &Toolchain,
+) -> Result<Tree> {
     let tree = Tree::of(project, base);
     if !tree.exists() {
-        create(&tree, project, base, &toolchain, source)?;
+        create(&tree, project, base, toolchain, source)?;
     }
     tree.follow(&Series::of(project, base))?;
-    bootstrap::configure(project, base, &tree, &toolchain, lane)?;
-    Ok((tree, toolchain))
+    Ok(tree)
 }
 
 /// Makes the tree under another name, and gives it its own when it is whole.

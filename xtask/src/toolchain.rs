@@ -13,40 +13,36 @@ pub struct Toolchain {
     pub sysroot: PathBuf,
     /// The machine's own target, such as `x86_64-unknown-linux-gnu`.
     pub host: String,
+    /// What `rustc -vV` prints.
+    version: String,
 }
 
 impl Toolchain {
     pub fn find(base: &Base) -> Result<Toolchain> {
-        let Base { toolchain, commit, .. } = base;
-        let install = format!(
-            "rustup toolchain install {toolchain} --profile minimal --component clippy,rustfmt"
-        );
+        require_programs()?;
+        let Base { toolchain: name, commit, .. } = base;
+        let install =
+            format!("rustup toolchain install {name} --profile minimal --component clippy,rustfmt");
         let rustc = Command::new("rustup")
-            .args(["which", "--toolchain", toolchain, "rustc"])
+            .args(["which", "--toolchain", name, "rustc"])
             .read()
-            .with_context(|| {
-                format!("Rust {toolchain} is needed. Install it with\n  {install}\n")
-            })?;
+            .with_context(|| format!("Rust {name} is needed. Install it with\n  {install}\n"))?;
         let rustc = PathBuf::from(rustc);
         let sysroot = rustc.parent().and_then(|bin| bin.parent());
         let sysroot = sysroot.context("rustup gave a path to rustc with no sysroot")?.to_owned();
 
         let version = Command::new(&rustc).arg("-vV").read()?;
-        let field = |name| {
-            let prefix = format!("{name}: ");
-            let line = version.lines().find_map(|line| line.strip_prefix(&prefix));
-            line.with_context(|| format!("`{} -vV` says no {name}", rustc.display()))
-        };
-        let built_from = field("commit-hash")?;
+        let mut toolchain = Toolchain { sysroot, host: String::new(), version };
+        toolchain.host = toolchain.version_field("host")?.into();
+        let built_from = toolchain.version_field("commit-hash")?;
         if built_from != commit {
             bail!(
-                "the toolchain called {toolchain} is not Rust {}: it was built from commit \
+                "the toolchain called {name} is not Rust {}: it was built from commit \
                  {built_from}, not {commit}. Replace it with\n  rustup toolchain uninstall \
-                 {toolchain} && {install}",
+                 {name} && {install}",
                 base.release
             );
         }
-        let toolchain = Toolchain { host: field("host")?.into(), sysroot };
         for program in ["cargo", "rustdoc", "rustfmt"] {
             if !toolchain.bin(program).is_file() {
                 bail!(
@@ -56,6 +52,14 @@ impl Toolchain {
             }
         }
         Ok(toolchain)
+    }
+
+    /// What `rustc -vV` says after `name: `.
+    pub fn version_field(&self, name: &str) -> Result<&str> {
+        let mut lines = self.version.lines();
+        lines
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+            .with_context(|| format!("`rustc -vV` of {} says no {name}", self.sysroot.display()))
     }
 
     pub fn bin(&self, program: &str) -> PathBuf {
@@ -69,7 +73,7 @@ impl Toolchain {
 }
 
 /// Stops with the name of the package to install where a program that every step needs is missing.
-pub fn require_programs() -> Result<()> {
+fn require_programs() -> Result<()> {
     let missing: Vec<_> =
         [("git", "git"), ("python3", "python3"), ("cc", "gcc (a C compiler and linker)")]
             .into_iter()

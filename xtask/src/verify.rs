@@ -1,5 +1,288 @@
-use crate::{base::Base, project::Project};
-use anyhow::Result;
-pub fn verify(_: &Project, _: &Base, _: bool) -> Result<()> {
-    todo!()
+//! Proving that the series is whole, applies, and is fit to submit.
+//!
+//! All of it happens in build/verify, a linked work tree of build/rust, so that nobody's work in
+//! build/rust is in the way or at risk.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use fs_err as fs;
+
+use crate::archive;
+use crate::base::Base;
+use crate::bootstrap::{Bootstrap, Lane};
+use crate::git::Git;
+use crate::mirror;
+use crate::prepare::prepare;
+use crate::process::CommandExt;
+use crate::progress::Step;
+use crate::project::{Project, cache_dir, display};
+use crate::series::{self, Series};
+use crate::toolchain::Toolchain;
+use crate::tree::Tree;
+
+/// Runs all checks, tells of each, and fails if one of them does.
+pub fn verify(project: &Project, base: &Base, each: bool) -> Result<()> {
+    let toolchain = Toolchain::find(base)?;
+    let tree = prepare(project, base, None, &toolchain)?;
+    let series = Series::of(project, base);
+    let mut checks = Checks::default();
+    checks.add("the archives in the cache have their hashes", archives(base));
+    checks.add("each patch has a subject, a body and an author", descriptions(&series));
+
+    let base_commit = tree.state()?.base;
+    let tip = series.apply(&tree.git, &base_commit);
+    let applied = tip.as_ref().map(drop).map_err(|error| anyhow::anyhow!("{error:#}"));
+    checks.add("the patches apply to the pristine base, in order", applied);
+    // Nothing of the rest can be told without the series.
+    if let Ok(tip) = tip {
+        let review =
+            Review { project, base, series: &series, toolchain: &toolchain, git: &tree.git };
+        review.run(&base_commit, &tip, each, &mut checks)?;
+        if tree.git.rev("HEAD")? != tip {
+            eprintln!(
+                "note: {} holds something else than the patches; this is about the patches",
+                display(&tree.src)
+            );
+        }
+    }
+    checks.finish()
+}
+
+/// The verdicts so far.
+#[derive(Default)]
+struct Checks {
+    passed: usize,
+    failed: usize,
+}
+
+impl Checks {
+    fn add(&mut self, name: &str, verdict: Result<()>) {
+        match verdict {
+            Ok(()) => {
+                self.passed += 1;
+                println!("ok      {name}");
+            }
+            Err(error) => {
+                self.failed += 1;
+                println!(
+                    "FAILED  {name}\n        {}",
+                    format!("{error:#}").replace('\n', "\n        ")
+                );
+            }
+        }
+    }
+
+    fn finish(self) -> Result<()> {
+        println!("verify: {} passed, {} failed", self.passed, self.failed);
+        if self.failed > 0 {
+            bail!("the series is not as it should be");
+        }
+        Ok(())
+    }
+}
+
+fn archives(base: &Base) -> Result<()> {
+    for archive in &base.archive {
+        let path = cache_dir()?.join(&archive.file);
+        if path.exists() && !archive::is_intact(&path, archive)? {
+            bail!("{} was damaged", archive.file);
+        }
+    }
+    Ok(())
+}
+
+/// Reads the headers and the message as `git am` would.
+fn descriptions(series: &Series) -> Result<()> {
+    for patch in series.patches()? {
+        let name = patch.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let info = Command::new("git")
+            .args(["mailinfo", "--encoding=UTF-8", "/dev/stdout", "/dev/null"])
+            .stdin(Stdio::from(fs::File::open(&patch)?.into_parts().0))
+            .read()?;
+        // mailinfo writes the message first, and the headers after it.
+        let header = |field: &str| {
+            let prefix = format!("{field}: ");
+            info.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap_or("").to_owned()
+        };
+        let body = info.lines().take_while(|line| !line.starts_with("Author: "));
+        if body.filter(|line| !line.trim().is_empty()).count() == 0 {
+            bail!("{name} has no body that says why");
+        }
+        if header("Subject").is_empty() {
+            bail!("{name} has no subject");
+        }
+        let (author, email) = (header("Author"), header("Email"));
+        let domain = email.split_once('@').map_or("", |(_, domain)| domain);
+        if author.is_empty() || !domain.contains('.') {
+            bail!("{name} has no plausible author: {author:?} <{email}>");
+        }
+    }
+    if fs::read_to_string(series.cover_letter())?.trim().is_empty() {
+        bail!("the cover letter is empty");
+    }
+    Ok(())
+}
+
+/// The checks that need the series applied.
+struct Review<'a> {
+    project: &'a Project,
+    base: &'a Base,
+    series: &'a Series,
+    toolchain: &'a Toolchain,
+    git: &'a Git,
+}
+
+impl Review<'_> {
+    fn run(&self, base: &str, tip: &str, each: bool, checks: &mut Checks) -> Result<()> {
+        checks.add("patches/ is what export writes", self.canonical(base, tip));
+        let differences = mirror::differences(self.project, self.git, base, tip)?;
+        checks.add("library/ and tests/ are what the series adds", none_of(differences));
+
+        let commits = self.git.read(&["rev-list", "--reverse", &format!("{base}..{tip}")])?;
+        let commits: Vec<_> = commits.lines().collect();
+        let range = format!("{base}..{tip}");
+        let whitespace = self.git.run(&["log", "--check", "--format=%s", "--exit-code", &range]);
+        checks.add("no patch has a whitespace error", whitespace);
+
+        let tree = self.checkout(tip)?;
+        for commit in &commits {
+            let subject = self.git.read(&["show", "--no-patch", "--format=%s", commit])?;
+            tree.git.run(&["checkout", "--quiet", "--force", commit])?;
+            checks.add(&format!("formatted by rustfmt: {subject}"), self.formatted(&tree, commit));
+        }
+        checks
+            .add("tidy says nothing that it does not say at the base", self.tidy(&tree, base, tip));
+        if each {
+            for commit in &commits {
+                let subject = self.git.read(&["show", "--no-patch", "--format=%s", commit])?;
+                tree.git.run(&["checkout", "--quiet", "--force", commit])?;
+                let name = format!("builds and passes: {subject}");
+                checks.add(&name, self.builds_and_passes(&tree, base));
+            }
+        }
+        Ok(())
+    }
+
+    /// So that an export after no change changes nothing, and no hash in a patch is a lie.
+    fn canonical(&self, base: &str, tip: &str) -> Result<()> {
+        let exported = tempfile::tempdir()?;
+        series::format_patches(self.git, base, tip, exported.path())?;
+        let exported = Series { dir: exported.path().to_owned() };
+        let contents = |series: &Series| -> Result<Vec<(PathBuf, Vec<u8>)>> {
+            let patches = series.patches()?;
+            patches
+                .iter()
+                .map(|p| Ok((p.file_name().unwrap_or_default().into(), fs::read(p)?)))
+                .collect()
+        };
+        if contents(&exported)? != contents(self.series)? {
+            bail!("`cargo xtask prepare && cargo xtask export` rewrites it; commit the result");
+        }
+        Ok(())
+    }
+
+    /// build/verify, at `commit`.
+    fn checkout(&self, commit: &str) -> Result<Tree> {
+        let name =
+            if self.base.default { "verify".into() } else { format!("verify-{}", self.base.name) };
+        let tree = Tree::at(&self.project.build().join(name));
+        let ready = tree.exists() && tree.git.rev("HEAD").is_ok() && tree.git.changes().is_ok();
+        if ready {
+            tree.git.run(&["checkout", "--quiet", "--force", "--detach", commit])?;
+            tree.git.run(&["clean", "--quiet", "-ffd"])?;
+            return Ok(tree);
+        }
+        let step = Step::start(format!("checking the series out to {}", display(&tree.src)));
+        if tree.exists() {
+            fs::remove_dir_all(&tree.src)?;
+        }
+        self.git.run(&["worktree", "prune"])?;
+        let path = tree.src.to_str().context("the path of this repository is not UTF-8")?;
+        self.git.run(&["worktree", "add", "--quiet", "--force", "--detach", path, commit])?;
+        step.done();
+        Ok(tree)
+    }
+
+    fn formatted(&self, tree: &Tree, commit: &str) -> Result<()> {
+        let parent = format!("{commit}^");
+        let changed =
+            self.git.read(&["diff", "--diff-filter=d", "--name-only", &parent, commit])?;
+        // Upstream formats no ui tests: where code stands in them can be what is tested.
+        let files =
+            changed.lines().filter(|file| file.ends_with(".rs") && !file.starts_with("tests/ui/"));
+        for file in files {
+            // Through standard input, so that rustfmt does not go on to the file's modules.
+            let source = fs::File::open(tree.src.join(file))?.into_parts().0;
+            let mut rustfmt = Command::new(self.toolchain.bin("rustfmt"));
+            rustfmt.args(["--check", "--edition", "2024", "--config-path"]).arg(&tree.src);
+            rustfmt.stdin(source).run().with_context(|| file.to_owned())?;
+        }
+        Ok(())
+    }
+
+    fn tidy(&self, tree: &Tree, base: &str, tip: &str) -> Result<()> {
+        let step = Step::start("running tidy at the base and with the series");
+        let at = |commit| -> Result<BTreeSet<String>> {
+            tree.git.run(&["checkout", "--quiet", "--force", commit])?;
+            self.tidy_errors(tree)
+        };
+        let (before, after) = (at(base)?, at(tip)?);
+        step.done();
+        none_of(after.difference(&before).cloned().collect())
+    }
+
+    fn tidy_errors(&self, tree: &Tree) -> Result<BTreeSet<String>> {
+        let target = self.project.build().join("tidy");
+        let mut build = Command::new(self.toolchain.bin("cargo"));
+        build.args(["build", "--quiet", "--package", "tidy", "--target-dir"]).arg(&target);
+        build.current_dir(&tree.src).env("RUSTC", self.toolchain.bin("rustc")).run()?;
+        let output = Command::new(target.join("debug/rust-tidy"))
+            .arg(format!("--root-path={}", tree.src.display()))
+            .arg(format!("--cargo-path={}", self.toolchain.bin("cargo").display()))
+            .arg(format!("--output-dir={}", target.display()))
+            .args(["--concurrency=2", "--npm-path=yarn"])
+            .current_dir(&tree.src)
+            .env("RUSTC", self.toolchain.bin("rustc"))
+            .output()?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok(errors_of_tidy(&String::from_utf8_lossy(&said), &tree.src))
+    }
+
+    fn builds_and_passes(&self, tree: &Tree, base: &str) -> Result<()> {
+        let bootstrap =
+            Bootstrap::configure(self.project, &tree.src, base, Lane::Prebuilt, self.toolchain)?;
+        bootstrap.provide_patched_std()?;
+        let suites = ["test", "library/std", "tests/ui/std"];
+        let status = bootstrap.x_py().args(suites).stdin(Stdio::null()).status()?;
+        if !status.success() {
+            bail!("`x.py {}` failed in {}", suites.join(" "), display(&tree.src));
+        }
+        Ok(())
+    }
+}
+
+/// tidy's messages without line numbers, which differ between the base and the series.
+fn errors_of_tidy(output: &str, root: &Path) -> BTreeSet<String> {
+    let root = format!("{}/", root.display());
+    let without_line = |message: &str| -> String {
+        let parts = message.split(':');
+        let is_number = |part: &&str| part.is_empty() || !part.bytes().all(|b| b.is_ascii_digit());
+        parts.filter(is_number).collect::<Vec<_>>().join(":")
+    };
+    output
+        .lines()
+        .filter(|line| line.contains("error"))
+        .map(|line| without_line(&line.replace(&root, "")))
+        .collect()
+}
+
+/// Fails with the list unless it is empty.
+fn none_of(problems: Vec<String>) -> Result<()> {
+    if !problems.is_empty() {
+        bail!("{}", problems.join("\n"));
+    }
+    Ok(())
 }

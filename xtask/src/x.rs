@@ -8,10 +8,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::base::Base;
-use crate::bootstrap::{self, Lane};
+use crate::bootstrap::{Bootstrap, Lane};
 use crate::lock;
 use crate::prepare::prepare;
 use crate::project::Project;
+use crate::toolchain::Toolchain;
 use crate::tree::Tree;
 
 /// Runs upstream's x.py with `args` in place of this process, so that its exit code is ours and
@@ -25,12 +26,15 @@ pub fn run(
 ) -> Result<ExitCode> {
     let line: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
     let lock = lock::acquire(project, &format!("x.py {}", line.join(" ")))?;
-    let (tree, toolchain) = prepare(project, base, source, lane)?;
-    if lane == Lane::Prebuilt && uses_compiler_sysroot(&tree, args) {
-        bootstrap::provide_patched_std(project, base, &tree, &toolchain)?;
+    let toolchain = Toolchain::find(base)?;
+    let tree = prepare(project, base, source, &toolchain)?;
+    let bootstrap =
+        Bootstrap::configure(project, &tree.src, &tree.state()?.base, lane, &toolchain)?;
+    if uses_compiler_sysroot(&tree, args) {
+        bootstrap.provide_patched_std()?;
     }
     lock.keep_for_successor()?;
-    Err(bootstrap::x_py(&tree, &toolchain).args(args).exec().into())
+    Err(bootstrap.x_py().args(args).exec().into())
 }
 
 /// Whether x.py is asked for test suites that take std from the compiler's sysroot: those under

@@ -1,0 +1,260 @@
+//! A made-up project with a base of a few files and a stand-in for rustup, so that what the tool
+//! does takes milliseconds. Its path has a space and a letter that is not ASCII.
+
+// Each test file uses a part of it.
+#![allow(dead_code)]
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use fs_err as fs;
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+pub const COMMIT: &str = "59807616e1fa2540724bfbac14d7976d7e4a3860";
+pub const ARCHIVE: &str = "rustc-src.tar.xz";
+
+/// Upstream's x.py, as far as these tests go: says how it was called, waits while a file called
+/// `hold` is there, and exits with the code that it is told.
+const X_PY: &str = r#"
+import os, sys, time
+print("x.py ran in", os.getcwd(), "with", sys.argv[1:], flush=True)
+while os.path.exists(os.environ.get("HOLD", "/nonexistent")):
+    time.sleep(0.01)
+sys.exit(int(os.environ.get("EXIT_CODE", "0")))
+"#;
+
+pub struct Fixture {
+    dir: TempDir,
+    pub archive: Vec<u8>,
+}
+
+impl Fixture {
+    /// A project whose archive is in the cache, so that no network is needed.
+    pub fn new() -> Fixture {
+        let fixture = Fixture::without_cache("http://127.0.0.1:1/unreachable");
+        fs::create_dir_all(fixture.cache()).unwrap();
+        fs::write(fixture.cache().join(ARCHIVE), &fixture.archive).unwrap();
+        fixture
+    }
+
+    /// A project whose archive is at `url` alone.
+    pub fn without_cache(url: &str) -> Fixture {
+        let dir = tempfile::tempdir().unwrap();
+        let fixture = Fixture { archive: archive(), dir };
+        fs::create_dir_all(fixture.root()).unwrap();
+        let sha256: String =
+            Sha256::digest(&fixture.archive).iter().map(|byte| format!("{byte:02x}")).collect();
+        fs::write(
+            fixture.root().join("base.toml"),
+            format!(
+                r#"
+                default = "1.95"
+                [base."1.95"]
+                release = "1.95.0"
+                commit = "{COMMIT}"
+                date = "2026-04-14T00:00:00Z"
+                toolchain = "1.95.0"
+                [[base."1.95".archive]]
+                file = "{ARCHIVE}"
+                sha256 = "{sha256}"
+                url = "{url}"
+                [base."1.95".mend]
+                leave-out = ["vendor"]
+                crates = []
+                directories = ["src/llvm-project/llvm"]
+                files = {{ ".gitmodules" = "" }}
+                "#
+            ),
+        )
+        .unwrap();
+        fs::write(fixture.root().join("x.py-config.toml"), "change-id = \"ignore\"\n").unwrap();
+        fixture.write_toolchain(COMMIT);
+        fixture.write_patch("0001-first.patch", "hello", "hello, patched");
+        fixture
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.dir.path().join("a checkout in Köln")
+    }
+
+    pub fn tree(&self) -> PathBuf {
+        self.root().join("build/rust")
+    }
+
+    pub fn patches(&self) -> PathBuf {
+        self.root().join("patches/1.95")
+    }
+
+    /// Where the tool keeps archives.
+    pub fn cache(&self) -> PathBuf {
+        self.dir.path().join("cache/rust-tcp-keepalive")
+    }
+
+    /// Where the stand-in for rustup is.
+    pub fn bin(&self) -> PathBuf {
+        self.dir.path().join("bin")
+    }
+
+    /// A patch that changes the line of library/std/src/lib.rs.
+    pub fn write_patch(&self, name: &str, from: &str, to: &str) {
+        fs::create_dir_all(self.patches()).unwrap();
+        let text = format!(
+            "From {zero} Mon Sep 17 00:00:00 2001\n\
+             From: Somebody <somebody@project.example>\n\
+             Date: Tue, 14 Apr 2026 12:00:00 +0000\n\
+             Subject: [PATCH] std: Say `{to}`\n\n\
+             It was `{from}` before.\n\
+             ---\n \
+             library/std/src/lib.rs | 2 +-\n \
+             1 file changed, 1 insertion(+), 1 deletion(-)\n\n\
+             diff --git a/library/std/src/lib.rs b/library/std/src/lib.rs\n\
+             --- a/library/std/src/lib.rs\n\
+             +++ b/library/std/src/lib.rs\n\
+             @@ -1 +1 @@\n\
+             -{from}\n\
+             +{to}\n",
+            zero = "0".repeat(40),
+        );
+        fs::write(self.patches().join(name), text).unwrap();
+    }
+
+    /// A toolchain that says it was built from `commit`, and a rustup that knows it alone.
+    pub fn write_toolchain(&self, commit: &str) {
+        let toolchain = self.dir.path().join("toolchain");
+        let libdir = toolchain.join("lib/rustlib/x86_64-unknown-linux-gnu/lib");
+        fs::create_dir_all(&libdir).unwrap();
+        fs::write(libdir.join("libstd-0.rlib"), "released std").unwrap();
+        let version = format!(
+            "echo 'commit-hash: {commit}'; echo 'host: x86_64-unknown-linux-gnu'; \
+             echo 'LLVM version: 22.1.2'"
+        );
+        let rustc = toolchain.join("bin/rustc");
+        for (program, script) in
+            [("rustc", version.as_str()), ("cargo", ""), ("rustdoc", ""), ("rustfmt", "")]
+        {
+            write_script(&toolchain.join("bin").join(program), script);
+        }
+        write_script(&self.bin().join("rustup"), &format!("echo '{}'", rustc.display()));
+    }
+
+    pub fn xtask(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path =
+            std::env::join_paths(std::iter::once(self.bin()).chain(std::env::split_paths(&path)));
+        command
+            .args(args)
+            .current_dir(self.root())
+            .env("XTASK_ROOT", self.root())
+            .env("XDG_CACHE_HOME", self.dir.path().join("cache"))
+            .env("PATH", path.unwrap())
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> assert_cmd::assert::Assert {
+        assert_cmd::Command::from_std(self.xtask(args)).assert()
+    }
+
+    /// `git ARGS` in build/rust, by somebody who works there.
+    pub fn git(&self, args: &[&str]) -> String {
+        let output = Command::new("git")
+            .current_dir(self.tree())
+            .args(["-c", "user.name=Worker", "-c", "user.email=worker@project.example"])
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    /// The one line that the made-up std consists of.
+    pub fn std_line(&self) -> String {
+        fs::read_to_string(self.tree().join("library/std/src/lib.rs")).unwrap()
+    }
+}
+
+pub fn write_script(path: &Path, script: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// The archive of the base. The padding makes it larger than what one read returns.
+fn archive() -> Vec<u8> {
+    let encoder = liblzma::write::XzEncoder::new(Vec::new(), 0);
+    let mut builder = tar::Builder::new(encoder);
+    let mut state = 1_u32;
+    let padding: String = (0..300_000)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            char::from(b'a' + (state >> 24) as u8 % 26)
+        })
+        .collect();
+    for (name, text) in [
+        ("x.py", X_PY),
+        ("library/std/src/lib.rs", "hello\n"),
+        ("tests/ui/std/old.rs", "fn main() {}\n"),
+        ("vendor/left-out", "not wanted"),
+        ("padding", &padding),
+    ] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        let path = format!("rustc-1.95.0-src/{name}");
+        builder.append_data(&mut header, path, text.as_bytes()).unwrap();
+    }
+    builder.into_inner().unwrap().finish().unwrap()
+}
+
+/// A web server with one file. It can break off in the middle, and it keeps the requests.
+pub struct Server {
+    pub url: String,
+    pub requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    /// Serves `body`, but sends no more than `limits[n]` bytes in answer to the n-th request.
+    pub fn start(body: Vec<u8>, limits: Vec<usize>) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/{ARCHIVE}", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let kept = requests.clone();
+        thread::spawn(move || {
+            for (n, stream) in listener.incoming().enumerate() {
+                let mut stream = stream.unwrap();
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte).unwrap();
+                    request.push(byte[0]);
+                }
+                let request = String::from_utf8(request).unwrap().to_lowercase();
+                let start = request
+                    .lines()
+                    .find_map(|line| line.strip_prefix("range: bytes=")?.strip_suffix('-'))
+                    .map_or(0, |start| start.parse().unwrap());
+                let (status, rest) = match start {
+                    _ if !request.starts_with(&format!("get /{ARCHIVE} ")) => {
+                        ("404 Not Found", &[][..])
+                    }
+                    0 => ("200 OK", &body[..]),
+                    _ => ("206 Partial Content", &body[start..]),
+                };
+                kept.lock().unwrap().push(request);
+                let limit = limits.get(n).copied().unwrap_or(usize::MAX).min(rest.len());
+                let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", rest.len());
+                // The client may be gone; that is what some tests are about.
+                let _ = stream.write_all(head.as_bytes());
+                let _ = stream.write_all(&rest[..limit]);
+            }
+        });
+        Server { url, requests }
+    }
+}
