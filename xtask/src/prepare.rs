@@ -15,8 +15,20 @@ use crate::toolchain::Toolchain;
 use crate::tree::{State, Tree};
 use crate::unpack;
 
-/// Makes whatever is not there yet.
+/// The tree with the current series in it, made or moved as far as needed.
 pub fn prepare(
+    project: &Project,
+    base: &Base,
+    source: Option<&Path>,
+    toolchain: &Toolchain,
+) -> Result<Tree> {
+    let tree = with_base(project, base, source, toolchain)?;
+    tree.follow(&Series::of(project, base))?;
+    Ok(tree)
+}
+
+/// The tree, with the base in it and whatever else it holds.
+pub fn with_base(
     project: &Project,
     base: &Base,
     source: Option<&Path>,
@@ -26,7 +38,6 @@ pub fn prepare(
     if !tree.exists() {
         create(&tree, project, base, toolchain, source)?;
     }
-    tree.follow(&Series::of(project, base))?;
     Ok(tree)
 }
 

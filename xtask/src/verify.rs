@@ -15,7 +15,7 @@ use crate::base::Base;
 use crate::bootstrap::{Bootstrap, Lane};
 use crate::git::Git;
 use crate::mirror;
-use crate::prepare::prepare;
+use crate::prepare;
 use crate::process::CommandExt;
 use crate::progress::Step;
 use crate::project::{Project, cache_dir, display};
@@ -26,7 +26,7 @@ use crate::tree::Tree;
 /// Runs all checks, tells of each, and fails if one of them does.
 pub fn verify(project: &Project, base: &Base, each: bool) -> Result<()> {
     let toolchain = Toolchain::find(base)?;
-    let tree = prepare(project, base, None, &toolchain)?;
+    let tree = prepare::with_base(project, base, None, &toolchain)?;
     let series = Series::of(project, base);
     let mut checks = Checks::default();
     checks.add("the archives in the cache have their hashes", archives(base));
@@ -41,12 +41,6 @@ pub fn verify(project: &Project, base: &Base, each: bool) -> Result<()> {
         let review =
             Review { project, base, series: &series, toolchain: &toolchain, git: &tree.git };
         review.run(&base_commit, &tip, each, &mut checks)?;
-        if tree.git.rev("HEAD")? != tip {
-            eprintln!(
-                "note: {} holds something else than the patches; this is about the patches",
-                display(&tree.src)
-            );
-        }
     }
     checks.finish()
 }
@@ -143,15 +137,13 @@ impl Review<'_> {
 
         let commits = self.git.read(&["rev-list", "--reverse", &format!("{base}..{tip}")])?;
         let commits: Vec<_> = commits.lines().collect();
-        let range = format!("{base}..{tip}");
-        let whitespace = self.git.run(&["log", "--check", "--format=%s", "--exit-code", &range]);
-        checks.add("no patch has a whitespace error", whitespace);
-
         let tree = self.checkout(tip)?;
         for commit in &commits {
             let subject = self.git.read(&["show", "--no-patch", "--format=%s", commit])?;
             tree.git.run(&["checkout", "--quiet", "--force", commit])?;
             checks.add(&format!("formatted by rustfmt: {subject}"), self.formatted(&tree, commit));
+            let whitespace = self.git.run(&["diff", "--check", &format!("{commit}^"), commit]);
+            checks.add(&format!("no whitespace error: {subject}"), whitespace);
         }
         checks
             .add("tidy says nothing that it does not say at the base", self.tidy(&tree, base, tip));
@@ -225,30 +217,50 @@ impl Review<'_> {
 
     fn tidy(&self, tree: &Tree, base: &str, tip: &str) -> Result<()> {
         let step = Step::start("running tidy at the base and with the series");
-        let at = |commit| -> Result<BTreeSet<String>> {
+        let at = |commit: &str| -> Result<BTreeSet<String>> {
             tree.git.run(&["checkout", "--quiet", "--force", commit])?;
-            self.tidy_errors(tree)
+            self.messages_of_tidy(tree)
         };
-        let (before, after) = (at(base)?, at(tip)?);
+        // The base never changes, and neither does what tidy says of it.
+        let remembered = self.project.build().join(format!("tidy/messages-{base}"));
+        let before = match fs::read_to_string(&remembered) {
+            Ok(messages) => messages.lines().map(str::to_owned).collect(),
+            Err(_) => {
+                let messages = at(base)?;
+                let lines: Vec<_> = messages.iter().map(String::as_str).collect();
+                fs::write(&remembered, lines.join("\n"))?;
+                messages
+            }
+        };
+        let after = at(tip)?;
         step.done();
-        none_of(after.difference(&before).cloned().collect())
+        none_of(new_messages(&before, &after)?)
     }
 
-    fn tidy_errors(&self, tree: &Tree) -> Result<BTreeSet<String>> {
+    fn messages_of_tidy(&self, tree: &Tree) -> Result<BTreeSet<String>> {
         let target = self.project.build().join("tidy");
         let mut build = Command::new(self.toolchain.bin("cargo"));
-        build.args(["build", "--quiet", "--package", "tidy", "--target-dir"]).arg(&target);
-        build.current_dir(&tree.src).env("RUSTC", self.toolchain.bin("rustc")).run()?;
+        build
+            .args(["build", "--quiet", "--package", "tidy", "--target-dir"])
+            .arg(&target)
+            .current_dir(&tree.src)
+            .env("RUSTC", self.toolchain.bin("rustc"))
+            .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
+            .run()?;
         let output = Command::new(target.join("debug/rust-tidy"))
             .arg(format!("--root-path={}", tree.src.display()))
             .arg(format!("--cargo-path={}", self.toolchain.bin("cargo").display()))
             .arg(format!("--output-dir={}", target.display()))
-            .args(["--concurrency=2", "--npm-path=yarn"])
+            // All checks at once: tidy starts no further ones after one has panicked, as `deps`
+            // does where it cannot reach the repositories that it wants.
+            .args(["--concurrency=1000", "--npm-path=yarn", "--verbose"])
             .current_dir(&tree.src)
             .env("RUSTC", self.toolchain.bin("rustc"))
+            .env("CARGO_NET_RETRY", "0")
+            .env("NO_COLOR", "1")
             .output()?;
         let said = [output.stdout, output.stderr].concat();
-        Ok(errors_of_tidy(&String::from_utf8_lossy(&said), &tree.src))
+        Ok(messages_in(&String::from_utf8_lossy(&said), &tree.src))
     }
 
     fn builds_and_passes(&self, tree: &Tree, base: &str) -> Result<()> {
@@ -265,18 +277,29 @@ impl Review<'_> {
 }
 
 /// tidy's messages without line numbers, which differ between the base and the series.
-fn errors_of_tidy(output: &str, root: &Path) -> BTreeSet<String> {
+fn messages_in(output: &str, root: &Path) -> BTreeSet<String> {
     let root = format!("{}/", root.display());
-    let without_line = |message: &str| -> String {
-        let parts = message.split(':');
-        let is_number = |part: &&str| part.is_empty() || !part.bytes().all(|b| b.is_ascii_digit());
-        parts.filter(is_number).collect::<Vec<_>>().join(":")
-    };
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     output
         .lines()
-        .filter(|line| line.contains("error"))
-        .map(|line| without_line(&line.replace(&root, "")))
+        .filter(|line| line.starts_with("tidy"))
+        .map(|line| {
+            let line = line.replace(&root, "");
+            line.split(':').filter(|part| !is_number(part)).collect::<Vec<_>>().join(":")
+        })
         .collect()
+}
+
+/// The messages that are in `after` alone, and the checks that no longer end well. The latter so
+/// that a tidy that breaks off does not pass for one that has nothing to say.
+fn new_messages(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Result<Vec<String>> {
+    let passed = |message: &&String| message.ends_with("]: OK");
+    if !before.iter().any(|message| passed(&message)) {
+        bail!("tidy reports no check that passes at the base; did it run?");
+    }
+    let new = after.difference(before).cloned();
+    let lost = before.difference(after).filter(passed).map(|m| format!("no longer: {m}"));
+    Ok(new.chain(lost).collect())
 }
 
 /// Fails with the list unless it is empty.
@@ -285,4 +308,40 @@ fn none_of(problems: Vec<String>) -> Result<()> {
         bail!("{}", problems.join("\n"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(output: &str) -> BTreeSet<String> {
+        messages_in(output, Path::new("/tree"))
+    }
+
+    #[test]
+    fn message_on_another_line_is_not_new() {
+        let before = messages("tidy [a]: OK\ntidy [b]: /tree/lib.rs:12: TODO\n");
+        let after = messages("tidy [a]: OK\ntidy [b]: /tree/lib.rs:15: TODO\nunrelated\n");
+        assert_eq!(new_messages(&before, &after).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn new_message_is_reported() {
+        let before = messages("tidy [a]: OK\n");
+        let after = messages("tidy [a]: OK\ntidy [b]: /tree/lib.rs:15: trailing whitespace\n");
+        let new = new_messages(&before, &after).unwrap();
+        assert_eq!(new, ["tidy [b]: lib.rs: trailing whitespace"]);
+    }
+
+    #[test]
+    fn check_that_no_longer_passes_is_reported() {
+        let before = messages("tidy [a]: OK\ntidy [b]: OK\n");
+        let after = messages("tidy [a]: OK\n");
+        assert_eq!(new_messages(&before, &after).unwrap(), ["no longer: tidy [b]: OK"]);
+    }
+
+    #[test]
+    fn tidy_that_did_not_run_is_an_error() {
+        assert!(new_messages(&messages(""), &messages("")).is_err());
+    }
 }
