@@ -11,6 +11,7 @@ mod bootstrap;
 mod ci;
 mod clean;
 mod debian;
+mod fences;
 mod git;
 mod lock;
 mod mirror;

@@ -13,6 +13,7 @@ use fs_err as fs;
 use crate::archive;
 use crate::base::Base;
 use crate::bootstrap::{Bootstrap, Lane};
+use crate::fences;
 use crate::git::Git;
 use crate::mirror;
 use crate::prepare;
@@ -137,6 +138,8 @@ impl Review<'_> {
 
         let commits = self.git.read(&["rev-list", "--reverse", &format!("{base}..{tip}")])?;
         let commits: Vec<_> = commits.lines().collect();
+        checks.add("each code fence in the documentation closes", self.fences(base, tip));
+
         let tree = self.checkout(tip)?;
         for commit in &commits {
             let subject = self.git.read(&["show", "--no-patch", "--format=%s", commit])?;
@@ -174,6 +177,17 @@ impl Review<'_> {
             bail!("`cargo xtask prepare && cargo xtask export` rewrites it; commit the result");
         }
         Ok(())
+    }
+
+    fn fences(&self, base: &str, tip: &str) -> Result<()> {
+        let changed = self.git.read(&["diff", "--diff-filter=d", "--name-only", base, tip])?;
+        let mut problems = Vec::new();
+        for file in changed.lines().filter(|file| file.ends_with(".rs")) {
+            let source = self.git.read(&["show", &format!("{tip}:{file}")])?;
+            let lines = fences::unclosed(&source);
+            problems.extend(lines.iter().map(|line| format!("{file}:{line} opens one for good")));
+        }
+        none_of(problems)
     }
 
     /// build/verify, at `commit`.
