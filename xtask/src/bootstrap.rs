@@ -72,9 +72,11 @@ struct Rust {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct Llvm {
     /// Bootstrap asks for ninja even where no LLVM is built.
     ninja: bool,
+    download_ci_llvm: bool,
 }
 
 /// Upstream's build system in a tree.
@@ -133,7 +135,7 @@ impl<'a> Bootstrap<'a> {
                 stages,
             },
             rust: Rust { download_rustc: !full },
-            llvm: Llvm { ninja: full },
+            llvm: Llvm { ninja: full, download_ci_llvm: !full },
             target,
         };
         let text = format!("{HEADER}\n{}", toml::to_string(&config)?);
