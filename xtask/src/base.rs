@@ -1,7 +1,7 @@
 //! The pinned bases, as `base.toml` describes them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
@@ -25,19 +25,27 @@ pub struct Base {
     #[serde(skip)]
     pub default: bool,
     pub release: String,
-    /// Upstream's commit of that release: what the compiler must have been built from.
+    /// Upstream's commit of that release.
     pub commit: String,
     /// The date of the base's commit in build/rust, so that its hash is the same everywhere.
     pub date: String,
-    /// rustup's name for the compiler of that commit.
-    pub toolchain: String,
+    /// The compilers that its std can be built with, in order of preference.
+    pub compiler: Vec<Compiler>,
     /// Where the sources come from, in order of preference.
     pub archive: Vec<Archive>,
     pub mend: Mend,
 }
 
+/// A compiler, pinned by the commit that it was built from.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Compiler {
+    /// rustup's name for it.
+    pub toolchain: String,
+    pub commit: String,
+}
+
+#[derive(Clone, Deserialize)]
 pub struct Archive {
     pub file: String,
     pub sha256: String,
@@ -49,22 +57,34 @@ pub struct Archive {
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     Url(String),
-    Debian(DebianSource),
+    Debian(DebianPackage),
 }
 
-/// A source package in Debian's archive.
+/// A package in Debian's archive.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DebianSource {
+pub struct DebianPackage {
     pub package: String,
     pub version: String,
     pub suite: String,
+    pub kind: DebianKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DebianKind {
+    /// The upstream archive of a source package.
+    Source,
+    /// A `.deb` file.
+    Binary,
 }
 
 /// How an unpacked archive is made into a tree that bootstrap accepts.
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Mend {
+    /// The directory of the archive that holds the tree.
+    pub root: PathBuf,
     /// Top-level entries that are not unpacked.
     pub leave_out: Vec<String>,
     /// Workspace members for which an empty crate stands in where the archive has none.

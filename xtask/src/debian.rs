@@ -9,23 +9,23 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 
-use crate::base::DebianSource;
+use crate::base::{DebianKind, DebianPackage};
 use crate::process::CommandExt;
 use crate::progress::Step;
 use crate::project::Project;
 
-/// Downloads the file called `file` of a source package to `destination`.
+/// Downloads the file called `file` of a package to `destination`.
 pub fn download(
     project: &Project,
-    source: &DebianSource,
+    package: &DebianPackage,
     file: &str,
     destination: &Path,
 ) -> Result<()> {
-    let DebianSource { package, version, suite } = source;
+    let DebianPackage { package, version, suite, kind } = package;
     if which::which("apt-get").is_err() {
-        bail!("Debian's source packages need apt-get, which this machine does not have");
+        bail!("Debian's packages need apt-get, which this machine does not have");
     }
-    let stanzas = sources(Path::new("/etc/apt"), suite)?;
+    let stanzas = sources(Path::new("/etc/apt"), suite, *kind)?;
 
     let private = project.build().join("apt");
     if private.exists() {
@@ -62,7 +62,13 @@ pub fn download(
     apt_get(&["update", "--error-on=any"]).run()?;
     step.done();
     let step = Step::start(format!("downloading {file} from Debian {suite}"));
-    apt_get(&["source", "--download-only", "--tar-only", &format!("{package}={version}")]).run()?;
+    let package = format!("{package}={version}");
+    match kind {
+        DebianKind::Source => {
+            apt_get(&["source", "--download-only", "--tar-only", &package]).run()?
+        }
+        DebianKind::Binary => apt_get(&["download", &package]).run()?,
+    };
     step.done();
 
     let downloaded = private.join("files").join(file);
@@ -72,8 +78,9 @@ pub fn download(
     Ok(())
 }
 
-/// The machine's own Debian mirrors, as deb822 stanzas for the source packages of `suite`.
-fn sources(etc_apt: &Path, suite: &str) -> Result<String> {
+/// The machine's own Debian mirrors, as deb822 stanzas for packages of `suite`.
+fn sources(etc_apt: &Path, suite: &str, kind: DebianKind) -> Result<String> {
+    let types = if kind == DebianKind::Source { "deb-src" } else { "deb" };
     let mut files: Vec<_> = fs::read_dir(etc_apt.join("sources.list.d"))
         .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
         .unwrap_or_default();
@@ -85,9 +92,9 @@ fn sources(etc_apt: &Path, suite: &str) -> Result<String> {
         let text = fs::read_to_string(file)?;
         match file.extension().and_then(|extension| extension.to_str()) {
             Some("sources") => {
-                stanzas.extend(text.split("\n\n").filter_map(|s| from_stanza(s, suite)))
+                stanzas.extend(text.split("\n\n").filter_map(|s| from_stanza(s, suite, types)))
             }
-            Some("list") => stanzas.extend(text.lines().filter_map(|l| from_line(l, suite))),
+            Some("list") => stanzas.extend(text.lines().filter_map(|l| from_line(l, suite, types))),
             _ => {}
         }
     }
@@ -105,13 +112,13 @@ fn is_package_archive(uri: &str) -> bool {
 }
 
 /// Turns a stanza of a `.sources` file (sources.list(5)) to the sources of `suite`.
-fn from_stanza(stanza: &str, suite: &str) -> Option<String> {
+fn from_stanza(stanza: &str, suite: &str, types: &str) -> Option<String> {
     let mut is_debian = false;
     let lines: Vec<_> = stanza
         .lines()
         .filter(|line| !line.starts_with('#'))
         .map(|line| match line.split_once(':').map(|(field, value)| (field, value.trim())) {
-            Some(("Types", _)) => "Types: deb-src".into(),
+            Some(("Types", _)) => format!("Types: {types}"),
             Some(("Suites", _)) => format!("Suites: {suite}"),
             Some(("Components", _)) => "Components: main".into(),
             Some(("URIs", uris)) => {
@@ -125,14 +132,14 @@ fn from_stanza(stanza: &str, suite: &str) -> Option<String> {
 }
 
 /// Turns a line of a `.list` file (sources.list(5)) to the sources of `suite`.
-fn from_line(line: &str, suite: &str) -> Option<String> {
+fn from_line(line: &str, suite: &str, types: &str) -> Option<String> {
     let line = line.trim().strip_prefix("deb ")?.trim_start();
     let (options, rest) = match line.strip_prefix('[') {
         Some(line) => line.split_once(']')?,
         None => ("", line),
     };
     let uri = rest.split_whitespace().next().filter(|uri| is_package_archive(uri))?;
-    let mut stanza = format!("Types: deb-src\nURIs: {uri}\nSuites: {suite}\nComponents: main");
+    let mut stanza = format!("Types: {types}\nURIs: {uri}\nSuites: {suite}\nComponents: main");
     let signed_by = options.split_whitespace().find_map(|o| o.strip_prefix("signed-by="));
     if let Some(key) = signed_by {
         stanza += &format!("\nSigned-By: {key}");
@@ -148,7 +155,7 @@ mod tests {
         let etc = tempfile::tempdir()?;
         fs::create_dir(etc.path().join("sources.list.d"))?;
         fs::write(etc.path().join(name), text)?;
-        sources(etc.path(), "sid")
+        sources(etc.path(), "sid", DebianKind::Source)
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::base::Base;
+use crate::base::{Base, Compiler};
 use crate::process::CommandExt;
 
-/// The installed compiler of the base's commit.
+/// An installed compiler that std can be built with.
 pub struct Toolchain {
     pub sysroot: PathBuf,
     /// The machine's own target, such as `x86_64-unknown-linux-gnu`.
@@ -18,15 +18,27 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
+    /// The first of the base's compilers that is installed.
     pub fn find(base: &Base) -> Result<Toolchain> {
         require_programs()?;
-        let Base { toolchain: name, commit, .. } = base;
+        let mut failures = Vec::new();
+        for compiler in &base.compiler {
+            match Toolchain::open(compiler) {
+                Ok(toolchain) => return Ok(toolchain),
+                Err(error) => failures.push(format!("{error:#}")),
+            }
+        }
+        bail!("no compiler for Rust {} is installed:\n- {}", base.release, failures.join("\n- "));
+    }
+
+    fn open(compiler: &Compiler) -> Result<Toolchain> {
+        let Compiler { toolchain: name, commit } = compiler;
         let install =
             format!("rustup toolchain install {name} --profile minimal --component clippy,rustfmt");
         let rustc = Command::new("rustup")
             .args(["which", "--toolchain", name, "rustc"])
             .read()
-            .with_context(|| format!("Rust {name} is needed. Install it with\n  {install}\n"))?;
+            .with_context(|| format!("install it with\n  {install}\n"))?;
         let rustc = PathBuf::from(rustc);
         let sysroot = rustc.parent().and_then(|bin| bin.parent());
         let sysroot = sysroot.context("rustup gave a path to rustc with no sysroot")?.to_owned();
@@ -37,18 +49,13 @@ impl Toolchain {
         let built_from = toolchain.version_field("commit-hash")?;
         if built_from != commit {
             bail!(
-                "the toolchain called {name} is not Rust {}: it was built from commit \
-                 {built_from}, not {commit}. Replace it with\n  rustup toolchain uninstall \
-                 {name} && {install}",
-                base.release
+                "the toolchain called {name} was built from commit {built_from}, not {commit}. \
+                 Replace it with\n  rustup toolchain uninstall {name} && {install}"
             );
         }
         for program in ["cargo", "rustdoc", "rustfmt"] {
             if !toolchain.bin(program).is_file() {
-                bail!(
-                    "the toolchain {} has no {program}. Add it with\n  {install}",
-                    base.toolchain
-                );
+                bail!("the toolchain {name} has no {program}. Add it with\n  {install}");
             }
         }
         Ok(toolchain)

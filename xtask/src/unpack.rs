@@ -1,8 +1,8 @@
 //! From an archive or a checkout to a tree that bootstrap accepts.
 
-use std::io::BufReader;
+use std::io::{self, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
@@ -38,14 +38,37 @@ fn unpack(archive: &Path, mend: &Mend, destination: &Path) -> Result<()> {
     let file = fs::File::open(archive)?;
     let name = archive.file_name().unwrap_or_default().to_string_lossy();
     let step = Step::start_bytes(format!("unpacking {name}"), file.metadata()?.len());
-    let decoder = liblzma::read::XzDecoder::new(BufReader::new(step.wrap_read(file)));
-    let mut archive = tar::Archive::new(decoder);
+    let reader = BufReader::new(step.wrap_read(file));
+    if archive.extension().is_some_and(|extension| extension == "deb") {
+        // A .deb is an archive of archives; dpkg-deb prints the one with the files.
+        let mut dpkg = Command::new("dpkg-deb")
+            .arg("--fsys-tarfile")
+            .arg(archive)
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("a .deb needs dpkg-deb, which this machine does not have")?;
+        let files = dpkg.stdout.take().expect("its output is a pipe");
+        extract(files, mend, destination)?;
+        let status = dpkg.wait()?;
+        if !status.success() {
+            bail!("`dpkg-deb --fsys-tarfile {}` failed ({status})", archive.display());
+        }
+    } else {
+        extract(liblzma::read::XzDecoder::new(reader), mend, destination)?;
+    }
+    step.done();
+    Ok(())
+}
+
+fn extract(tar: impl Read, mend: &Mend, destination: &Path) -> Result<()> {
+    let mut archive = tar::Archive::new(tar);
     // Cargo tells by its time whether a file changed, so each file is as new as this tree.
     archive.set_preserve_mtime(false);
     for entry in archive.entries()? {
         let mut entry = entry?;
-        // Inside the archive, all is in one directory.
-        let path: PathBuf = entry.path()?.components().skip(1).collect();
+        let path = entry.path()?;
+        let path = path.strip_prefix(".").unwrap_or(&path);
+        let Ok(path) = path.strip_prefix(&mend.root).map(Path::to_owned) else { continue };
         let is_plain = path.components().all(|c| matches!(c, Component::Normal(_)));
         if !is_plain || path.as_os_str().is_empty() || is_left_out(&path, mend) {
             continue;
@@ -56,7 +79,11 @@ fn unpack(archive: &Path, mend: &Mend, destination: &Path) -> Result<()> {
         }
         entry.unpack(&target).with_context(|| format!("cannot unpack {}", path.display()))?;
     }
-    step.done();
+    // To the very end, where the checksums are and where dpkg-deb is done.
+    io::copy(&mut archive.into_inner(), &mut io::sink())?;
+    if fs::read_dir(destination)?.next().is_none() {
+        bail!("the archive has no directory {}", mend.root.display());
+    }
     Ok(())
 }
 

@@ -58,12 +58,13 @@ impl Fixture {
                 release = "1.95.0"
                 commit = "{COMMIT}"
                 date = "2026-04-14T00:00:00Z"
-                toolchain = "1.95.0"
+                compiler = [{{ toolchain = "1.95.0", commit = "{COMMIT}" }}]
                 [[base."1.95".archive]]
                 file = "{ARCHIVE}"
                 sha256 = "{sha256}"
                 url = "{url}"
                 [base."1.95".mend]
+                root = "rustc-1.95.0-src"
                 leave-out = ["vendor"]
                 crates = []
                 directories = ["src/llvm-project/llvm"]
