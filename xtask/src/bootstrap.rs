@@ -153,8 +153,8 @@ impl<'a> Bootstrap<'a> {
         Ok(fs::write(path, text)?)
     }
 
-    /// The directory that bootstrap would download the compiler to.
-    fn compiler(&self) -> PathBuf {
+    /// The directory that bootstrap would download the compiler to: a whole sysroot.
+    pub fn compiler(&self) -> PathBuf {
         self.out.join(&self.toolchain.host).join("ci-rustc")
     }
 

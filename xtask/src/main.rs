@@ -13,6 +13,7 @@ mod clean;
 mod debian;
 mod fences;
 mod git;
+mod lab;
 mod lock;
 mod mirror;
 mod prepare;
@@ -102,6 +103,16 @@ enum Command {
         each: bool,
     },
 
+    /// Show keepalive at work, packet by packet, in a small network inside this machine.
+    ///
+    /// Builds the patched std and runs the lab with it; ARGS are the lab's own, see
+    /// `cargo xtask lab --help`.
+    #[command(disable_help_flag = true)]
+    Lab {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+        args: Vec<std::ffi::OsString>,
+    },
+
     /// Run everything that guards the project; what must be green before a change is merged.
     ///
     /// rustfmt, clippy, the tool's own tests, verify, and upstream's tests of std and
@@ -175,6 +186,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             let _lock = lock::acquire(&project, "verify")?;
             verify::verify(&project, &base, each)?;
         }
+        Command::Lab { args } => return lab::run(&project, &project.base(None)?, &args),
         Command::Ci => ci::run(&project)?,
         Command::Clean { archives } => {
             let _lock = lock::acquire(&project, "clean")?;

@@ -1,0 +1,87 @@
+//! A running program under test (`lab/programs/peer.rs`): it is told a command, and heard.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::network::Namespace;
+
+/// For what cannot block: long enough for the busiest machine.
+const AT_ONCE: Duration = Duration::from_secs(10);
+
+pub struct Peer {
+    child: Child,
+    stdin: ChildStdin,
+    answers: Receiver<String>,
+    /// Heard while another answer was awaited.
+    early: Vec<String>,
+}
+
+impl Peer {
+    pub fn start(program: &Path, namespace: &Namespace) -> Result<Self> {
+        let mut child = namespace.enter(|| {
+            Command::new(program)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .with_context(|| format!("starting {}", program.display()))
+        })?;
+        let stdin = child.stdin.take().expect("piped above");
+        let stdout = child.stdout.take().expect("piped above");
+        let (sender, answers) = channel();
+        thread::spawn(move || {
+            BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|l| sender.send(l))
+        });
+        Ok(Self { child, stdin, answers, early: Vec::new() })
+    }
+
+    pub fn tell(&mut self, command: &str) -> Result<()> {
+        writeln!(self.stdin, "{command}").context("the program under test is gone")
+    }
+
+    /// The answer to a command by its first word, or nothing if it still blocks at the deadline.
+    pub fn hear(&mut self, verb: &str, deadline: Instant) -> Result<Option<String>> {
+        let answer = |line: &str| Some(line.strip_prefix(verb)?.strip_prefix(' ')?.to_string());
+        if let Some(at) = self.early.iter().position(|line| answer(line).is_some()) {
+            return Ok(answer(&self.early.remove(at)));
+        }
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.answers.recv_timeout(left) {
+                Ok(line) => match answer(&line) {
+                    Some(answer) => return Ok(Some(answer)),
+                    None => self.early.push(line),
+                },
+                Err(RecvTimeoutError::Timeout) => return Ok(None),
+                Err(RecvTimeoutError::Disconnected) => bail!("the program under test is gone"),
+            }
+        }
+    }
+
+    /// Tells a command that neither blocks nor fails, and has nothing to answer.
+    pub fn must(&mut self, command: &str) -> Result<()> {
+        let answer = self.ask(command)?;
+        ensure!(answer == "ok", "`{command}`: {answer}");
+        Ok(())
+    }
+
+    /// Tells a command that does not block, and hears its answer.
+    pub fn ask(&mut self, command: &str) -> Result<String> {
+        self.tell(command)?;
+        let verb = command.split(' ').next().expect("split gives at least one");
+        self.hear(verb, Instant::now() + AT_ONCE)?.with_context(|| format!("`{command}` blocks"))
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // It may have ended by itself already, which is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

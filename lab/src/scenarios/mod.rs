@@ -1,0 +1,47 @@
+//! What the lab shows. A new scenario is a file here, and its two lines below.
+
+use anyhow::Result;
+
+use crate::bench::Bench;
+use crate::network::Shape;
+
+mod idle_behind_nat;
+mod inherited;
+mod on_the_wire;
+mod others_agree;
+mod power_loss;
+mod reboot;
+mod server_side;
+mod states;
+mod switched_off;
+mod traffic;
+mod unacknowledged;
+mod unreachable;
+
+pub struct Scenario {
+    pub name: &'static str,
+    pub about: &'static str,
+    /// What the two sides of the comparison are called: with what it is about, and without.
+    pub sides: [&'static str; 2],
+    pub shape: Shape,
+    pub run: fn(&mut Bench) -> Result<()>,
+}
+
+/// In the order of the report.
+pub const ALL: &[Scenario] = &[
+    idle_behind_nat::SCENARIO,
+    power_loss::SCENARIO,
+    unreachable::SCENARIO,
+    unacknowledged::SCENARIO,
+    reboot::SCENARIO,
+    server_side::SCENARIO,
+    on_the_wire::SCENARIO,
+    switched_off::SCENARIO,
+    traffic::SCENARIO,
+    states::SCENARIO,
+    inherited::SCENARIO,
+    others_agree::SCENARIO,
+];
+
+/// The sides of most scenarios.
+const WITH_KEEPALIVE: [&str; 2] = ["with keepalive", "without"];
