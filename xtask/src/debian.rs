@@ -3,7 +3,7 @@
 //! apt gets a configuration of its own, with the machine's mirror but another suite, so that
 //! neither the system's lists nor its sources change and no root is needed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -22,31 +22,59 @@ pub fn download(
     destination: &Path,
 ) -> Result<()> {
     let DebianPackage { package, version, suite, kind } = package;
-    if which::which("apt-get").is_err() {
-        bail!("Debian's packages need apt-get, which this machine does not have");
-    }
-    let stanzas = sources(Path::new("/etc/apt"), suite, *kind)?;
+    let apt = PrivateApt::new(&project.build().join("apt"), suite, *kind)?;
+    let step = Step::start(format!("downloading {file} from Debian {suite}"));
+    let package = format!("{package}={version}");
+    match kind {
+        DebianKind::Source => {
+            apt.command(&["source", "--download-only", "--tar-only", &package]).run()?
+        }
+        DebianKind::Binary => apt.command(&["download", &package]).run()?,
+    };
+    step.done();
+    fs::copy(apt.files().join(file), destination)
+        .with_context(|| format!("apt-get ended well, but {file} cannot be kept"))?;
+    apt.remove()
+}
 
-    let private = project.build().join("apt");
-    if private.exists() {
-        fs::remove_dir_all(&private)?;
-    }
-    for dir in [
-        "etc/sources.list.d",
-        "etc/preferences.d",
-        "lists/partial",
-        "cache/archives/partial",
-        "files",
-    ] {
-        fs::create_dir_all(private.join(dir))?;
-    }
-    fs::write(private.join("etc/sources.list.d/base.sources"), stanzas)?;
+/// `apt-get` with a configuration in a directory of its own.
+pub struct PrivateApt {
+    dir: PathBuf,
+}
 
-    let apt_get = |args: &[&str]| {
+impl PrivateApt {
+    /// Reads the index of `suite`.
+    pub fn new(dir: &Path, suite: &str, kind: DebianKind) -> Result<PrivateApt> {
+        if which::which("apt-get").is_err() {
+            bail!("Debian's packages need apt-get, which this machine does not have");
+        }
+        let stanzas = sources(Path::new("/etc/apt"), suite, kind)?;
+        if dir.exists() {
+            fs::remove_dir_all(dir)?;
+        }
+        for name in [
+            "etc/sources.list.d",
+            "etc/preferences.d",
+            "lists/partial",
+            "cache/archives/partial",
+            "files",
+        ] {
+            fs::create_dir_all(dir.join(name))?;
+        }
+        fs::write(dir.join("etc/sources.list.d/base.sources"), stanzas)?;
+        let apt = PrivateApt { dir: dir.to_owned() };
+        let step = Step::start(format!("reading the index of Debian {suite}"));
+        apt.command(&["update", "--error-on=any"]).run()?;
+        step.done();
+        Ok(apt)
+    }
+
+    /// `apt-get ARGS`, to be run in [`PrivateApt::files`].
+    pub fn command(&self, args: &[&str]) -> Command {
+        let option = |name: &str, value: &str| format!("{name}={}", self.dir.join(value).display());
         let mut command = Command::new("apt-get");
-        let option = |name: &str, value: &str| format!("{name}={}", private.join(value).display());
         command
-            .current_dir(private.join("files"))
+            .current_dir(self.files())
             .args(["-o", &option("Dir::Etc", "etc"), "-o", &option("Dir::State::lists", "lists")])
             .args(["-o", &option("Dir::Cache", "cache")])
             // Without it, sources with no Signed-By would have no keys here.
@@ -57,25 +85,16 @@ pub fn download(
             .args(args)
             .env("LC_ALL", "C");
         command
-    };
-    let step = Step::start(format!("reading the index of Debian {suite}"));
-    apt_get(&["update", "--error-on=any"]).run()?;
-    step.done();
-    let step = Step::start(format!("downloading {file} from Debian {suite}"));
-    let package = format!("{package}={version}");
-    match kind {
-        DebianKind::Source => {
-            apt_get(&["source", "--download-only", "--tar-only", &package]).run()?
-        }
-        DebianKind::Binary => apt_get(&["download", &package]).run()?,
-    };
-    step.done();
+    }
 
-    let downloaded = private.join("files").join(file);
-    fs::copy(&downloaded, destination)
-        .with_context(|| format!("apt-get ended well, but {file} cannot be kept"))?;
-    fs::remove_dir_all(&private)?;
-    Ok(())
+    /// Where downloads go.
+    pub fn files(&self) -> PathBuf {
+        self.dir.join("files")
+    }
+
+    pub fn remove(self) -> Result<()> {
+        Ok(fs::remove_dir_all(self.dir)?)
+    }
 }
 
 /// The machine's own Debian mirrors, as deb822 stanzas for packages of `suite`.

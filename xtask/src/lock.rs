@@ -2,6 +2,7 @@
 
 use std::fs::TryLockError;
 use std::io::{Read, Seek, Write};
+use std::path::Path;
 
 use anyhow::Result;
 use fs_err as fs;
@@ -26,8 +27,13 @@ impl Lock {
 /// Waits until no other invocation is at work, saying which one it waits for. `purpose` is what
 /// the others are told.
 pub fn acquire(project: &Project, purpose: &str) -> Result<Lock> {
-    let path = project.build().join("lock");
-    fs::create_dir_all(project.build())?;
+    acquire_in(&project.build(), purpose)
+}
+
+/// The same for work that only touches `dir`.
+pub fn acquire_in(dir: &Path, purpose: &str) -> Result<Lock> {
+    let path = dir.join("lock");
+    fs::create_dir_all(dir)?;
     let file =
         fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     let mut file = file.into_parts().0;

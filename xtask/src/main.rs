@@ -10,6 +10,7 @@ mod base;
 mod bootstrap;
 mod ci;
 mod clean;
+mod cross;
 mod debian;
 mod fences;
 mod git;
@@ -22,6 +23,9 @@ mod progress;
 mod project;
 mod report;
 mod series;
+mod sources;
+mod table;
+mod targets;
 mod toolchain;
 mod tree;
 mod unpack;
@@ -36,6 +40,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::bootstrap::Bootstrap;
 use crate::project::Project;
+use crate::table::Format;
+use crate::targets::Selection;
 use crate::toolchain::Toolchain;
 
 /// Tools for the TCP keepalive patch series of Rust's standard library.
@@ -113,6 +119,78 @@ enum Command {
         args: Vec<std::ffi::OsString>,
     },
 
+    /// Type-check std for many targets, at the base and with the series, and compare.
+    ///
+    /// A target may get no diagnostic (error or warning) that it does not have at the base, and
+    /// must get both methods: a crate that calls them is checked, too. Targets whose std is broken
+    /// at the base are compared by their diagnostics. What is checked is library/ of build/rust as
+    /// it is, with changes that are not committed. A finished target is remembered, so a run that
+    /// was interrupted goes on where it stopped.
+    ///
+    /// Without arguments: one target for each operating system, environment and vendor.
+    /// Exit code 1 if the series breaks a target.
+    ///
+    ///     cargo xtask targets
+    ///     cargo xtask targets aarch64-unknown-nuttx x86_64-unknown-uefi
+    ///     cargo xtask targets --all --format json
+    #[command(verbatim_doc_comment)]
+    Targets {
+        /// Check these targets alone.
+        #[arg(value_name = "TARGET", conflicts_with_all = ["all", "quick"])]
+        names: Vec<String>,
+        /// Check every target that may have a std.
+        #[arg(long, conflicts_with = "quick")]
+        all: bool,
+        /// Check the least that compiles every backend of std's sockets.
+        #[arg(long)]
+        quick: bool,
+        #[command(flatten)]
+        base: BaseName,
+        /// Check so many targets side by side. [default: the number of cores]
+        #[arg(long, short, value_name = "N")]
+        jobs: Option<usize>,
+        /// How to print the results.
+        #[arg(long, value_enum, default_value = "table")]
+        format: Format,
+    },
+
+    /// Build std with the series for other platforms, and run its tests there: in emulators, in
+    /// Wine and wasmtime, and natively.
+    ///
+    /// What runs is library/std/tests/tcp_keepalive.rs of build/rust as it is. Where the system
+    /// can be watched, the calls that it sees are compared with those that there should be. A
+    /// target that lacks a linker, a C library or a runner is not run and not counted as passed; its
+    /// row says what to install. Exit code 1 if a test fails or cannot be built or run.
+    ///
+    ///     cargo xtask cross --install
+    ///     cargo xtask cross s390x-unknown-linux-gnu x86_64-pc-windows-gnu
+    #[command(verbatim_doc_comment)]
+    Cross {
+        /// Run on these targets alone. [default: all but some rare ones]
+        #[arg(value_name = "TARGET", conflicts_with_all = ["all", "quick"])]
+        names: Vec<String>,
+        /// Run on every target that this tool knows how to run.
+        #[arg(long, conflicts_with = "quick")]
+        all: bool,
+        /// Run on one big-endian target, one of Windows and one native.
+        #[arg(long)]
+        quick: bool,
+        /// First install what is missing: Debian's packages (as root), others below build/.
+        #[arg(long)]
+        install: bool,
+        /// Take a target that cannot be run here for a failure.
+        #[arg(long)]
+        require: bool,
+        #[command(flatten)]
+        base: BaseName,
+        /// Build and run so many targets side by side. [default: the number of cores]
+        #[arg(long, short, value_name = "N")]
+        jobs: Option<usize>,
+        /// How to print the results.
+        #[arg(long, value_enum, default_value = "table")]
+        format: Format,
+    },
+
     /// Run everything that guards the project; what must be green before a change is merged.
     ///
     /// rustfmt, clippy, the tool's own tests, verify, and upstream's tests of std and
@@ -187,6 +265,27 @@ fn run(cli: Cli) -> Result<ExitCode> {
             verify::verify(&project, &base, each)?;
         }
         Command::Lab { args } => return lab::run(&project, &project.base(None)?, &args),
+        Command::Targets { names, all, quick, base, jobs, format } => {
+            let base = project.base(base.base.as_deref())?;
+            let selection = match (all, quick) {
+                (true, _) => Selection::All,
+                (_, true) => Selection::Quick,
+                _ if names.is_empty() => Selection::OneOfEach,
+                _ => Selection::Named(names),
+            };
+            return targets::run(&project, &base, &selection, jobs, format);
+        }
+        Command::Cross { names, all, quick, install, require, base, jobs, format } => {
+            let base = project.base(base.base.as_deref())?;
+            let selection = match (all, quick) {
+                (true, _) => cross::Selection::All,
+                (_, true) => cross::Selection::Quick,
+                _ if names.is_empty() => cross::Selection::Default,
+                _ => cross::Selection::Named(names),
+            };
+            let options = cross::Options { install, require, jobs, format };
+            return cross::run(&project, &base, &selection, &options);
+        }
         Command::Ci => ci::run(&project)?,
         Command::Clean { archives } => {
             let _lock = lock::acquire(&project, "clean")?;

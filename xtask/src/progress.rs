@@ -23,6 +23,21 @@ impl Step {
         Step::with_bar(message.into(), ProgressBar::new(bytes), template)
     }
 
+    /// A step that works through `count` things.
+    pub fn start_count(message: impl Into<String>, count: usize) -> Step {
+        let template = "{spinner} {msg} {bar:30} {pos}/{len} [{elapsed}], {eta} left";
+        Step::with_bar(message.into(), ProgressBar::new(count as u64), template)
+    }
+
+    /// One of the things that are counted is done.
+    pub fn one_done(&self, what: &str) {
+        self.bar.inc(1);
+        if self.bar.is_hidden() {
+            let (position, length) = (self.bar.position(), self.bar.length().unwrap_or(0));
+            eprintln!("[{position}/{length}] {what}");
+        }
+    }
+
     fn with_bar(message: String, bar: ProgressBar, template: &str) -> Step {
         bar.set_style(ProgressStyle::with_template(template).expect("the template is well-formed"));
         if bar.is_hidden() {

@@ -1,0 +1,235 @@
+//! Building std with the series for other platforms and running its tests there, for real.
+
+mod build;
+mod libtest;
+mod platform;
+mod report;
+mod run;
+mod support;
+mod trace;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::process::ExitCode;
+use std::sync::{Mutex, mpsc};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use self::build::Package;
+use self::platform::{Choice, Platform};
+use self::report::{Passed, Report, Row, Verdict};
+use self::support::Support;
+use crate::base::Base;
+use crate::lock;
+use crate::prepare::prepare;
+use crate::progress::Step;
+use crate::project::Project;
+use crate::sources::{self, Current, Sources};
+use crate::table::Format;
+use crate::targets::Targets;
+use crate::toolchain::Toolchain;
+
+/// What the user asked for.
+pub enum Selection {
+    Default,
+    Quick,
+    All,
+    Named(Vec<String>),
+}
+
+pub struct Options {
+    pub install: bool,
+    /// Whether a target that cannot be run is a failure.
+    pub require: bool,
+    pub jobs: Option<usize>,
+    pub format: Format,
+}
+
+impl Selection {
+    fn of(&self, platforms: Vec<Platform>) -> Result<Vec<Platform>> {
+        let chosen = |choices: &'static [Choice]| {
+            move |platform: &Platform| choices.contains(&platform.choice)
+        };
+        let platforms = platforms.into_iter();
+        Ok(match self {
+            Selection::All => platforms.collect(),
+            Selection::Default => {
+                platforms.filter(chosen(&[Choice::Quick, Choice::Default])).collect()
+            }
+            Selection::Quick => platforms.filter(chosen(&[Choice::Quick])).collect(),
+            Selection::Named(names) => {
+                let platforms: Vec<_> = platforms.collect();
+                let known: Vec<_> = platforms.iter().map(|platform| platform.target).collect();
+                if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
+                    bail!(
+                        "nothing is known of how to run {name} here. Known are\n  {}",
+                        known.join("\n  ")
+                    );
+                }
+                platforms.into_iter().filter(|p| names.iter().any(|n| n == p.target)).collect()
+            }
+        })
+    }
+}
+
+/// Builds and runs on the selected targets, prints what came out, and fails if any failed.
+pub fn run(
+    project: &Project,
+    base: &Base,
+    selection: &Selection,
+    options: &Options,
+) -> Result<ExitCode> {
+    let platforms = selection.of(platform::all())?;
+    let toolchain = Toolchain::find(base)?;
+    let targets = Targets::of(&toolchain)?;
+    let tree = {
+        let _lock = lock::acquire(project, "cross: preparing the tree")?;
+        prepare(project, base, None, &toolchain)?
+    };
+    let dir = project.build().join("cross");
+    let _lock = lock::acquire_in(&dir, "cross")?;
+    let support = Support::at(&dir);
+    if options.install {
+        let missing = platforms.iter().flat_map(|platform| support.missing(platform));
+        support.install(&missing.map(|need| need.from).collect::<BTreeSet<_>>())?;
+    }
+
+    let sources = Sources::at(&tree, &dir);
+    let current = sources::current(&tree)?;
+    sources.show(&current.library)?;
+    let work = Work {
+        package: Package::write(&dir.join("package"), &sources)?,
+        sources,
+        current,
+        toolchain: &toolchain,
+        support,
+        dir: dir.join("targets"),
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let verdicts = work.all(&platforms, options.jobs.unwrap_or(cores), cores)?;
+
+    let rows = platforms
+        .iter()
+        .zip(verdicts)
+        .map(|(platform, verdict)| {
+            Row::new(platform.target, targets.get(platform.target)?, verdict)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let report = Report::new(base, &work.current.library, rows)?;
+    print!("{}", report.render(options.format)?);
+    let passed = report.passed(options.require);
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+struct Work<'a> {
+    package: Package,
+    sources: Sources,
+    current: Current,
+    toolchain: &'a Toolchain,
+    support: Support,
+    dir: std::path::PathBuf,
+}
+
+impl Work<'_> {
+    /// The verdicts, in the order of the platforms.
+    fn all(&self, platforms: &[Platform], jobs: usize, cores: usize) -> Result<Vec<Verdict>> {
+        let mut verdicts: Vec<Option<Verdict>> = Vec::new();
+        let mut queue = VecDeque::new();
+        for (index, platform) in platforms.iter().enumerate() {
+            let missing = self.support.missing(platform);
+            if missing.is_empty() {
+                queue.push_back((index, platform));
+                verdicts.push(None);
+            } else {
+                verdicts.push(Some(Verdict::not_run(missing)));
+            }
+        }
+        if !queue.is_empty() {
+            self.sources.fetch_crates(self.toolchain)?;
+            let jobs = jobs.clamp(1, queue.len());
+            let step = Step::start_count("building and running the tests", queue.len());
+            let queue = Mutex::new(queue);
+            let next = || queue.lock().expect("no worker panics").pop_front();
+            let (sender, receiver) = mpsc::channel();
+            thread::scope(|scope| {
+                for _ in 0..jobs {
+                    let sender = sender.clone();
+                    scope.spawn(move || {
+                        while let Some((index, platform)) = next() {
+                            let verdict = match self.one(platform, (cores / jobs).max(1)) {
+                                Ok(passed) => Verdict::Ran(passed),
+                                Err(error) => Verdict::Failed(format!("{error:#}")),
+                            };
+                            if sender.send((index, verdict)).is_err() {
+                                break;
+                            }
+                        }
+                    });
+                }
+                drop(sender);
+                for (index, verdict) in receiver {
+                    step.one_done(&format!("{}: {verdict}", platforms[index].target));
+                    verdicts[index] = Some(verdict);
+                }
+            });
+            step.done();
+        }
+        Ok(verdicts.into_iter().map(|v| v.expect("each one was run or not")).collect())
+    }
+
+    fn one(&self, platform: &Platform, jobs: usize) -> Result<Passed> {
+        let started = Instant::now();
+        self.support.prepare(platform)?;
+        let programs = self.package.build(
+            platform,
+            &self.sources,
+            &self.current.std,
+            self.toolchain,
+            &self.support,
+            &self.dir.join(platform.target),
+            jobs,
+        )?;
+        let built = Instant::now();
+        let counts = run::tests(platform, &self.support, &programs.tests)?;
+        let ran = built.elapsed();
+        Ok(Passed {
+            counts,
+            // What a single failed test says is of more use than the trace of a failed program.
+            calls: run::calls(platform, &self.support, &programs.calls),
+            runner: run::description(platform, &self.support)?,
+            build_seconds: (built - started).as_secs_f32(),
+            run_seconds: ran.as_secs_f32(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(selection: Selection) -> Vec<&'static str> {
+        let platforms = selection.of(platform::all()).unwrap();
+        platforms.into_iter().map(|platform| platform.target).collect()
+    }
+
+    #[test]
+    fn selections_hold_what_they_promise() {
+        assert_eq!(names(Selection::Default).len(), 10);
+        let quick = names(Selection::Quick);
+        for target in
+            ["s390x-unknown-linux-gnu", "x86_64-pc-windows-gnu", "x86_64-unknown-linux-musl"]
+        {
+            assert!(quick.contains(&target), "{target} is not in {quick:?}");
+        }
+        assert!(names(Selection::All).len() > 10);
+        assert_eq!(names(Selection::Named(vec!["wasm32-wasip2".into()])), ["wasm32-wasip2"]);
+    }
+
+    #[test]
+    fn unknown_target_is_an_error() {
+        let error = Selection::Named(vec!["z80-nothing".into()]).of(platform::all());
+        let Err(error) = error else { panic!("it was found") };
+        assert!(error.to_string().contains("how to run z80-nothing"), "{error}");
+    }
+}

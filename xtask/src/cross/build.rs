@@ -1,0 +1,160 @@
+//! Building std, its test harness and the test for a target.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use fs_err as fs;
+use serde::Deserialize;
+
+use super::platform::Platform;
+use super::support::Support;
+use crate::project::display;
+use crate::sources::{LibraryId, Sources};
+use crate::toolchain::Toolchain;
+
+/// The test, in library/.
+const TEST: &str = "std/tests/tcp_keepalive.rs";
+const NAME: &str = "tcp_keepalive";
+const CALLS: &str = "calls";
+
+/// A package with the series' test and with the program whose calls are traced.
+pub struct Package {
+    dir: PathBuf,
+    library: PathBuf,
+}
+
+pub struct Programs {
+    pub tests: PathBuf,
+    pub calls: PathBuf,
+}
+
+impl Package {
+    pub fn write(dir: &Path, sources: &Sources) -> Result<Package> {
+        let test = sources.library.join(TEST);
+        if !test.exists() {
+            bail!("the series has no library/{TEST}, so there is nothing to run");
+        }
+        let manifest = format!(
+            "[package]\nname = \"cross\"\nedition = \"2024\"\n\n\
+             [[bin]]\nname = \"{CALLS}\"\npath = \"calls.rs\"\ntest = false\n\n\
+             [[test]]\nname = \"{NAME}\"\npath = {test:?}\n\n\
+             # Half the time, and nobody debugs this.\n[profile.dev]\ndebug = 0\n\n[workspace]\n",
+        );
+        fs::create_dir_all(dir)?;
+        write_if_different(&dir.join("Cargo.toml"), &manifest)?;
+        write_if_different(&dir.join("calls.rs"), include_str!("calls.rs"))?;
+        Ok(Package { dir: dir.to_owned(), library: sources.library.clone() })
+    }
+
+    /// Builds with `jobs` processes at most. `std` is the state of std's sources.
+    pub fn build(
+        &self,
+        platform: &Platform,
+        sources: &Sources,
+        std: &LibraryId,
+        toolchain: &Toolchain,
+        support: &Support,
+        target_dir: &Path,
+        jobs: usize,
+    ) -> Result<Programs> {
+        forget_other_std(
+            target_dir,
+            &format!("{std} {}", toolchain.version_field("commit-hash")?),
+        )?;
+        let output = sources
+            .cargo(toolchain, "test")
+            .current_dir(&self.dir)
+            .args(["--no-run", "--offline", "--message-format=json", "--target", platform.target])
+            .arg("--target-dir")
+            .arg(target_dir)
+            .arg(format!("--jobs={jobs}"))
+            .args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=panic-unwind"])
+            .env("__CARGO_TESTS_ONLY_SRC_ROOT", &self.library)
+            .env("CARGO_ENCODED_RUSTFLAGS", rustflags(platform, support)?)
+            .output()?;
+        let mut programs = (None, None);
+        let mut errors = String::new();
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            match serde_json::from_str(line) {
+                Ok(Line::CompilerArtifact { target, executable: Some(path) }) => {
+                    match target.name.as_str() {
+                        NAME => programs.0 = Some(path),
+                        CALLS => programs.1 = Some(path),
+                        _ => {}
+                    }
+                }
+                Ok(Line::CompilerMessage { message }) if message.level.starts_with("error") => {
+                    errors += &message.rendered.unwrap_or_default();
+                }
+                _ => {}
+            }
+        }
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("the test does not build:\n{}", if errors.is_empty() { &said } else { &*errors });
+        }
+        let (Some(tests), Some(calls)) = programs else {
+            bail!("cargo said that all is well, but built no test in {}", display(target_dir));
+        };
+        Ok(Programs { tests, calls })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+enum Line {
+    CompilerArtifact {
+        target: CargoTarget,
+        executable: Option<PathBuf>,
+    },
+    CompilerMessage {
+        message: Message,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+struct CargoTarget {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    level: String,
+    rendered: Option<String>,
+}
+
+/// Cargo takes the sources of std for unchangeable, and would go on testing the std of before an
+/// edit: what was built from other sources has to go.
+fn forget_other_std(target_dir: &Path, std: &str) -> Result<()> {
+    let stamp = target_dir.join("std-stamp");
+    if fs::read_to_string(&stamp).is_ok_and(|found| found == std) {
+        return Ok(());
+    }
+    if target_dir.exists() {
+        fs::remove_dir_all(target_dir)?;
+    }
+    fs::create_dir_all(target_dir)?;
+    Ok(fs::write(stamp, std)?)
+}
+
+/// The compiler's options for the platform, separated as cargo wants them.
+fn rustflags(platform: &Platform, support: &Support) -> Result<String> {
+    let (tools, made) = (support.tools(), support.made());
+    let tools = tools.to_str().context("the path of this repository is not UTF-8")?;
+    let made = made.to_str().context("the path of this repository is not UTF-8")?;
+    let linker = format!("-Clinker={}", platform.linker);
+    let flags = platform
+        .rustflags
+        .iter()
+        .map(|flag| flag.replace("{tools}", tools).replace("{support}", made));
+    Ok(std::iter::once(linker).chain(flags).collect::<Vec<_>>().join("\u{1f}"))
+}
+
+fn write_if_different(path: &Path, text: &str) -> Result<()> {
+    if fs::read_to_string(path).is_ok_and(|found| found == text) {
+        return Ok(());
+    }
+    Ok(fs::write(path, text)?)
+}

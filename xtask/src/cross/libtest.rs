@@ -1,0 +1,136 @@
+//! What Rust's test harness says of a run, in its JSON format: it counts the tests itself, and a
+//! run that does not come to its end is not taken for one that passed.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, bail};
+use serde::{Deserialize, Serialize};
+
+/// What to call the test program with, and with `RUSTC_BOOTSTRAP=1`: the format is not yet stable.
+pub const ARGUMENTS: [&str; 2] = ["-Zunstable-options", "--format=json"];
+
+#[derive(Debug, PartialEq, Serialize)]
+pub struct Counts {
+    pub passed: usize,
+    pub failed: usize,
+    pub ignored: usize,
+    /// The tests that failed, with what they printed.
+    pub failures: Vec<(String, String)>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Line {
+    Suite(Suite),
+    Test(Test),
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum Suite {
+    Started { test_count: usize },
+    Ok(Sums),
+    Failed(Sums),
+}
+
+#[derive(Deserialize)]
+struct Sums {
+    passed: usize,
+    failed: usize,
+    ignored: usize,
+}
+
+#[derive(Deserialize)]
+struct Test {
+    name: String,
+    event: String,
+    #[serde(default)]
+    stdout: String,
+}
+
+/// Reads what the test program printed. Lines that are not the harness's are passed over.
+pub fn parse(output: &str) -> Result<Counts> {
+    let mut expected = None;
+    let mut sums = None;
+    let mut running = BTreeSet::new();
+    let mut failures = Vec::new();
+    for line in output.lines().filter(|line| line.starts_with('{')) {
+        match serde_json::from_str(line) {
+            Ok(Line::Suite(Suite::Started { test_count })) => expected = Some(test_count),
+            Ok(Line::Suite(Suite::Ok(found) | Suite::Failed(found))) => sums = Some(found),
+            Ok(Line::Test(test)) => match test.event.as_str() {
+                "started" => {
+                    running.insert(test.name);
+                }
+                event => {
+                    running.remove(&test.name);
+                    if !["ok", "ignored"].contains(&event) {
+                        failures.push((test.name, test.stdout));
+                    }
+                }
+            },
+            Ok(Line::Other) | Err(_) => {}
+        }
+    }
+    let Some(Sums { passed, failed, ignored }) = sums else {
+        let running: Vec<_> = running.into_iter().collect();
+        bail!(
+            "the test program ended before the tests did, in: {}",
+            if running.is_empty() { "no test".into() } else { running.join(", ") }
+        );
+    };
+    if passed + failed + ignored != expected.unwrap_or(0) || passed == 0 {
+        bail!("{passed} passed, {failed} failed, {ignored} ignored, of {expected:?} tests");
+    }
+    Ok(Counts { passed, failed, ignored, failures })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STARTED: &str = r#"{ "type": "suite", "event": "started", "test_count": 3 }"#;
+    const RUNNING: &str = r#"{ "type": "test", "event": "started", "name": "roundtrip" }"#;
+    const OK: &str = r#"{ "type": "test", "name": "roundtrip", "event": "ok" }"#;
+
+    fn end(event: &str, passed: usize, failed: usize, ignored: usize) -> String {
+        format!(
+            r#"{{ "type": "suite", "event": "{event}", "passed": {passed}, "failed": {failed},
+                 "ignored": {ignored}, "measured": 0, "filtered_out": 0, "exec_time": 0.3 }}"#
+        )
+        .replace('\n', "")
+    }
+
+    #[test]
+    fn counts_are_the_harness_own() {
+        let output = format!("noise\n{STARTED}\n{RUNNING}\n{OK}\n{}\n", end("ok", 2, 0, 1));
+        let counts = parse(&output).unwrap();
+        assert_eq!(counts, Counts { passed: 2, failed: 0, ignored: 1, failures: vec![] });
+    }
+
+    #[test]
+    fn failure_has_its_output() {
+        let failed = r#"{ "type": "test", "name": "ipv6", "event": "failed", "stdout": "boom" }"#;
+        let output = format!("{STARTED}\n{failed}\n{}", end("failed", 1, 1, 1));
+        let counts = parse(&output).unwrap();
+        assert_eq!(counts.failed, 1);
+        assert_eq!(counts.failures, [("ipv6".to_owned(), "boom".to_owned())]);
+    }
+
+    #[test]
+    fn crash_is_not_a_pass() {
+        let error = parse(&format!("{STARTED}\n{RUNNING}\nSegmentation fault")).unwrap_err();
+        assert!(error.to_string().ends_with("in: roundtrip"), "{error}");
+        assert!(parse("").is_err());
+    }
+
+    #[test]
+    fn run_without_a_test_is_not_a_pass() {
+        let none = r#"{ "type": "suite", "event": "started", "test_count": 0 }"#;
+        assert!(parse(&format!("{none}\n{}", end("ok", 0, 0, 0))).is_err());
+        assert!(parse(&format!("{STARTED}\n{}", end("ok", 0, 0, 3))).is_err());
+        assert!(parse(&format!("{STARTED}\n{}", end("ok", 2, 0, 0))).is_err());
+    }
+}

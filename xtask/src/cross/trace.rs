@@ -1,0 +1,208 @@
+//! The calls that the methods make, as strace, qemu and Wine show them: level, name, value and
+//! length, once for each call of a method, and nothing else.
+
+use anyhow::{Result, bail};
+
+/// A call about the option `SO_KEEPALIVE` of the level `SOL_SOCKET`.
+#[derive(Debug, PartialEq)]
+struct Call {
+    kind: Kind,
+    /// As far as the trace tells them.
+    value: Option<i64>,
+    length: Option<i64>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Kind {
+    Set,
+    Get,
+}
+
+/// How a trace is written.
+#[derive(Clone, Copy)]
+pub enum Style {
+    /// strace's, and what qemu's `-strace` makes of it.
+    Strace,
+    /// Wine's debug channel `winsock`.
+    Winsock,
+}
+
+/// Checks the trace of `calls.rs` and returns the lines about the option.
+pub fn check(style: Style, trace: &str) -> Result<Vec<String>> {
+    let lines: Vec<_> = trace.lines().filter_map(|line| relevant(style, line)).collect();
+    let about = |line: &&str| line.contains("SO_KEEPALIVE");
+    let Some(first) = lines.iter().position(about) else {
+        bail!("no call about SO_KEEPALIVE in the trace");
+    };
+    let last = lines.iter().rposition(about).expect("there is a first one");
+    let lines = &lines[first..=last];
+
+    // The program sets true, asks, sets false, asks.
+    let expected =
+        [(Kind::Set, Some(1)), (Kind::Get, None), (Kind::Set, Some(0)), (Kind::Get, None)];
+    let is_expected = |line: &str, (kind, value): &(Kind, Option<i64>)| {
+        parse(style, line).is_some_and(|call| {
+            call.kind == *kind
+                && (value.is_none() || call.value == *value)
+                && (call.length == Some(4) || (call.kind == Kind::Get && call.length.is_none()))
+        })
+    };
+    let all = lines.len() == expected.len()
+        && lines.iter().zip(&expected).all(|(line, call)| is_expected(line, call));
+    if !all {
+        bail!(
+            "expected were two calls that set SO_KEEPALIVE to 1 and to 0, with a length of 4, each \
+             with a call that asks for it thereafter, and nothing else; there are\n  {}",
+            lines.join("\n  ")
+        );
+    }
+    Ok(lines.iter().map(|line| line.to_string()).collect())
+}
+
+/// The call in a line of the trace; `None` for what are no calls of the program.
+fn relevant(style: Style, line: &str) -> Option<&str> {
+    match style {
+        // qemu and `strace -f` begin with the number of the process.
+        Style::Strace => {
+            let line = line.trim_start_matches(|c: char| c.is_ascii_digit()).trim();
+            line.contains('(').then_some(line)
+        }
+        Style::Winsock => {
+            let (_, line) = line.split_once(":trace:winsock:")?;
+            // How Wine carries a call out is no call.
+            let inside = ["server_", "sock_ioctl "].iter().any(|name| line.starts_with(name));
+            (!inside).then_some(line.trim_end())
+        }
+    }
+}
+
+fn parse(style: Style, line: &str) -> Option<Call> {
+    let (name, arguments) = match style {
+        Style::Strace => line.split_once('(')?,
+        Style::Winsock => line.split_once(' ')?,
+    };
+    // qemu writes some names in capitals.
+    let kind = match name.to_ascii_lowercase().as_str() {
+        "setsockopt" => Kind::Set,
+        "getsockopt" => Kind::Get,
+        _ => return None,
+    };
+    match style {
+        Style::Strace => {
+            // `4, SOL_SOCKET, SO_KEEPALIVE, [1], 4) = 0`
+            let (arguments, result) = arguments.rsplit_once(')')?;
+            let arguments: Vec<_> = arguments.split(',').map(str::trim).collect();
+            let [_, "SOL_SOCKET", "SO_KEEPALIVE", value, length] = arguments[..] else {
+                return None;
+            };
+            if result.trim() != "= 0" {
+                return None;
+            }
+            let length = match kind {
+                Kind::Set => length.parse().ok(),
+                // qemu shows where the length is instead.
+                Kind::Get => number_in(length, '[', ']'),
+            };
+            Some(Call { kind, value: number_in(value, '[', ']'), length })
+        }
+        Style::Winsock => {
+            // `socket 0x3c, level SOL_SOCKET, name SO_KEEPALIVE, optval 0169E3AC (1), optlen 4`
+            let arguments: Vec<_> = arguments.split(", ").collect();
+            let [_, "level SOL_SOCKET", "name SO_KEEPALIVE", value, length] = arguments[..] else {
+                return None;
+            };
+            let length = length.strip_prefix("optlen ")?;
+            let length = match kind {
+                Kind::Set => length.parse().ok(),
+                Kind::Get => number_in(length, '(', ')'),
+            };
+            Some(Call { kind, value: number_in(value, '(', ')'), length })
+        }
+    }
+}
+
+/// The number between the brackets.
+fn number_in(text: &str, open: char, close: char) -> Option<i64> {
+    text.split_once(open)?.1.split_once(close)?.0.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STRACE: &str = "\
+socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, IPPROTO_IP) = 4
+setsockopt(3, SOL_SOCKET, SO_REUSEADDR, [1], 4) = 0
+accept4(3, {sa_family=AF_INET, sin_port=htons(55436)}, [128 => 16], SOCK_CLOEXEC) = 5
+setsockopt(4, SOL_SOCKET, SO_KEEPALIVE, [1], 4) = 0
+getsockopt(4, SOL_SOCKET, SO_KEEPALIVE, [1], [4]) = 0
+setsockopt(4, SOL_SOCKET, SO_KEEPALIVE, [0], 4) = 0
+getsockopt(4, SOL_SOCKET, SO_KEEPALIVE, [0], [4]) = 0
+close(5)                                = 0
++++ exited with 0 +++
+";
+    const QEMU: &str = "\
+17944 socketcall(18,274920681576,274922870656,0,0,3,) = 5
+17944 SETSOCKOPT(4,SOL_SOCKET,SO_KEEPALIVE,[1],4) = 0
+17944 GETSOCKOPT(4,SOL_SOCKET,SO_KEEPALIVE,[0],274920682396) = 0
+17944 SETSOCKOPT(4,SOL_SOCKET,SO_KEEPALIVE,[0],4) = 0
+17944 GETSOCKOPT(4,SOL_SOCKET,SO_KEEPALIVE,[0],274920682396) = 0
+17944 close(5) = 0
+";
+    const WINE: &str = "\
+00e4:trace:winsock:setsockopt socket 0x3c, level SOL_SOCKET, name SO_KEEPALIVE, optval 00AC (1), optlen 4
+00e4:trace:winsock:sock_ioctl handle 0x3c, code 0x120380, in_buffer 0x21f3e8, in_size 4, out_size 0
+00e4:trace:winsock:server_setsockopt status 0.
+00e4:trace:winsock:getsockopt socket 0x3c, level SOL_SOCKET, name SO_KEEPALIVE, optval 0088, optlen 008C (4)
+00e4:trace:winsock:server_getsockopt status 0.
+00e4:trace:winsock:setsockopt socket 0x3c, level SOL_SOCKET, name SO_KEEPALIVE, optval 00AC (0), optlen 4
+00e4:trace:winsock:server_setsockopt status 0.
+00e4:trace:winsock:getsockopt socket 0x3c, level SOL_SOCKET, name SO_KEEPALIVE, optval 0088, optlen 008C (4)
+00e4:trace:winsock:closesocket 0x3c
+";
+    const ALL: [(Style, &str); 3] =
+        [(Style::Strace, STRACE), (Style::Strace, QEMU), (Style::Winsock, WINE)];
+
+    #[test]
+    fn expected_calls_are_found() {
+        for (style, trace) in ALL {
+            assert_eq!(check(style, trace).unwrap().len(), 4);
+        }
+    }
+
+    /// A `bool` of one byte in place of the four that Windows and Linux ask for.
+    #[test]
+    fn other_length_is_told() {
+        for (style, trace) in ALL {
+            let wrong = trace.replace("[1], 4)", "[1], 1)").replace("[1],4)", "[1],1)");
+            let wrong = wrong.replace("(1), optlen 4", "(1), optlen 1");
+            assert_ne!(trace, wrong);
+            check(style, &wrong).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn other_option_or_value_is_told() {
+        for (style, trace) in ALL {
+            check(style, &trace.replace("SOL_SOCKET", "SOL_TCP")).unwrap_err();
+            check(style, &trace.replace("SO_KEEPALIVE", "SO_BROADCAST")).unwrap_err();
+            check(style, &trace.replace("[0]", "[1]").replace("(0)", "(1)")).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn further_calls_are_told() {
+        let extra = "setsockopt(4, SOL_TCP, TCP_KEEPIDLE, [60], 4) = 0\n";
+        let (before, after) = STRACE.split_once("getsockopt").unwrap();
+        check(Style::Strace, &format!("{before}{extra}getsockopt{after}")).unwrap_err();
+        let (before, after) = WINE.split_once("00e4:trace:winsock:getsockopt").unwrap();
+        let extra = "00e4:trace:winsock:WSAIoctl socket 0x3c, SIO_KEEPALIVE_VALS\n";
+        let wrong = format!("{before}{extra}00e4:trace:winsock:getsockopt{after}");
+        check(Style::Winsock, &wrong).unwrap_err();
+    }
+
+    #[test]
+    fn failed_call_is_told() {
+        check(Style::Strace, &STRACE.replace("[1], 4) = 0", "[1], 4) = -1 EPERM")).unwrap_err();
+    }
+}

@@ -1,0 +1,125 @@
+//! library/ as it is in one state of the tree, in a place of its own: builds there neither see what
+//! someone edits in build/rust meanwhile, nor get in the way.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use fs_err as fs;
+
+use crate::bootstrap::is_set_by_the_caller;
+use crate::git::Git;
+use crate::process::CommandExt;
+use crate::progress::Step;
+use crate::toolchain::Toolchain;
+use crate::tree::Tree;
+
+/// The hash by which git knows a state of library/.
+pub type LibraryId = String;
+
+pub struct Sources {
+    /// The directory called `library`.
+    pub library: PathBuf,
+    git: Git,
+}
+
+impl Sources {
+    /// Sources below `dir`, none to begin with.
+    pub fn at(tree: &Tree, dir: &Path) -> Sources {
+        Sources { library: dir.join("library"), git: tree.git.clone() }
+    }
+
+    /// Makes the files those of `id`. It writes only those that differ from what is there, so that
+    /// cargo builds nothing again that did not change.
+    pub fn show(&self, id: &LibraryId) -> Result<()> {
+        fs::create_dir_all(&self.library)?;
+        let index = self.library.with_extension("index");
+        let stale_lock = self.library.with_extension("index.lock");
+        if stale_lock.exists() {
+            // An earlier run was killed; the directory is only ever used by one at a time.
+            fs::remove_file(stale_lock)?;
+        }
+        let library = self.library.to_str().context("the path of this repository is not UTF-8")?;
+        self.git
+            .command(&["--work-tree", library, "read-tree", "--reset", "-u", id])
+            .env("GIT_INDEX_FILE", index)
+            .run()?;
+        Ok(())
+    }
+
+    /// Cargo of `toolchain`, to be run in library/, with an environment that does not depend on who
+    /// calls.
+    pub fn cargo(&self, toolchain: &Toolchain, subcommand: &str) -> Command {
+        let mut command = Command::new(toolchain.bin("cargo"));
+        command.arg(subcommand).current_dir(&self.library);
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| is_set_by_the_caller(name) || changes_std(name)) {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env("RUSTC", toolchain.bin("rustc"))
+            // std is written for the unstable features of its own release.
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("CARGO_INCREMENTAL", "0");
+        command
+    }
+
+    /// Has the crates that std depends on, for all targets, in cargo's cache. With all of them
+    /// there, no network is needed.
+    pub fn fetch_crates(&self, toolchain: &Toolchain) -> Result<()> {
+        let fetch = || {
+            let mut command = self.cargo(toolchain, "fetch");
+            command.arg("--locked");
+            command
+        };
+        if fetch().arg("--offline").run().is_ok() {
+            return Ok(());
+        }
+        let step = Step::start("downloading the crates that std depends on");
+        fetch().run().context(
+            "the crates that std depends on are not all in cargo's cache, and cannot be \
+             downloaded. With the network there once, later runs do without",
+        )?;
+        step.done();
+        Ok(())
+    }
+}
+
+/// Whether the variable would change how cargo builds std.
+fn changes_std(name: &str) -> bool {
+    let names = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER"];
+    names.contains(&name) || name.starts_with("CARGO_PROFILE_") || name.starts_with("CARGO_TARGET_")
+}
+
+/// library/ at the base.
+pub fn base_library(tree: &Tree) -> Result<LibraryId> {
+    let base = tree.state()?.base;
+    tree.git.read(&["rev-parse", "--verify", &format!("{base}:library")])
+}
+
+/// library/ as it is in the tree right now, with whatever is not committed.
+pub struct Current {
+    pub library: LibraryId,
+    /// The same without tests that are crates of their own, which change nothing for std.
+    pub std: LibraryId,
+}
+
+pub fn current(tree: &Tree) -> Result<Current> {
+    let git_dir = tree.git.read(&["rev-parse", "--absolute-git-dir"])?;
+    // An index of its own: what someone has staged stays as it is.
+    let scratch = tempfile::Builder::new().prefix("xtask-index-").tempdir_in(&git_dir)?;
+    let index = scratch.path().join("index");
+    fs::copy(Path::new(&git_dir).join("index"), &index)?;
+    let git = |args: &[&str]| {
+        let mut command = tree.git.command(args);
+        command.env("GIT_INDEX_FILE", &index);
+        command
+    };
+    git(&["add", "--all", "--", "library"]).run()?;
+    let library = git(&["write-tree", "--prefix=library/"]).read()?;
+    git(&["rm", "-r", "--quiet", "--cached", "--ignore-unmatch", "--", "library/std/tests"])
+        .run()?;
+    let std = git(&["write-tree", "--prefix=library/"]).read()?;
+    Ok(Current { library, std })
+}

@@ -1,0 +1,31 @@
+//! Tables of results, for people and for the README.
+
+use clap::ValueEnum;
+use comfy_table::Table;
+use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For the README.
+    Markdown,
+    /// For machines: everything that is known.
+    Json,
+}
+
+/// A table with a header, as text.
+pub fn render(
+    format: Format,
+    header: &[&str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
+    let mut table = Table::new();
+    table.load_style(if format == Format::Markdown { ASCII_MARKDOWN } else { NOTHING });
+    table.set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    // Without trailing blanks, which no editor and no whitespace check likes.
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}

@@ -1,0 +1,239 @@
+//! What the compiler says of a crate, in a form in which two states of it can be compared.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// A message of the compiler. What tells it from others is all but the rendered text: line numbers
+/// move with every edit and mean nothing.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Diagnostic {
+    #[serde(flatten)]
+    pub identity: Identity,
+    /// As the compiler shows it to people, with the lines it is about.
+    pub rendered: String,
+}
+
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Identity {
+    pub level: String,
+    pub code: Option<String>,
+    pub message: String,
+    /// From `library/` on, or from the crate's name on.
+    pub file: Option<String>,
+}
+
+impl Diagnostic {
+    pub fn is_error(&self) -> bool {
+        self.identity.level.starts_with("error")
+    }
+}
+
+/// The diagnostics that `series` has and `base` lacks. One that is there twice in `series` and once
+/// in `base` is new once.
+pub fn added<'a>(base: &[Diagnostic], series: &'a [Diagnostic]) -> Vec<&'a Diagnostic> {
+    let mut known = BTreeMap::<&Identity, usize>::new();
+    for diagnostic in base {
+        *known.entry(&diagnostic.identity).or_default() += 1;
+    }
+    series
+        .iter()
+        .filter(|diagnostic| match known.get_mut(&diagnostic.identity) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                false
+            }
+            _ => true,
+        })
+        .collect()
+}
+
+/// A line of `cargo --message-format json`.
+#[derive(Deserialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum Line {
+    CompilerMessage {
+        message: Message,
+    },
+    CompilerArtifact {
+        target: CargoTarget,
+        filenames: Vec<PathBuf>,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+pub struct CargoTarget {
+    pub name: String,
+}
+
+/// A message in rustc's JSON format.
+#[derive(Deserialize)]
+pub struct Message {
+    level: String,
+    code: Option<Code>,
+    message: String,
+    spans: Vec<Span>,
+    rendered: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Code {
+    code: String,
+}
+
+#[derive(Deserialize)]
+struct Span {
+    file_name: String,
+    is_primary: bool,
+}
+
+impl Message {
+    /// The message with paths as they are on every machine; `None` for those that only sum up
+    /// others.
+    pub fn into_diagnostic(self, library: &Path) -> Option<Diagnostic> {
+        let sums_up = self.code.is_none()
+            && self.spans.is_empty()
+            && (self.message.starts_with("aborting due to")
+                || self.message.contains("warning emitted")
+                || self.message.contains("warnings emitted"));
+        if sums_up || self.level == "failure-note" {
+            return None;
+        }
+        let primary = self.spans.iter().find(|span| span.is_primary);
+        let absolute = format!("{}/", library.display());
+        let identity = Identity {
+            level: self.level,
+            code: self.code.map(|code| code.code),
+            message: self.message.replace(&absolute, "library/"),
+            file: primary.map(|span| portable(&span.file_name, &absolute)),
+        };
+        let rendered = self.rendered.unwrap_or_default().replace(&absolute, "library/");
+        Some(Diagnostic { identity, rendered })
+    }
+}
+
+/// `file` without what depends on the machine. `library` ends with a slash.
+fn portable(file: &str, library: &str) -> String {
+    if let Some(rest) = file.strip_prefix(library) {
+        return format!("library/{rest}");
+    }
+    if let Some((_, rest)) = file.split_once("/registry/src/") {
+        return rest.split_once('/').map_or(rest, |(_, rest)| rest).to_owned();
+    }
+    // The compiler runs in library/.
+    if Path::new(file).is_relative() { format!("library/{file}") } else { file.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn diagnostic(code: &str, message: &str, file: &str, line: u32) -> Diagnostic {
+        Diagnostic {
+            identity: Identity {
+                level: "error".into(),
+                code: Some(code.into()),
+                message: message.into(),
+                file: Some(file.into()),
+            },
+            rendered: format!("{message} at {file}:{line}"),
+        }
+    }
+
+    fn messages(diagnostics: &[&Diagnostic]) -> Vec<String> {
+        diagnostics.iter().map(|d| d.identity.message.clone()).collect()
+    }
+
+    /// 1.95.0 does not compile for NuttX before any change: counting broken targets, or only asking
+    /// whether a target compiles, would not show what the missing constant adds.
+    #[test]
+    fn error_on_a_broken_target_is_new() {
+        let known = diagnostic("E0425", "cannot find value `_SC_HOST_NAME_MAX`", "unix.rs", 10);
+        let constant = diagnostic("E0425", "cannot find value `SO_KEEPALIVE`", "unix.rs", 470);
+        let base = [known.clone()];
+        let series = [constant.clone(), known, constant];
+        let new = added(&base, &series);
+        assert_eq!(messages(&new), ["cannot find value `SO_KEEPALIVE`"; 2]);
+    }
+
+    #[test]
+    fn moved_lines_are_not_new() {
+        let base = [diagnostic("E0425", "cannot find value `A`", "unix.rs", 10)];
+        let series = [diagnostic("E0425", "cannot find value `A`", "unix.rs", 99)];
+        assert!(added(&base, &series).is_empty());
+    }
+
+    #[test]
+    fn one_more_of_the_same_is_new() {
+        let one = diagnostic("E0308", "mismatched types", "unix.rs", 10);
+        let base = [one.clone(), one.clone()];
+        assert_eq!(added(&base, &[one.clone(), one.clone(), one.clone()]).len(), 1);
+        assert!(added(&base, &[one]).is_empty());
+    }
+
+    #[test]
+    fn every_part_of_the_identity_counts() {
+        let base = diagnostic("E0308", "mismatched types", "unix.rs", 10);
+        let mut warning = base.clone();
+        warning.identity.level = "warning".into();
+        let others = [
+            diagnostic("E0309", "mismatched types", "unix.rs", 10),
+            diagnostic("E0308", "other types", "unix.rs", 10),
+            diagnostic("E0308", "mismatched types", "solid.rs", 10),
+            warning,
+        ];
+        assert_eq!(added(&[base], &others).len(), others.len());
+    }
+
+    fn parse(json: &str) -> Option<Diagnostic> {
+        match serde_json::from_str(json).unwrap() {
+            Line::CompilerMessage { message } => message.into_diagnostic(Path::new("/b/library")),
+            _ => panic!("not a compiler message"),
+        }
+    }
+
+    #[test]
+    fn cargo_line_becomes_a_diagnostic() {
+        let json = r#"{"reason": "compiler-message", "package_id": "p", "target": {"name": "std"},
+            "message": {"rendered": "error[E0425]: no\n --> /b/library/std/src/a.rs:4:5\n",
+                "level": "error", "message": "no", "code": {"code": "E0425", "explanation": null},
+                "spans": [{"file_name": "core/src/b.rs", "is_primary": false, "line_start": 1},
+                          {"file_name": "std/src/a.rs", "is_primary": true, "line_start": 4}],
+                "children": []}}"#;
+        let diagnostic = parse(json).unwrap();
+        assert!(diagnostic.is_error());
+        assert_eq!(diagnostic.identity.code.as_deref(), Some("E0425"));
+        assert_eq!(diagnostic.identity.file.as_deref(), Some("library/std/src/a.rs"));
+        assert_eq!(diagnostic.rendered, "error[E0425]: no\n --> library/std/src/a.rs:4:5\n");
+    }
+
+    #[test]
+    fn summaries_are_no_diagnostics() {
+        let line = |level: &str, text: &str| {
+            format!(
+                r#"{{"reason": "compiler-message", "message": {{"rendered": "", "level": "{level}",
+                    "message": "{text}", "code": null, "spans": [], "children": []}}}}"#
+            )
+        };
+        assert!(parse(&line("error", "aborting due to 2 previous errors")).is_none());
+        assert!(parse(&line("warning", "1 warning emitted")).is_none());
+        assert!(parse(&line("failure-note", "For more information, try ...")).is_none());
+        assert!(parse(&line("error", "linking failed")).is_some());
+    }
+
+    #[test]
+    fn paths_lose_what_depends_on_the_machine() {
+        let portable = |file| portable(file, "/b/library/");
+        assert_eq!(portable("/b/library/std/src/a.rs"), "library/std/src/a.rs");
+        assert_eq!(portable("std/src/a.rs"), "library/std/src/a.rs");
+        let cached = "/home/u/.cargo/registry/src/index-0123/libc-0.2.178/src/lib.rs";
+        assert_eq!(portable(cached), "libc-0.2.178/src/lib.rs");
+        assert_eq!(
+            portable("/rustc/abc/library/core/src/a.rs"),
+            "/rustc/abc/library/core/src/a.rs"
+        );
+    }
+}
