@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -259,6 +260,18 @@ impl<'a> Bootstrap<'a> {
             if name.to_str().is_some_and(is_set_by_the_caller) {
                 command.env_remove(name);
             }
+        }
+        // A shell that starts us in the background, as some CI systems do, has SIGINT ignored. Two
+        // of std's tests send it to a child and wait for its death.
+        //
+        // SAFETY: `signal` may be called between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                for signal in [libc::SIGINT, libc::SIGQUIT] {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
+                Ok(())
+            });
         }
         // Cargo adds directories of the toolchain and of this tool's own build.
         if let Some(paths) = std::env::var_os("LD_LIBRARY_PATH") {

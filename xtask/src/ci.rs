@@ -9,6 +9,8 @@ use anyhow::{Result, bail};
 use crate::bootstrap::is_set_by_the_caller;
 use crate::project::Project;
 
+const LAB_NOT_RUN: i32 = 3;
+
 /// Runs every step, also after one failed, and says at the end which did.
 pub fn run(project: &Project) -> Result<()> {
     let xtask = std::env::current_exe()?;
@@ -19,12 +21,12 @@ pub fn run(project: &Project) -> Result<()> {
         ("clippy", &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
         ("the tools' own tests", &["cargo", "test", "--workspace"]),
         ("the series", &["xtask", "verify"]),
-        (
-            "std and ui tests on the patched tree",
-            &["xtask", "x", "test", "library/std", "tests/ui/std"],
-        ),
+        ("std and ui tests", &["xtask", "x", "test", "library/std", "tests/ui/std"]),
+        ("a target for each backend", &["xtask", "targets", "--quick"]),
+        ("three other platforms", &["xtask", "cross", "--quick"]),
+        ("the network lab", &["xtask", "lab"]),
     ];
-    let mut failed = Vec::new();
+    let (mut passed, mut failed, mut not_run) = (0, Vec::new(), 0);
     let mut summary = String::new();
     for (name, line) in steps {
         println!("\n==> {name}: {}", line.join(" "));
@@ -36,14 +38,26 @@ pub fn run(project: &Project) -> Result<()> {
                 command.env_remove(variable);
             }
         }
-        let passed = command.status()?.success();
-        if !passed {
-            failed.push(name);
-        }
-        let verdict = if passed { "ok" } else { "FAILED" };
+        let status = command.status()?;
+        let verdict = match status.code() {
+            Some(0) => {
+                passed += 1;
+                "ok"
+            }
+            // What the lab says where the kernel or a missing program keeps it from running.
+            Some(LAB_NOT_RUN) if name == "the network lab" => {
+                not_run += 1;
+                "not run"
+            }
+            _ => {
+                failed.push(name);
+                "FAILED"
+            }
+        };
         summary += &format!("{verdict:7} {:4} s  {name}\n", started.elapsed().as_secs());
     }
-    println!("\n{summary}ci: {} passed, {} failed", steps.len() - failed.len(), failed.len());
+    // The form in which test runners say it, for whoever reads the end of a log.
+    println!("\n{summary}ci: {passed} passed, {} failed, {not_run} skipped", failed.len());
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
     }
