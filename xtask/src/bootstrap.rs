@@ -99,6 +99,13 @@ impl<'a> Bootstrap<'a> {
         lane: Lane,
         toolchain: &'a Toolchain,
     ) -> Result<Bootstrap<'a>> {
+        if !src.join("x.py").exists() {
+            bail!(
+                "{} holds std's sources alone, without bootstrap, so there is no x.py to run. \
+                 `cargo xtask targets` and `cargo xtask cross` check and test such a base",
+                display(src)
+            );
+        }
         let name = src.file_name().context("a tree has a name")?.to_string_lossy();
         let lane_name = if lane == Lane::Full { "full" } else { "prebuilt" };
         let out = project.build().join(format!("{name}-{lane_name}"));

@@ -248,8 +248,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
             let toolchain = Toolchain::find(&base)?;
             let tree = prepare::prepare(&project, &base, setup.source.as_deref(), &toolchain)?;
             let base_commit = tree.state()?.base;
-            let lane = setup.full.into();
-            Bootstrap::configure(&project, &tree.src, &base_commit, lane, &toolchain)?;
+            if tree.has_x_py() {
+                let lane = setup.full.into();
+                Bootstrap::configure(&project, &tree.src, &base_commit, lane, &toolchain)?;
+            }
         }
         Command::X { setup, args } => {
             let base = project.base(setup.base.base.as_deref())?;

@@ -14,8 +14,8 @@ use crate::process::CommandExt;
 use crate::project::{Project, display};
 use crate::tree::Tree;
 
-/// The file in a series' directory that is no patch: the text of the pull request.
-const COVER_LETTER: &str = "0000-cover-letter.md";
+/// How the files in a series' directory begin that are no patches: the texts of pull requests.
+const COVER_LETTERS: &str = "0000-";
 
 pub struct Series {
     pub dir: PathBuf,
@@ -26,8 +26,16 @@ impl Series {
         Series { dir: project.root.join("patches").join(&base.name) }
     }
 
-    pub fn cover_letter(&self) -> PathBuf {
-        self.dir.join(COVER_LETTER)
+    /// The texts of the pull requests.
+    pub fn cover_letters(&self) -> Result<Vec<PathBuf>> {
+        let mut letters = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(COVER_LETTERS) {
+                letters.push(entry.path());
+            }
+        }
+        Ok(letters)
     }
 
     /// The patches, in order.
@@ -149,7 +157,9 @@ pub fn export(project: &Project, base: &Base, overwrite: bool) -> Result<()> {
     let new = tempfile::Builder::new().prefix(".export-").tempdir_in(project.build())?;
     format_patches(&tree.git, &state.base, &tip, new.path())?;
     replace_patches(&series, new.path())?;
-    mirror::write(project, &tree.git, &state.base, &tip)?;
+    if base.default {
+        mirror::write(project, &tree.git, &state.base, &tip)?;
+    }
     state.series = tip;
     state.digest = series.digest()?;
     tree.write_state(&state)?;

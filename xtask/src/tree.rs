@@ -48,6 +48,11 @@ impl Tree {
         self.src.exists()
     }
 
+    /// Whether upstream's build system is in it. Not all bases have it.
+    pub fn has_x_py(&self) -> bool {
+        self.src.join("x.py").exists()
+    }
+
     /// Stops unless the tree has been made.
     pub fn require(&self) -> Result<()> {
         if !self.exists() {
