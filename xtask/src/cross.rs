@@ -9,6 +9,7 @@ mod support;
 mod trace;
 
 use std::collections::{BTreeSet, VecDeque};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Mutex, mpsc};
 use std::thread;
@@ -25,7 +26,7 @@ use crate::lock;
 use crate::prepare::prepare;
 use crate::progress::Step;
 use crate::project::Project;
-use crate::sources::{self, Current, Sources};
+use crate::sources::{self, Sources};
 use crate::table::Format;
 use crate::targets::Targets;
 use crate::toolchain::Toolchain;
@@ -98,14 +99,8 @@ pub fn run(
     let sources = Sources::at(&tree, &dir);
     let current = sources::current(&tree)?;
     sources.show(&current.library)?;
-    let work = Work {
-        package: Package::write(&dir.join("package"), &sources)?,
-        sources,
-        current,
-        toolchain: &toolchain,
-        support,
-        dir: dir.join("targets"),
-    };
+    let package = Package::write(&dir.join("package"), sources, current.std, &toolchain)?;
+    let work = Work { package, support, dir: dir.join("targets") };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let verdicts = work.all(&platforms, options.jobs.unwrap_or(cores), cores)?;
 
@@ -116,19 +111,17 @@ pub fn run(
             Row::new(platform.target, targets.get(platform.target)?, verdict)
         })
         .collect::<Result<Vec<_>>>()?;
-    let report = Report::new(base, &work.current.library, rows)?;
+    let report = Report::new(base, &current.library, rows)?;
     print!("{}", report.render(options.format)?);
     let passed = report.passed(options.require);
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 struct Work<'a> {
-    package: Package,
-    sources: Sources,
-    current: Current,
-    toolchain: &'a Toolchain,
+    package: Package<'a>,
     support: Support,
-    dir: std::path::PathBuf,
+    /// Where the builds are, by target.
+    dir: PathBuf,
 }
 
 impl Work<'_> {
@@ -146,7 +139,7 @@ impl Work<'_> {
             }
         }
         if !queue.is_empty() {
-            self.sources.fetch_crates(self.toolchain)?;
+            self.package.fetch_crates()?;
             let jobs = jobs.clamp(1, queue.len());
             let step = Step::start_count("building and running the tests", queue.len());
             let queue = Mutex::new(queue);
@@ -181,15 +174,8 @@ impl Work<'_> {
     fn one(&self, platform: &Platform, jobs: usize) -> Result<Passed> {
         let started = Instant::now();
         self.support.prepare(platform)?;
-        let programs = self.package.build(
-            platform,
-            &self.sources,
-            &self.current.std,
-            self.toolchain,
-            &self.support,
-            &self.dir.join(platform.target),
-            jobs,
-        )?;
+        let target_dir = self.dir.join(platform.target);
+        let programs = self.package.build(platform, &self.support, &target_dir, jobs)?;
         let built = Instant::now();
         let counts = run::tests(platform, &self.support, &programs.tests)?;
         let ran = built.elapsed();

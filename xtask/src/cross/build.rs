@@ -18,9 +18,12 @@ const NAME: &str = "tcp_keepalive";
 const CALLS: &str = "calls";
 
 /// A package with the series' test and with the program whose calls are traced.
-pub struct Package {
+pub struct Package<'a> {
     dir: PathBuf,
-    library: PathBuf,
+    sources: Sources,
+    /// The state of std's sources.
+    std: LibraryId,
+    toolchain: &'a Toolchain,
 }
 
 pub struct Programs {
@@ -28,8 +31,13 @@ pub struct Programs {
     pub calls: PathBuf,
 }
 
-impl Package {
-    pub fn write(dir: &Path, sources: &Sources) -> Result<Package> {
+impl<'a> Package<'a> {
+    pub fn write(
+        dir: &Path,
+        sources: Sources,
+        std: LibraryId,
+        toolchain: &'a Toolchain,
+    ) -> Result<Package<'a>> {
         let test = sources.library.join(TEST);
         if !test.exists() {
             bail!("the series has no library/{TEST}, so there is nothing to run");
@@ -43,33 +51,34 @@ impl Package {
         fs::create_dir_all(dir)?;
         write_if_different(&dir.join("Cargo.toml"), &manifest)?;
         write_if_different(&dir.join("calls.rs"), include_str!("calls.rs"))?;
-        Ok(Package { dir: dir.to_owned(), library: sources.library.clone() })
+        Ok(Package { dir: dir.to_owned(), sources, std, toolchain })
     }
 
-    /// Builds with `jobs` processes at most. `std` is the state of std's sources.
+    /// See [`Sources::fetch_crates`].
+    pub fn fetch_crates(&self) -> Result<()> {
+        self.sources.fetch_crates(self.toolchain)
+    }
+
+    /// Builds with `jobs` processes at most.
     pub fn build(
         &self,
         platform: &Platform,
-        sources: &Sources,
-        std: &LibraryId,
-        toolchain: &Toolchain,
         support: &Support,
         target_dir: &Path,
         jobs: usize,
     ) -> Result<Programs> {
-        forget_other_std(
-            target_dir,
-            &format!("{std} {}", toolchain.version_field("commit-hash")?),
-        )?;
-        let output = sources
-            .cargo(toolchain, "test")
+        let compiler = self.toolchain.version_field("commit-hash")?;
+        forget_other_std(target_dir, &format!("{} {compiler}", self.std))?;
+        let output = self
+            .sources
+            .cargo(self.toolchain, "test")
             .current_dir(&self.dir)
             .args(["--no-run", "--offline", "--message-format=json", "--target", platform.target])
             .arg("--target-dir")
             .arg(target_dir)
             .arg(format!("--jobs={jobs}"))
             .args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=panic-unwind"])
-            .env("__CARGO_TESTS_ONLY_SRC_ROOT", &self.library)
+            .env("__CARGO_TESTS_ONLY_SRC_ROOT", &self.sources.library)
             .env("CARGO_ENCODED_RUSTFLAGS", rustflags(platform, support)?)
             .output()?;
         let mut programs = (None, None);

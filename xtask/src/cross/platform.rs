@@ -120,6 +120,35 @@ macro_rules! windows {
     };
 }
 
+/// A target of WASI, linked with what comes with the compiler.
+macro_rules! wasi {
+    ($target:literal, $choice:ident) => {
+        Platform {
+            target: $target,
+            choice: Choice::$choice,
+            linker: "wasm-component-ld",
+            // In 1.95, std for 0.3 still uses the interfaces of 0.2, so this library is for both.
+            rustflags: &[
+                "-Clink-self-contained=no",
+                "-L{tools}/wasi-libc/usr/lib/wasm32-wasip2",
+                "-Clink-arg={tools}/wasi-libc/usr/lib/wasm32-wasip2/crt1-command.o",
+            ],
+            runner: Runner::Wasmtime,
+            needs: vec![
+                Need {
+                    what: What::Tool("wasi-libc/usr/lib/wasm32-wasip2/libc.a"),
+                    from: Source::Unpacked { package: "wasi-libc", suite: "sid" },
+                },
+                Need {
+                    what: What::Tool("python/bin/python3"),
+                    // From 48 on, TCP is off unless it is asked for, which Python cannot.
+                    from: Source::Python { package: "wasmtime", version: "45.0.0" },
+                },
+            ],
+        }
+    };
+}
+
 /// Wine without the script around it, which complains where the one for 32 bits is missing.
 pub const WINE: &[&str] = &["/usr/lib/wine/wine64", "/usr/bin/wine64", "/usr/local/bin/wine64"];
 
@@ -170,29 +199,8 @@ pub fn all() -> Vec<Platform> {
         emulated!("s390x-unknown-linux-gnu", Quick, "s390x-linux-gnu",
             gcc "gcc-s390x-linux-gnu", libc "libc6-dev-s390x-cross", qemu "qemu-s390x"),
         windows!("x86_64-pc-windows-gnu", Quick),
-        Platform {
-            target: "wasm32-wasip2",
-            choice: Choice::Default,
-            // It comes with the compiler.
-            linker: "wasm-component-ld",
-            rustflags: &[
-                "-Clink-self-contained=no",
-                "-L{tools}/wasi-libc/usr/lib/wasm32-wasip2",
-                "-Clink-arg={tools}/wasi-libc/usr/lib/wasm32-wasip2/crt1-command.o",
-            ],
-            runner: Runner::Wasmtime,
-            needs: vec![
-                Need {
-                    what: What::Tool("wasi-libc/usr/lib/wasm32-wasip2/libc.a"),
-                    from: Source::Unpacked { package: "wasi-libc", suite: "sid" },
-                },
-                Need {
-                    what: What::Tool("python/bin/python3"),
-                    // From 48 on, TCP is off unless it is asked for, which Python cannot.
-                    from: Source::Python { package: "wasmtime", version: "45.0.0" },
-                },
-            ],
-        },
+        wasi!("wasm32-wasip2", Default),
+        wasi!("wasm32-wasip3", Further),
         windows!("x86_64-win7-windows-gnu", Further),
         emulated!("mips-unknown-linux-gnu", Further, "mips-linux-gnu",
             gcc "gcc-mips-linux-gnu", libc "libc6-dev-mips-cross", qemu "qemu-mips"),
@@ -200,7 +208,5 @@ pub fn all() -> Vec<Platform> {
             gcc "gcc-sparc64-linux-gnu", libc "libc6-dev-sparc64-cross", qemu "qemu-sparc64"),
         emulated!("powerpc-unknown-linux-gnu", Further, "powerpc-linux-gnu",
             gcc "gcc-powerpc-linux-gnu", libc "libc6-dev-powerpc-cross", qemu "qemu-ppc"),
-        emulated!("m68k-unknown-linux-gnu", Further, "m68k-linux-gnu",
-            gcc "gcc-m68k-linux-gnu", libc "libc6-dev-m68k-cross", qemu "qemu-m68k"),
     ]
 }
