@@ -25,6 +25,8 @@ pub struct Base {
     #[serde(skip)]
     pub default: bool,
     pub release: String,
+    /// The base whose series is tried on this one, if it has none of its own.
+    pub series_of: Option<String>,
     /// Upstream's commit of that release.
     pub commit: String,
     /// The date of the base's commit in build/rust, so that its hash is the same everywhere.

@@ -23,7 +23,8 @@ pub struct Series {
 
 impl Series {
     pub fn of(project: &Project, base: &Base) -> Series {
-        Series { dir: project.root.join("patches").join(&base.name) }
+        let name = base.series_of.as_ref().unwrap_or(&base.name);
+        Series { dir: project.root.join("patches").join(name) }
     }
 
     /// The texts of the pull requests.
@@ -69,14 +70,7 @@ impl Series {
     pub fn apply(&self, git: &Git, onto: &str) -> Result<String> {
         let scratch = Scratch::new(git, onto)?;
         for patch in self.patches()? {
-            let path = patch.to_str().context("the path of this repository is not UTF-8")?;
-            let mut am = scratch.git.command(&["am", "--committer-date-is-author-date", path]);
-            am.env("GIT_EDITOR", "true");
-            let output = am.output()?;
-            if !output.status.success() {
-                let said = String::from_utf8_lossy(&output.stderr);
-                let reasons: Vec<_> =
-                    said.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
+            if let Err(reasons) = scratch.am(&patch, &[])? {
                 bail!(
                     "{} does not apply:\n  {}\nTo resolve it, apply the series with a merge:\n  \
                      cd {src} && git checkout -B series {base}\n  git am --3way {dir}/*.patch\n  \
@@ -90,6 +84,39 @@ impl Series {
             }
         }
         scratch.git.rev("HEAD")
+    }
+}
+
+/// How a patch goes onto another base than the one that it was made for.
+pub enum Fit {
+    /// As it is.
+    Plain,
+    /// With `git am --3way`: lines around it changed.
+    Merged,
+    /// Not without help, for these reasons.
+    Not(Vec<String>),
+}
+
+impl Series {
+    /// Tries each patch on top of `onto` and of those before it. The repository must have the
+    /// blobs of the base that the series was made for.
+    pub fn fit(&self, git: &Git, onto: &str) -> Result<Vec<(PathBuf, Fit)>> {
+        let scratch = Scratch::new(git, onto)?;
+        // A merge wants the files to be there.
+        scratch.git.run(&["reset", "--quiet", "--hard"])?;
+        let mut fits = Vec::new();
+        for patch in self.patches()? {
+            let fit = if scratch.am(&patch, &[])?.is_ok() {
+                Fit::Plain
+            } else {
+                match scratch.am(&patch, &["--3way"])? {
+                    Ok(()) => Fit::Merged,
+                    Err(reasons) => Fit::Not(reasons),
+                }
+            };
+            fits.push((patch, fit));
+        }
+        Ok(fits)
     }
 }
 
@@ -113,6 +140,21 @@ impl Scratch {
         let scratch = Scratch { owner: owner.clone(), git: Git::at(&path), _dir: dir };
         scratch.git.run(&["read-tree", "HEAD"])?;
         Ok(scratch)
+    }
+
+    /// Commits a patch, or says why it does not apply and leaves all as it was.
+    fn am(&self, patch: &Path, options: &[&str]) -> Result<Result<(), Vec<String>>> {
+        let path = patch.to_str().context("the path of this repository is not UTF-8")?;
+        let mut am = self.git.command(&["am", "--committer-date-is-author-date"]);
+        let output = am.args(options).arg(path).env("GIT_EDITOR", "true").output()?;
+        if output.status.success() {
+            return Ok(Ok(()));
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let reasons = said.lines().filter_map(|line| line.strip_prefix("error: "));
+        let reasons = reasons.map(str::to_owned).collect();
+        self.git.run(&["am", "--abort"])?;
+        Ok(Err(reasons))
     }
 }
 

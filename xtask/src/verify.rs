@@ -20,7 +20,7 @@ use crate::prepare;
 use crate::process::CommandExt;
 use crate::progress::Step;
 use crate::project::{Project, cache_dir, display};
-use crate::series::{self, Series};
+use crate::series::{self, Fit, Series};
 use crate::toolchain::Toolchain;
 use crate::tree::Tree;
 
@@ -30,6 +30,11 @@ pub fn verify(project: &Project, base: &Base, each: bool) -> Result<()> {
     let tree = prepare::with_base(project, base, None, &toolchain)?;
     let series = Series::of(project, base);
     let mut checks = Checks::default();
+    if let Some(name) = &base.series_of {
+        let home = prepare::with_base(project, &project.base(Some(name))?, None, &toolchain)?;
+        fits(&series, &tree, &home, &mut checks)?;
+        return checks.finish();
+    }
     checks.add("the archives in the cache have their hashes", archives(base));
     checks.add("each patch has a subject, a body and an author", descriptions(&series));
 
@@ -44,6 +49,22 @@ pub fn verify(project: &Project, base: &Base, each: bool) -> Result<()> {
         review.run(&base_commit, &tip, each, &mut checks)?;
     }
     checks.finish()
+}
+
+/// Whether each patch of a series applies to another base than its `home`.
+fn fits(series: &Series, tree: &Tree, home: &Tree, checks: &mut Checks) -> Result<()> {
+    // A merge needs the files that the patches were made for.
+    let path = home.src.to_str().context("the path of this repository is not UTF-8")?;
+    tree.git.run(&["fetch", "--quiet", path, "+refs/tags/base:refs/xtask/home"])?;
+    for (patch, fit) in series.fit(&tree.git, &tree.state()?.base)? {
+        let name = patch.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match fit {
+            Fit::Plain => checks.add(&format!("{name} applies"), Ok(())),
+            Fit::Merged => checks.add(&format!("{name} applies with git am --3way"), Ok(())),
+            Fit::Not(reasons) => checks.add(&format!("{name} applies"), none_of(reasons)),
+        }
+    }
+    Ok(())
 }
 
 /// The verdicts so far.
