@@ -31,14 +31,17 @@ impl Diagnostic {
 }
 
 /// The diagnostics that `series` has and `base` lacks. One that is there twice in `series` and once
-/// in `base` is new once.
+/// in `base` is new once. Where the series mends a target, warnings do not count: the compiler looks
+/// for most of them only once there is no error, so they may have been there all along.
 pub fn added<'a>(base: &[Diagnostic], series: &'a [Diagnostic]) -> Vec<&'a Diagnostic> {
     let mut known = BTreeMap::<&Identity, usize>::new();
     for diagnostic in base {
         *known.entry(&diagnostic.identity).or_default() += 1;
     }
+    let mended = base.iter().any(Diagnostic::is_error) && !series.iter().any(Diagnostic::is_error);
     series
         .iter()
+        .filter(|diagnostic| diagnostic.is_error() || !mended)
         .filter(|diagnostic| match known.get_mut(&diagnostic.identity) {
             Some(left) if *left > 0 => {
                 *left -= 1;
@@ -186,6 +189,16 @@ mod tests {
             warning,
         ];
         assert_eq!(added(&[base], &others).len(), others.len());
+    }
+
+    #[test]
+    fn warning_counts_unless_an_error_may_have_hidden_it() {
+        let error = diagnostic("E0425", "cannot find value `A`", "unix.rs", 10);
+        let mut warning = diagnostic("dead_code", "function `b` is never used", "conf.rs", 5);
+        warning.identity.level = "warning".into();
+        assert_eq!(added(&[], std::slice::from_ref(&warning)).len(), 1);
+        assert!(added(std::slice::from_ref(&error), std::slice::from_ref(&warning)).is_empty());
+        assert_eq!(added(std::slice::from_ref(&error), &[error.clone(), warning]).len(), 1);
     }
 
     fn parse(json: &str) -> Option<Diagnostic> {
