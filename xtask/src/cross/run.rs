@@ -141,7 +141,8 @@ pub fn description(platform: &Platform, support: &Support) -> Result<String> {
             line.split(" (").next().unwrap_or(&line).replace("wine-", "Wine ")
         }
         Runner::Wasmtime => {
-            let program = "import wasmtime; print('wasmtime', wasmtime.__version__)";
+            let program =
+                "from importlib.metadata import version; print('wasmtime', version('wasmtime'))";
             first_line(Command::new(support.python()).args(["-I", "-c", program]))?
         }
     })
