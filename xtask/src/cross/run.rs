@@ -19,10 +19,15 @@ use crate::process::CommandExt;
 /// A test that takes longer than this hangs. Most take less than a second.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// Runs the tests and counts.
-pub fn tests(platform: &Platform, support: &Support, program: &Path) -> Result<Counts> {
+/// Runs the tests whose names hold `filter` and counts.
+pub fn tests(
+    platform: &Platform,
+    support: &Support,
+    program: &Path,
+    filter: &[&str],
+) -> Result<Counts> {
     let mut command = command(platform, support, program, &[]);
-    command.args(libtest::ARGUMENTS).env("RUSTC_BOOTSTRAP", "1");
+    command.args(libtest::ARGUMENTS).args(filter).env("RUSTC_BOOTSTRAP", "1");
     let Finished { status, stdout, stderr } = run(command)?;
     let ending = || format!("{status}; it printed\n{}", ending(&stderr));
     let counts = libtest::parse(&stdout).with_context(ending)?;
