@@ -7,6 +7,7 @@ mod report;
 mod run;
 mod support;
 mod trace;
+mod unit;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ pub struct Options {
     pub install: bool,
     /// Whether a target that cannot be run is a failure.
     pub require: bool,
+    /// Whether to run std's own unit tests, too.
+    pub unit_tests: bool,
     pub jobs: Option<usize>,
     pub format: Format,
 }
@@ -100,7 +103,8 @@ pub fn run(
     let current = sources::current(&tree)?;
     sources.show(&current.library)?;
     let package = Package::write(&dir.join("package"), sources, current.std, &toolchain)?;
-    let work = Work { package, support, dir: dir.join("targets") };
+    let unit_tests = options.unit_tests;
+    let work = Work { package, support, dir: dir.join("targets"), unit_tests };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let verdicts = work.all(&platforms, options.jobs.unwrap_or(cores), cores)?;
 
@@ -122,6 +126,7 @@ struct Work<'a> {
     support: Support,
     /// Where the builds are, by target.
     dir: PathBuf,
+    unit_tests: bool,
 }
 
 impl Work<'_> {
@@ -177,10 +182,18 @@ impl Work<'_> {
         let target_dir = self.dir.join(platform.target);
         let programs = self.package.build(platform, &self.support, &target_dir, jobs)?;
         let built = Instant::now();
-        let counts = run::tests(platform, &self.support, &programs.tests)?;
+        let counts = run::tests(platform, &self.support, &programs.tests, &[])?;
         let ran = built.elapsed();
+        let unit_tests = if self.unit_tests {
+            let dir = self.dir.join(format!("{}-unit", platform.target));
+            let program = self.package.build_unit_tests(platform, &self.support, &dir, jobs)?;
+            Some(run::tests(platform, &self.support, &program, &[unit::FILTER])?)
+        } else {
+            None
+        };
         Ok(Passed {
             counts,
+            unit_tests,
             // What a single failed test says is of more use than the trace of a failed program.
             calls: run::calls(platform, &self.support, &programs.calls),
             runner: run::description(platform, &self.support)?,

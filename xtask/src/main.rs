@@ -181,6 +181,9 @@ enum Command {
         /// Take a target that cannot be run here for a failure.
         #[arg(long)]
         require: bool,
+        /// Also build and run std's own unit tests of net::tcp.
+        #[arg(long)]
+        unit_tests: bool,
         #[command(flatten)]
         base: BaseName,
         /// Build and run so many targets side by side. [default: the number of cores]
@@ -278,7 +281,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             };
             return targets::run(&project, &base, &selection, jobs, format);
         }
-        Command::Cross { names, all, quick, install, require, base, jobs, format } => {
+        Command::Cross { names, all, quick, install, require, unit_tests, base, jobs, format } => {
             let base = project.base(base.base.as_deref())?;
             let selection = match (all, quick) {
                 (true, _) => cross::Selection::All,
@@ -286,7 +289,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
                 _ if names.is_empty() => cross::Selection::Default,
                 _ => cross::Selection::Named(names),
             };
-            let options = cross::Options { install, require, jobs, format };
+            let options = cross::Options { install, require, unit_tests, jobs, format };
             return cross::run(&project, &base, &selection, &options);
         }
         Command::Ci => ci::run(&project)?,

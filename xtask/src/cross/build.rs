@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::platform::Platform;
 use super::support::Support;
+use super::unit;
 use crate::project::display;
 use crate::sources::{LibraryId, Sources};
 use crate::toolchain::Toolchain;
@@ -59,6 +60,17 @@ impl<'a> Package<'a> {
         self.sources.fetch_crates(self.toolchain)
     }
 
+    /// Builds std's own unit tests.
+    pub fn build_unit_tests(
+        &self,
+        platform: &Platform,
+        support: &Support,
+        dir: &Path,
+        jobs: usize,
+    ) -> Result<PathBuf> {
+        unit::build(platform, support, (&self.sources, self.toolchain), dir, jobs)
+    }
+
     /// Builds with `jobs` processes at most.
     pub fn build(
         &self,
@@ -85,7 +97,7 @@ impl<'a> Package<'a> {
         let mut errors = String::new();
         for line in String::from_utf8_lossy(&output.stdout).lines() {
             match serde_json::from_str(line) {
-                Ok(Line::CompilerArtifact { target, executable: Some(path) }) => {
+                Ok(Line::CompilerArtifact { target, executable: Some(path), .. }) => {
                     match target.name.as_str() {
                         NAME => programs.0 = Some(path),
                         CALLS => programs.1 = Some(path),
@@ -111,9 +123,10 @@ impl<'a> Package<'a> {
 
 #[derive(Deserialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
-enum Line {
+pub enum Line {
     CompilerArtifact {
         target: CargoTarget,
+        filenames: Vec<PathBuf>,
         executable: Option<PathBuf>,
     },
     CompilerMessage {
@@ -124,12 +137,12 @@ enum Line {
 }
 
 #[derive(Deserialize)]
-struct CargoTarget {
-    name: String,
+pub struct CargoTarget {
+    pub name: String,
 }
 
 #[derive(Deserialize)]
-struct Message {
+pub struct Message {
     level: String,
     rendered: Option<String>,
 }
@@ -149,7 +162,7 @@ fn forget_other_std(target_dir: &Path, std: &str) -> Result<()> {
 }
 
 /// The compiler's options for the platform, separated as cargo wants them.
-fn rustflags(platform: &Platform, support: &Support) -> Result<String> {
+pub fn rustflags(platform: &Platform, support: &Support) -> Result<String> {
     let (tools, made) = (support.tools(), support.made());
     let tools = tools.to_str().context("the path of this repository is not UTF-8")?;
     let made = made.to_str().context("the path of this repository is not UTF-8")?;

@@ -27,6 +27,8 @@ pub enum Verdict {
 
 pub struct Passed {
     pub counts: Counts,
+    /// Of std's own unit tests, if these were asked for.
+    pub unit_tests: Option<Counts>,
     pub calls: Result<Traced>,
     pub runner: String,
     pub build_seconds: f32,
@@ -48,7 +50,11 @@ impl Verdict {
 
     fn failed(&self) -> bool {
         match self {
-            Verdict::Ran(passed) => passed.counts.failed > 0 || passed.calls.is_err(),
+            Verdict::Ran(Passed { counts, unit_tests, calls, .. }) => {
+                counts.failed > 0
+                    || unit_tests.as_ref().is_some_and(|counts| counts.failed > 0)
+                    || calls.is_err()
+            }
             Verdict::Failed(_) => true,
             Verdict::NotRun(_) => false,
         }
@@ -90,6 +96,7 @@ pub struct Row {
     passed: Option<usize>,
     failed: Option<usize>,
     ignored: Option<usize>,
+    unit_tests: Option<String>,
     build_seconds: Option<f32>,
     run_seconds: Option<f32>,
     /// What is said of the calls that the system sees.
@@ -120,6 +127,7 @@ impl Row {
             passed: None,
             failed: None,
             ignored: None,
+            unit_tests: None,
             build_seconds: None,
             run_seconds: None,
             calls: "-".into(),
@@ -141,14 +149,18 @@ impl Row {
     }
 
     fn fill(&mut self, passed: Passed) {
-        let Passed { counts, calls, runner, build_seconds, run_seconds } = passed;
+        let Passed { counts, unit_tests, calls, runner, build_seconds, run_seconds } = passed;
         self.runner = Some(runner);
         self.passed = Some(counts.passed);
         self.failed = Some(counts.failed);
         self.ignored = Some(counts.ignored);
         self.build_seconds = Some(build_seconds);
         self.run_seconds = Some(run_seconds);
-        for (name, output) in counts.failures {
+        self.unit_tests = unit_tests.as_ref().map(|Counts { passed, failed, ignored, .. }| {
+            format!("{passed} passed, {failed} failed, {ignored} ignored")
+        });
+        let failures = unit_tests.into_iter().flat_map(|counts| counts.failures);
+        for (name, output) in counts.failures.into_iter().chain(failures) {
             self.details.push(format!("{name} failed:\n{}", output.trim_end()));
         }
         match calls {
@@ -225,7 +237,7 @@ impl Report {
         if format == Format::Json {
             return Ok(serde_json::to_string_pretty(self)? + "\n");
         }
-        let header = [
+        let mut header = vec![
             "target",
             "endian, width",
             "runner",
@@ -237,7 +249,15 @@ impl Report {
             "calls",
             "verdict",
         ];
-        let mut text = table::render(format, &header, self.platforms.iter().map(Row::cells));
+        let mut rows: Vec<_> = self.platforms.iter().map(Row::cells).collect();
+        // Few ask for them.
+        if self.platforms.iter().any(|row| row.unit_tests.is_some()) {
+            header.push("std's own net::tcp");
+            for (cells, row) in rows.iter_mut().zip(&self.platforms) {
+                cells.push(row.unit_tests.clone().unwrap_or_else(|| "-".into()));
+            }
+        }
+        let mut text = table::render(format, &header, rows);
         for row in &self.platforms {
             for detail in &row.details {
                 text += &format!("\n{}: {detail}\n", row.target);

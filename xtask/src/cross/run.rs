@@ -19,10 +19,15 @@ use crate::process::CommandExt;
 /// A test that takes longer than this hangs. Most take less than a second.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// Runs the tests and counts.
-pub fn tests(platform: &Platform, support: &Support, program: &Path) -> Result<Counts> {
+/// Runs the tests whose names hold `filter` and counts.
+pub fn tests(
+    platform: &Platform,
+    support: &Support,
+    program: &Path,
+    filter: &[&str],
+) -> Result<Counts> {
     let mut command = command(platform, support, program, &[]);
-    command.args(libtest::ARGUMENTS).env("RUSTC_BOOTSTRAP", "1");
+    command.args(libtest::ARGUMENTS).args(filter).env("RUSTC_BOOTSTRAP", "1");
     let Finished { status, stdout, stderr } = run(command)?;
     let ending = || format!("{status}; it printed\n{}", ending(&stderr));
     let counts = libtest::parse(&stdout).with_context(ending)?;
@@ -141,7 +146,8 @@ pub fn description(platform: &Platform, support: &Support) -> Result<String> {
             line.split(" (").next().unwrap_or(&line).replace("wine-", "Wine ")
         }
         Runner::Wasmtime => {
-            let program = "import wasmtime; print('wasmtime', wasmtime.__version__)";
+            let program =
+                "from importlib.metadata import version; print('wasmtime', version('wasmtime'))";
             first_line(Command::new(support.python()).args(["-I", "-c", program]))?
         }
     })
