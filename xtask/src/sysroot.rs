@@ -1,0 +1,207 @@
+//! The patched std compiled as the ones in releases are, for any target.
+//!
+//! Bootstrap's prebuilt lane compiles std for its own tests: for the host alone, and without the
+//! debug information, the single codegen unit and the frame pointers of a release. What users are
+//! to work with is compiled here, from the same sources and with the settings that upstream keeps
+//! for this purpose: the profile `dist` of library/Cargo.toml.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use fs_err as fs;
+
+use crate::bootstrap::isolate;
+use crate::process::CommandExt;
+use crate::progress::Step;
+use crate::toolchain::Toolchain;
+
+/// What bootstrap passes to the compiler for std, as far as it shows in the result.
+const FLAGS: [&str; 7] = [
+    "-Zunstable-options",
+    // What std is made of is no public API.
+    "-Zforce-unstable-if-unmarked",
+    "-Cprefer-dynamic",
+    "-Csplit-debuginfo=off",
+    "-Zinline-mir",
+    "-Zinline-mir-preserve-debug",
+    "-Zmir_strip_debuginfo=locals-in-tiny-functions",
+];
+
+/// Compiles the std in `tree` for `target`, as much of it as changed, and returns the files that a
+/// toolchain needs of it. Cargo keeps its work in `out`.
+pub fn compile(
+    toolchain: &Toolchain,
+    tree: &Path,
+    target: &str,
+    out: &Path,
+) -> Result<Vec<PathBuf>> {
+    let step = Step::start(format!("compiling std for {target}"));
+    let profiler = ProfilerRuntime::take(toolchain, target, &out.join("profiler"))?;
+    let build = || {
+        let mut cargo = cargo(toolchain, tree, target, out)?;
+        let mut features = "backtrace".to_owned();
+        if let Some(profiler) = &profiler {
+            features += " profiler";
+            cargo.env("LLVM_PROFILER_RT_LIB", &profiler.library);
+        }
+        cargo.args(["--features", &features]).run().with_context(|| {
+            format!(
+                "std does not compile for {target}. A target of another machine needs a linker, \
+                 which CARGO_TARGET_{}_LINKER names",
+                target.to_uppercase().replace(['-', '.'], "_")
+            )
+        })
+    };
+    build()?;
+    let artifacts = out.join(target).join("dist/deps");
+    if has_a_crate_twice(&artifacts)? {
+        // Something changed that makes other file names: start over, for what is left from before
+        // must not get in.
+        fs::remove_dir_all(out.join(target))?;
+        build()?;
+    }
+    step.done();
+    let files = libraries(&artifacts)?;
+    if files.is_empty() {
+        bail!("Cargo compiled std, but {} holds no library", artifacts.display());
+    }
+    Ok(files)
+}
+
+fn cargo(toolchain: &Toolchain, tree: &Path, target: &str, out: &Path) -> Result<Command> {
+    let mut flags: Vec<String> = FLAGS.map(Into::into).into();
+    // A path of a release, for the compiler to find under lib/rustlib/src, and none of this machine.
+    let commit = toolchain.version_field("commit-hash")?;
+    flags.push(format!("--remap-path-prefix={}=/rustc/{commit}", tree.display()));
+    if let Some(cargo_home) = cargo_home() {
+        let sources = cargo_home.join("registry/src");
+        flags.push(format!("--remap-path-prefix={}=/rust/deps", sources.display()));
+    }
+    if target.starts_with("riscv") {
+        flags.push("-Cforce-unwind-tables=yes".into());
+    }
+
+    let mut cargo = Command::new(toolchain.bin("cargo"));
+    cargo
+        .args(["build", "--locked", "--profile", "dist", "--target", target])
+        // Each library comes with its metadata in a file of its own, as in releases.
+        .arg("-Zno-embed-metadata")
+        .arg("--manifest-path")
+        .arg(tree.join("library/sysroot/Cargo.toml"))
+        .arg("--target-dir")
+        .arg(out)
+        .current_dir(tree.join("library"));
+    isolate(&mut cargo, toolchain);
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_about_flags) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+        .env("RUSTC", toolchain.bin("rustc"))
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+        // Without it, Cargo gives libstd.so a name with no hash.
+        .env("__CARGO_DEFAULT_LIB_METADATA", "tcp-keepalive")
+        // The libc crate declares the cfgs that it knows.
+        .env("LIBC_CHECK_CFG", "1");
+    Ok(cargo)
+}
+
+/// Whether the variable holds the user's flags for the compiler, which are not meant for std.
+fn is_about_flags(name: &str) -> bool {
+    ["RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET"].contains(&name)
+        || name.starts_with("CARGO_PROFILE_")
+        || (name.starts_with("CARGO_TARGET_") && name.ends_with("_RUSTFLAGS"))
+}
+
+fn cargo_home() -> Option<PathBuf> {
+    let set = std::env::var_os("CARGO_HOME").filter(|path| !path.is_empty());
+    set.map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cargo")))
+}
+
+/// The compiled crates in a directory, in the order of their names.
+pub fn libraries(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut libraries = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if is_library(&path) {
+            libraries.push(path);
+        }
+    }
+    libraries.sort();
+    Ok(libraries)
+}
+
+/// Whether the file is a compiled crate.
+pub fn is_library(path: &Path) -> bool {
+    let kinds = ["rlib", "rmeta", "so", "dylib", "dll"];
+    path.extension().is_some_and(|extension| kinds.iter().any(|kind| extension == *kind))
+}
+
+fn has_a_crate_twice(directory: &Path) -> Result<bool> {
+    let mut seen = BTreeSet::new();
+    for path in libraries(directory)? {
+        // libcore-0123456789abcdef.rlib
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (stem, extension) = name.rsplit_once('.').context("a library has an extension")?;
+        let krate = stem.rsplit_once('-').map_or(stem, |(krate, _)| krate);
+        if !seen.insert(format!("{krate}.{extension}")) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// LLVM's run-time library for code coverage, which rust-lang/rust compiles from C sources that not
+/// every archive has. It is taken from the std of the release.
+struct ProfilerRuntime {
+    library: PathBuf,
+}
+
+impl ProfilerRuntime {
+    fn take(toolchain: &Toolchain, target: &str, out: &Path) -> Result<Option<ProfilerRuntime>> {
+        let libdir = toolchain.libdir(target);
+        if !libdir.exists() || which::which("ar").is_err() {
+            return Ok(None);
+        }
+        let mut released = None;
+        for entry in fs::read_dir(libdir)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name.starts_with("libprofiler_builtins-") && name.ends_with(".rlib") {
+                released = Some(path);
+            }
+        }
+        let Some(released) = released else { return Ok(None) };
+
+        let library = out.join(target).join("libclang_rt.profile.a");
+        if !library.exists() {
+            let scratch = tempfile::tempdir()?;
+            Command::new("ar").arg("x").arg(released).current_dir(&scratch).run()?;
+            let mut objects = Vec::new();
+            for entry in fs::read_dir(scratch.path())? {
+                let name = entry?.file_name();
+                // The others are what rustc made: the crate's metadata and its own, empty, code.
+                let text = name.to_string_lossy();
+                if text.ends_with(".o") && !text.ends_with(".rcgu.o") {
+                    objects.push(name);
+                }
+            }
+            fs::create_dir_all(out.join(target))?;
+            objects.sort();
+            let packed = scratch.path().join("packed.a");
+            Command::new("ar")
+                .args(["rcsD", "packed.a"])
+                .args(objects)
+                .current_dir(&scratch)
+                .run()?;
+            let partial = library.with_extension("new");
+            fs::copy(packed, &partial)?;
+            fs::rename(partial, &library)?;
+        }
+        Ok(Some(ProfilerRuntime { library }))
+    }
+}
