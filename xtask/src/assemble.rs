@@ -20,8 +20,10 @@ use crate::base::Base;
 use crate::process::CommandExt;
 use crate::progress::Step;
 use crate::project::{Project, display};
+use crate::sources::{self, LibraryId, Sources};
 use crate::sysroot::{self, is_library};
 use crate::toolchain::Toolchain;
+use crate::tree::Tree;
 
 const LAUNCHER: &str = include_str!("../launcher/main.rs");
 const README: &str = include_str!("../launcher/README.txt");
@@ -43,33 +45,57 @@ const LEFT_OUT_PREFIXES: [&str; 4] = [
 pub struct Assembly<'a> {
     base: &'a Base,
     toolchain: &'a Toolchain,
-    /// The tree that holds std.
-    src: PathBuf,
+    tree: &'a Tree,
+    /// The std that it gets.
+    library: LibraryId,
     /// Where it ends up.
     pub directory: PathBuf,
-    /// Where Cargo works on std.
-    std_out: PathBuf,
+    /// Where std is compiled.
+    workshop: PathBuf,
 }
 
 /// What a toolchain was assembled from; kept in it.
 #[derive(Serialize, Deserialize)]
 struct Stamp {
-    /// Changes when any of the sources, the release or this tool does.
+    /// Changes when std, the release or this tool does.
     digest: String,
     targets: BTreeSet<String>,
 }
 
 impl<'a> Assembly<'a> {
-    /// The toolchain with the std of `src`, in `directory`.
-    pub fn new(
+    /// The toolchain with the std that is in the tree right now.
+    pub fn patched(
+        project: &Project,
         base: &'a Base,
         toolchain: &'a Toolchain,
-        src: &Path,
+        tree: &'a Tree,
+    ) -> Result<Assembly<'a>> {
+        let library = sources::current(tree)?.library;
+        Ok(Assembly::new(project, base, toolchain, tree, library, directory(project, base)))
+    }
+
+    /// The toolchain with the std of the base, which is of use to compare with.
+    pub fn unpatched(
+        project: &Project,
+        base: &'a Base,
+        toolchain: &'a Toolchain,
+        tree: &'a Tree,
+    ) -> Result<Assembly<'a>> {
+        let library = sources::base_library(tree)?;
+        let directory = project.build().join(named("toolchain-of-the-base", base));
+        Ok(Assembly::new(project, base, toolchain, tree, library, directory))
+    }
+
+    fn new(
+        project: &Project,
+        base: &'a Base,
+        toolchain: &'a Toolchain,
+        tree: &'a Tree,
+        library: LibraryId,
         directory: PathBuf,
     ) -> Assembly<'a> {
-        let name = directory.file_name().expect("the toolchain has a name").to_string_lossy();
-        let std_out = directory.with_file_name(format!("{name}-std"));
-        Assembly { base, toolchain, src: src.to_owned(), directory, std_out }
+        let workshop = project.build().join(named("toolchain-std", base));
+        Assembly { base, toolchain, tree, library, directory, workshop }
     }
 
     /// Makes the toolchain, with a patched std for the host, for `more` targets, and for those that
@@ -114,23 +140,27 @@ impl<'a> Assembly<'a> {
         toml::from_str(&text).ok()
     }
 
-    /// By the times of the sources rather than their contents, as Cargo does it.
     fn digest(&self) -> Result<String> {
         let mut hasher = Sha256::new();
-        let compiler = self.toolchain.bin("rustc");
+        hasher.update(&self.library);
         // The tool itself stands for its flags, its launcher and the way it lays things out.
-        for file in [compiler, std::env::current_exe()?] {
-            add_to_digest(&mut hasher, &file)?;
+        for file in [self.toolchain.bin("rustc"), std::env::current_exe()?] {
+            let metadata = fs::metadata(&file)?;
+            let modified = metadata.modified()?.duration_since(SystemTime::UNIX_EPOCH)?;
+            hasher.update(file.as_os_str().as_encoded_bytes());
+            hasher.update(modified.as_nanos().to_le_bytes());
         }
-        walk(&self.src.join("library"), &mut |file| add_to_digest(&mut hasher, file))?;
         Ok(hex(&hasher.finalize()))
     }
 
     fn assemble(&self, stamp: &Stamp, into: &Path) -> Result<()> {
+        let sources = Sources::at(self.tree, &self.workshop);
+        sources.show(&self.library)?;
+        sources.fetch_crates(self.toolchain)?;
         let mut compiled = Vec::new();
         for target in &stamp.targets {
-            let files = sysroot::compile(self.toolchain, &self.src, target, &self.std_out)?;
-            compiled.push((target, files));
+            let out = self.workshop.join("target");
+            compiled.push((target, sysroot::compile(self.toolchain, &sources, target, &out)?));
         }
 
         let step = Step::start(format!("assembling {}", display(&self.directory)));
@@ -144,10 +174,11 @@ impl<'a> Assembly<'a> {
             }
         }
         self.place_launchers(&hex(&digest.finalize())[..12], into)?;
-        // Copies, not links: who looks at the sources of a toolchain does not mean to edit the tree.
-        let sources = into.join("lib/rustlib/src/rust/library");
-        let library = self.src.join("library");
-        walk(&library, &mut |file| copy(file, &sources.join(file.strip_prefix(&library)?)))?;
+        // Copies, not links: nobody who edits the sources of a toolchain means to edit others.
+        let rust_src = into.join("lib/rustlib/src/rust/library");
+        walk(&sources.library, &mut |file| {
+            copy(file, &rust_src.join(file.strip_prefix(&sources.library)?))
+        })?;
         fs::write(into.join("README.txt"), self.readme())?;
         fs::write(stamp_file(into), toml::to_string(stamp)?)?;
         step.done();
@@ -222,8 +253,11 @@ impl<'a> Assembly<'a> {
 
 /// Where the toolchain of a base is.
 pub fn directory(project: &Project, base: &Base) -> PathBuf {
-    let name = if base.default { "toolchain".into() } else { format!("toolchain-{}", base.name) };
-    project.build().join(name)
+    project.build().join(named("toolchain", base))
+}
+
+fn named(name: &str, base: &Base) -> String {
+    if base.default { name.into() } else { format!("{name}-{}", base.name) }
 }
 
 fn stamp_file(toolchain: &Path) -> PathBuf {
@@ -234,15 +268,6 @@ fn clear(directory: &Path) -> Result<()> {
     if directory.exists() {
         fs::remove_dir_all(directory)?;
     }
-    Ok(())
-}
-
-fn add_to_digest(hasher: &mut Sha256, file: &Path) -> Result<()> {
-    let metadata = fs::symlink_metadata(file)?;
-    let modified = metadata.modified()?.duration_since(SystemTime::UNIX_EPOCH)?;
-    hasher.update(file.as_os_str().as_encoded_bytes());
-    hasher.update(metadata.len().to_le_bytes());
-    hasher.update(modified.as_nanos().to_le_bytes());
     Ok(())
 }
 

@@ -339,12 +339,12 @@ fn run(cli: Cli) -> Result<ExitCode> {
             let _lock = lock::acquire(&project, "toolchain")?;
             let toolchain = Toolchain::find(&base)?;
             let tree = prepare::prepare(&project, &base, None, &toolchain)?;
-            let directory = assemble::directory(&project, &base);
-            let assembly = Assembly::new(&base, &toolchain, &tree.src, directory.clone());
+            let assembly = Assembly::patched(&project, &base, &toolchain, &tree)?;
+            let directory = &assembly.directory;
             let news = if assembly.bring_up_to_date(&targets)? { "ready" } else { "up to date" };
-            println!("{} is {news}", project::display(&directory));
+            println!("{} is {news}", project::display(directory));
             if let Some(given) = link {
-                rustup::link(&name(given), &directory)?;
+                rustup::link(&name(given), directory)?;
             }
         }
         Command::Bench { base, clock } => {

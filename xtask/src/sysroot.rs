@@ -12,9 +12,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 
-use crate::bootstrap::isolate;
 use crate::process::CommandExt;
 use crate::progress::Step;
+use crate::sources::Sources;
 use crate::toolchain::Toolchain;
 
 /// What bootstrap passes to the compiler for std, as far as it shows in the result.
@@ -29,28 +29,28 @@ const FLAGS: [&str; 7] = [
     "-Zmir_strip_debuginfo=locals-in-tiny-functions",
 ];
 
-/// Compiles the std in `tree` for `target`, as much of it as changed, and returns the files that a
-/// toolchain needs of it. Cargo keeps its work in `out`.
+/// Compiles std for `target`, as much of it as changed, and returns the files that a toolchain needs
+/// of it. Cargo keeps its work in `out`.
 pub fn compile(
     toolchain: &Toolchain,
-    tree: &Path,
+    sources: &Sources,
     target: &str,
     out: &Path,
 ) -> Result<Vec<PathBuf>> {
     let step = Step::start(format!("compiling std for {target}"));
-    let profiler = ProfilerRuntime::take(toolchain, target, &out.join("profiler"))?;
+    let profiler = profiler_runtime(toolchain, target, out)?;
     let build = || {
-        let mut cargo = cargo(toolchain, tree, target, out)?;
+        let mut cargo = cargo(toolchain, sources, target, out)?;
         let mut features = "backtrace".to_owned();
-        if let Some(profiler) = &profiler {
+        if let Some(library) = &profiler {
             features += " profiler";
-            cargo.env("LLVM_PROFILER_RT_LIB", &profiler.library);
+            cargo.env("LLVM_PROFILER_RT_LIB", library);
         }
         cargo.args(["--features", &features]).run().with_context(|| {
             format!(
                 "std does not compile for {target}. A target of another machine needs a linker, \
-                 which CARGO_TARGET_{}_LINKER names",
-                target.to_uppercase().replace(['-', '.'], "_")
+                 which {} names",
+                linker_variable(target)
             )
         })
     };
@@ -70,51 +70,44 @@ pub fn compile(
     Ok(files)
 }
 
-fn cargo(toolchain: &Toolchain, tree: &Path, target: &str, out: &Path) -> Result<Command> {
+fn cargo(toolchain: &Toolchain, sources: &Sources, target: &str, out: &Path) -> Result<Command> {
     let mut flags: Vec<String> = FLAGS.map(Into::into).into();
     // A path of a release, for the compiler to find under lib/rustlib/src, and none of this machine.
     let commit = toolchain.version_field("commit-hash")?;
+    let tree = sources.library.parent().context("library/ is in a directory")?;
     flags.push(format!("--remap-path-prefix={}=/rustc/{commit}", tree.display()));
     if let Some(cargo_home) = cargo_home() {
-        let sources = cargo_home.join("registry/src");
-        flags.push(format!("--remap-path-prefix={}=/rust/deps", sources.display()));
+        let crates = cargo_home.join("registry/src");
+        flags.push(format!("--remap-path-prefix={}=/rust/deps", crates.display()));
     }
     if target.starts_with("riscv") {
         flags.push("-Cforce-unwind-tables=yes".into());
     }
 
-    let mut cargo = Command::new(toolchain.bin("cargo"));
+    let mut cargo = sources.cargo(toolchain, "build");
     cargo
-        .args(["build", "--locked", "--profile", "dist", "--target", target])
+        .args(["--locked", "--profile", "dist", "--target", target])
         // Each library comes with its metadata in a file of its own, as in releases.
         .arg("-Zno-embed-metadata")
         .arg("--manifest-path")
-        .arg(tree.join("library/sysroot/Cargo.toml"))
+        .arg(sources.library.join("sysroot/Cargo.toml"))
         .arg("--target-dir")
         .arg(out)
-        .current_dir(tree.join("library"));
-    isolate(&mut cargo, toolchain);
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(is_about_flags) {
-            cargo.env_remove(name);
-        }
-    }
-    cargo
-        .env("RUSTC", toolchain.bin("rustc"))
-        .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         // Without it, Cargo gives libstd.so a name with no hash.
         .env("__CARGO_DEFAULT_LIB_METADATA", "tcp-keepalive")
         // The libc crate declares the cfgs that it knows.
         .env("LIBC_CHECK_CFG", "1");
+    let linker = linker_variable(target);
+    if let Some(value) = std::env::var_os(&linker) {
+        cargo.env(linker, value);
+    }
     Ok(cargo)
 }
 
-/// Whether the variable holds the user's flags for the compiler, which are not meant for std.
-fn is_about_flags(name: &str) -> bool {
-    ["RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET"].contains(&name)
-        || name.starts_with("CARGO_PROFILE_")
-        || (name.starts_with("CARGO_TARGET_") && name.ends_with("_RUSTFLAGS"))
+/// The variable by which Cargo is told the linker for a target.
+fn linker_variable(target: &str) -> String {
+    format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace(['-', '.'], "_"))
 }
 
 fn cargo_home() -> Option<PathBuf> {
@@ -156,52 +149,41 @@ fn has_a_crate_twice(directory: &Path) -> Result<bool> {
 }
 
 /// LLVM's run-time library for code coverage, which rust-lang/rust compiles from C sources that not
-/// every archive has. It is taken from the std of the release.
-struct ProfilerRuntime {
-    library: PathBuf,
-}
-
-impl ProfilerRuntime {
-    fn take(toolchain: &Toolchain, target: &str, out: &Path) -> Result<Option<ProfilerRuntime>> {
-        let libdir = toolchain.libdir(target);
-        if !libdir.exists() || which::which("ar").is_err() {
-            return Ok(None);
-        }
-        let mut released = None;
-        for entry in fs::read_dir(libdir)? {
-            let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if name.starts_with("libprofiler_builtins-") && name.ends_with(".rlib") {
-                released = Some(path);
-            }
-        }
-        let Some(released) = released else { return Ok(None) };
-
-        let library = out.join(target).join("libclang_rt.profile.a");
-        if !library.exists() {
-            let scratch = tempfile::tempdir()?;
-            Command::new("ar").arg("x").arg(released).current_dir(&scratch).run()?;
-            let mut objects = Vec::new();
-            for entry in fs::read_dir(scratch.path())? {
-                let name = entry?.file_name();
-                // The others are what rustc made: the crate's metadata and its own, empty, code.
-                let text = name.to_string_lossy();
-                if text.ends_with(".o") && !text.ends_with(".rcgu.o") {
-                    objects.push(name);
-                }
-            }
-            fs::create_dir_all(out.join(target))?;
-            objects.sort();
-            let packed = scratch.path().join("packed.a");
-            Command::new("ar")
-                .args(["rcsD", "packed.a"])
-                .args(objects)
-                .current_dir(&scratch)
-                .run()?;
-            let partial = library.with_extension("new");
-            fs::copy(packed, &partial)?;
-            fs::rename(partial, &library)?;
-        }
-        Ok(Some(ProfilerRuntime { library }))
+/// every archive has. It is taken from the std of the release, if there is one for the target.
+fn profiler_runtime(toolchain: &Toolchain, target: &str, out: &Path) -> Result<Option<PathBuf>> {
+    let libdir = toolchain.libdir(target);
+    if !libdir.exists() || which::which("ar").is_err() {
+        return Ok(None);
     }
+    let is_profiler = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("libprofiler_builtins-") && name.ends_with(".rlib")
+    };
+    let Some(released) = libraries(&libdir)?.into_iter().find(is_profiler) else {
+        return Ok(None);
+    };
+    let directory = out.join("profiler").join(target);
+    let library = directory.join("libclang_rt.profile.a");
+    if library.exists() {
+        return Ok(Some(library));
+    }
+
+    let scratch = tempfile::tempdir()?;
+    Command::new("ar").arg("x").arg(released).current_dir(&scratch).run()?;
+    let mut objects = Vec::new();
+    for entry in fs::read_dir(scratch.path())? {
+        let name = entry?.file_name();
+        let text = name.to_string_lossy();
+        // The others are what rustc made: the crate's metadata and its own, empty, code.
+        if text.ends_with(".o") && !text.ends_with(".rcgu.o") {
+            objects.push(name);
+        }
+    }
+    objects.sort();
+    Command::new("ar").args(["rcsD", "packed.a"]).args(objects).current_dir(&scratch).run()?;
+    fs::create_dir_all(&directory)?;
+    let partial = library.with_extension("new");
+    fs::copy(scratch.path().join("packed.a"), &partial)?;
+    fs::rename(partial, &library)?;
+    Ok(Some(library))
 }

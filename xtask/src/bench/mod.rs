@@ -10,7 +10,7 @@ mod start;
 
 use anyhow::Result;
 
-use crate::assemble::{self, Assembly};
+use crate::assemble::Assembly;
 use crate::base::Base;
 use crate::prepare::prepare;
 use crate::project::Project;
@@ -34,8 +34,8 @@ struct Bench<'a> {
 pub fn run(project: &Project, base: &Base) -> Result<()> {
     let released = Toolchain::find(base)?;
     let tree = prepare(project, base, None, &released)?;
-    let directory = assemble::directory(project, base);
-    Assembly::new(base, &released, &tree.src, directory.clone()).bring_up_to_date(&[])?;
+    let assembly = Assembly::patched(project, base, &released, &tree)?;
+    assembly.bring_up_to_date(&[])?;
     let upstream = upstream::newest(&project.build())?;
     if upstream.is_none() {
         eprintln!(
@@ -44,8 +44,8 @@ pub fn run(project: &Project, base: &Base) -> Result<()> {
             upstream::INSTALL
         );
     }
-    let bench =
-        Bench { project, base, released: &released, patched: Toolchain::at(directory)?, upstream };
+    let patched = Toolchain::at(assembly.directory)?;
+    let bench = Bench { project, base, released: &released, patched, upstream };
 
     let mut report = Report::open(project)?;
     report.section("What a call costs", &calls::measure(&bench)?)?;

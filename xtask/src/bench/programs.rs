@@ -1,8 +1,8 @@
 //! Whole programs: what one pays for a crate, and what one pays for methods that it never calls.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -53,7 +53,7 @@ pub fn compare(bench: &Bench) -> Result<String> {
         writeln!(
             text,
             "| {title} | {} | {:.1} s | {:.1} s | {} bytes |",
-            program.dependencies()?,
+            program.dependencies(&bench.patched)?,
             least(|build| build.elapsed),
             least(|build| build.processor),
             thousands(program.size()?),
@@ -64,7 +64,9 @@ pub fn compare(bench: &Bench) -> Result<String> {
 
 /// The size of a program that calls neither method, with the std before and after the series.
 pub fn unused(bench: &Bench, tree: &Tree) -> Result<String> {
-    let before = base_toolchain(bench, tree)?;
+    let unpatched = Assembly::unpatched(bench.project, bench.base, bench.released, tree)?;
+    unpatched.bring_up_to_date(&[])?;
+    let before = Toolchain::at(unpatched.directory)?;
     let step = Step::start("building a program that does not use it");
     let mut text = String::from(
         "A server like the one above which calls neither method, as a release build with its symbols \
@@ -90,31 +92,6 @@ pub fn unused(bench: &Bench, tree: &Tree) -> Result<String> {
     };
     writeln!(text, "\n{verdict}")?;
     Ok(text)
-}
-
-/// A toolchain like the patched one, with the base's std.
-fn base_toolchain(bench: &Bench, tree: &Tree) -> Result<Toolchain> {
-    let directory = bench.project.build().join("bench/toolchain-of-the-base");
-    let src = bench.project.build().join("bench/base");
-    let commit = tree.state()?.base;
-    let stamp = src.join("commit");
-    if fs::read_to_string(&stamp).is_ok_and(|text| text == commit) {
-        return Toolchain::at(directory);
-    }
-    let step = Step::start("unpacking the std of the base");
-    if src.exists() {
-        fs::remove_dir_all(&src)?;
-    }
-    fs::create_dir_all(&src)?;
-    let archive = src.join("library.tar");
-    let file = archive.to_str().context("the path of this repository is not UTF-8")?;
-    tree.git.run(&["archive", "--output", file, &commit, "library"])?;
-    Command::new("tar").arg("-xf").arg(&archive).current_dir(&src).run()?;
-    fs::remove_file(archive)?;
-    step.done();
-    Assembly::new(bench.base, bench.released, &src, directory.clone()).bring_up_to_date(&[])?;
-    fs::write(stamp, commit)?;
-    Toolchain::at(directory)
 }
 
 /// A package of its own, under build/.
@@ -172,10 +149,14 @@ impl Program {
         Ok(Build { elapsed: started.elapsed().as_secs_f64(), processor })
     }
 
-    /// All packages that it is built from but itself.
-    fn dependencies(&self) -> Result<usize> {
-        let text = fs::read_to_string(self.directory.join("Cargo.lock"))?;
-        Ok(text.matches("[[package]]").count() - 1)
+    /// How many packages it is built from, but itself.
+    fn dependencies(&self, toolchain: &Toolchain) -> Result<usize> {
+        let mut cargo = toolchain.cargo();
+        cargo.args(["tree", "--offline", "--prefix", "none", "--edges", "normal,build"]);
+        let tree = cargo.current_dir(&self.directory).read()?;
+        let packages: BTreeSet<_> =
+            tree.lines().map(|line| line.trim_end_matches(" (*)")).collect();
+        Ok(packages.len() - 1)
     }
 
     fn size(&self) -> Result<u64> {
@@ -209,6 +190,8 @@ fn thousands(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]

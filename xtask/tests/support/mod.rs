@@ -44,6 +44,7 @@ echo 'commit-hash: {commit}'; echo 'host: {host}'; echo 'LLVM version: 22.1.2'
 /// Cargo, as far as std is compiled with it: the library holds what the source does, and has a
 /// name that depends on it.
 const CARGO: &str = r#"
+if [ "$1" = fetch ]; then exit; fi
 while [ $# -gt 0 ]; do
     case "$1" in
         --target) target=$2;;
