@@ -10,8 +10,10 @@ mod assemble;
 mod base;
 mod bench;
 mod bootstrap;
+mod checks;
 mod ci;
 mod clean;
+mod compare;
 mod cross;
 mod debian;
 mod fences;
@@ -215,8 +217,15 @@ enum Command {
         /// Register it with rustup, under the name tcp-keepalive or the given one.
         #[arg(long, value_name = "NAME", num_args = 0..=1)]
         link: Option<Option<String>>,
+        /// Prove that it is the release but for the feature, and upstream's own with it.
+        ///
+        /// Builds and tests some crates from the registry with the release and with this toolchain,
+        /// runs the examples' tests, and runs the series' black-box tests on upstream's compiler as
+        /// well, where one that has the methods is installed.
+        #[arg(long)]
+        check: bool,
         /// Take it out of rustup again; assemble nothing.
-        #[arg(long, value_name = "NAME", num_args = 0..=1, conflicts_with_all = ["link", "targets"])]
+        #[arg(long, value_name = "NAME", num_args = 0..=1, conflicts_with_all = ["link", "targets", "check"])]
         unlink: Option<Option<String>>,
     },
 
@@ -329,7 +338,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             let options = cross::Options { install, require, jobs, format };
             return cross::run(&project, &base, &selection, &options);
         }
-        Command::Toolchain { base, targets, link, unlink } => {
+        Command::Toolchain { base, targets, link, check, unlink } => {
             let base = project.base(base.base.as_deref())?;
             let name = |given: Option<String>| given.unwrap_or_else(|| rustup::default_name(&base));
             if let Some(given) = unlink {
@@ -345,6 +354,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
             println!("{} is {news}", project::display(directory));
             if let Some(given) = link {
                 rustup::link(&name(given), directory)?;
+            }
+            if check {
+                compare::run(&project, &toolchain, &tree, directory)?;
             }
         }
         Command::Bench { base, clock } => {

@@ -87,6 +87,13 @@ impl Toolchain {
         cargo
     }
 
+    /// Its compiler, in an environment that does not depend on who calls.
+    pub fn rustc(&self) -> Command {
+        let mut rustc = Command::new(self.bin("rustc"));
+        isolate(&mut rustc, self);
+        rustc
+    }
+
     /// What `rustc -vV` says after `name: `.
     pub fn version_field(&self, name: &str) -> Result<&str> {
         let mut lines = self.version.lines();
