@@ -135,9 +135,7 @@ fn expect_error(output: &Output, codes: &[&str]) -> Result<()> {
 
 /// What Cargo and build scripts ask.
 fn answers(released: &Toolchain, patched: &Toolchain) -> Result<()> {
-    for question in
-        [&["-V"][..], &["--print=cfg"], &["--print", "check-cfg"], &["--print=target-list"]]
-    {
+    for question in [&["-V"][..], &["--print=cfg"], &["--print", "cfg"], &["--print=target-list"]] {
         let [before, after] =
             [released, patched].map(|toolchain| toolchain.rustc().args(question).read());
         same(&question.join(" "), &lines(&before?), &lines(&after?))?;

@@ -56,11 +56,11 @@ pub fn measure(bench: &Bench) -> Result<String> {
     let times = times(&rows)?;
     let counts = counts(&rows)?;
     let mut text = format!(
-        "Time a call, as a ratio to the system call through libc in the same program, and the \
-         instructions a call takes in user space, the loop around it and libc's own included. The \
-         ratio is the median of {PROCESSES} processes, of which each compares a few hundred short \
-         batches that take turns; in brackets, what the middle half of the processes say. The load \
-         was {load} when it began. Instructions are counted by callgrind and do not depend on it.\n\n\
+        "Time a call, as a ratio to the system call through libc in the same program, and the\n\
+         instructions that a call takes in user space, the loop around it and libc's own included. The\n\
+         ratio is the median of {PROCESSES} processes, each of which compares some hundred short batches\n\
+         that take turns; in parentheses, the middle half of the processes. Instructions are counted by\n\
+         callgrind. The load was {load} when this began, which moves the times and not the counts.\n\n\
          | | set: time | get: time | set: instructions | get: instructions |\n\
          |---|---|---|---|---|\n"
     );

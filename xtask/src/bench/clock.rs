@@ -25,8 +25,8 @@ pub fn measure(project: &Project, base: &Base) -> Result<String> {
         lanes.push((title, from_nothing, after_edit));
     }
     let mut text = String::from(
-        "`./x.py test library/std`: from nothing but the archive of Rust's sources, and again after \
-         an edit of one line in `net/tcp.rs`. The prebuilt lane takes the installed compiler, the \
+        "`./x.py test library/std`: from nothing but the archive of Rust's sources, and again after an\n\
+         edit of one line in `net/tcp.rs`. The prebuilt lane takes the installed compiler, the\n\
          bootstrap lane compiles one, as upstream's CI does.\n\n\
          | lane | from nothing | after an edit |\n|---|---|---|\n",
     );

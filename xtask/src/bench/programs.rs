@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use fs_err as fs;
 
 use crate::assemble::Assembly;
-use crate::bench::Bench;
 use crate::bench::calls::locked_version;
+use crate::bench::{Bench, machine};
 use crate::process::CommandExt;
 use crate::progress::Step;
 use crate::toolchain::Toolchain;
@@ -25,6 +25,7 @@ const BUILDS: usize = 3;
 
 pub fn compare(bench: &Bench) -> Result<String> {
     let step = Step::start("building a program with std and with each crate");
+    let load = machine::load();
     let mut programs = Vec::new();
     for (name, features) in PROGRAMS {
         programs.push(Program::write(bench, name, Some(features))?);
@@ -38,10 +39,10 @@ pub fn compare(bench: &Bench) -> Result<String> {
     step.done();
 
     let mut text = format!(
-        "The same program of twenty lines, which [bench/programs](bench/programs) has in four \
-         versions, as a release build with its symbols stripped. Built from nothing {BUILDS} times, \
-         with all sources there already; the least of each. Seconds of processor time do not depend \
-         on how many cores there are.\n\n\
+        "The same program of twenty lines, which [bench/programs](bench/programs) has in four versions,\n\
+         as a release build with its symbols stripped. Built from nothing {BUILDS} times, with all sources\n\
+         there already; the least of each. The load was {load} when this began: processor time is what\n\
+         compares.\n\n\
          | | dependencies | clean build | processor time | size |\n|---|---|---|---|---|\n"
     );
     for (program, builds) in programs.iter().zip(builds) {
@@ -69,7 +70,7 @@ pub fn unused(bench: &Bench, tree: &Tree) -> Result<String> {
     let before = Toolchain::at(unpatched.directory)?;
     let step = Step::start("building a program that does not use it");
     let mut text = String::from(
-        "A server like the one above which calls neither method, as a release build with its symbols \
+        "A server like the one above which calls neither method, as a release build with its symbols\n\
          stripped.\n\n| std | size |\n|---|---|\n",
     );
     let mut sizes = Vec::new();
