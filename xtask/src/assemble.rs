@@ -310,3 +310,21 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     std::io::copy(&mut old, &mut new)?;
     Ok(fs::set_permissions(to, fs::metadata(from)?.permissions())?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is in the toolchain may be a link to a file of the user's.
+    #[test]
+    fn nothing_is_written_over_a_file_that_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let [theirs, ours, other] = ["theirs", "ours", "other"].map(|name| dir.path().join(name));
+        fs::write(&theirs, "of the user").unwrap();
+        fs::write(&other, "something else").unwrap();
+        link(&theirs, &ours).unwrap();
+        assert!(copy(&other, &ours).is_err());
+        assert!(link(&other, &ours).is_err());
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "of the user");
+    }
+}
