@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use crate::progress::Step;
 use crate::project::{Project, display};
+use crate::sysroot::libraries;
 use crate::toolchain::Toolchain;
 
 /// Where the compiler comes from.
@@ -191,7 +192,7 @@ impl<'a> Bootstrap<'a> {
             copy_directory(&self.toolchain.sysroot.join(part), &rustc.join(part))?;
         }
         let mut names = Vec::new();
-        for entry in fs::read_dir(self.toolchain.libdir())? {
+        for entry in fs::read_dir(self.toolchain.libdir(&self.toolchain.host))? {
             names.push(entry?.file_name());
         }
         self.write_std_contents(names.iter().map(OsString::as_os_str))?;
@@ -263,11 +264,6 @@ impl<'a> Bootstrap<'a> {
     pub fn x_py(&self) -> Command {
         let mut command = Command::new("python3");
         command.arg(self.src.join("x.py")).current_dir(self.src);
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(is_set_by_the_caller) {
-                command.env_remove(name);
-            }
-        }
         // A shell that starts us in the background, as some CI systems do, has SIGINT ignored. Two
         // of std's tests send it to a child and wait for its death.
         //
@@ -280,19 +276,28 @@ impl<'a> Bootstrap<'a> {
                 Ok(())
             });
         }
-        // Cargo adds directories of the toolchain and of this tool's own build.
-        if let Some(paths) = std::env::var_os("LD_LIBRARY_PATH") {
-            let own = std::env::current_exe().ok();
-            let own = own.as_deref().and_then(Path::parent).unwrap_or(Path::new("/nonexistent"));
-            let kept = std::env::split_paths(&paths).filter(|path| {
-                !path.starts_with(&self.toolchain.sysroot) && !path.starts_with(own)
-            });
-            match std::env::join_paths(kept) {
-                Ok(kept) if !kept.is_empty() => command.env("LD_LIBRARY_PATH", kept),
-                _ => command.env_remove("LD_LIBRARY_PATH"),
-            };
-        }
+        isolate(&mut command, self.toolchain);
         command
+    }
+}
+
+/// Takes from the command's environment what is there because of how this tool was called.
+pub fn isolate(command: &mut Command, pinned: &Toolchain) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_set_by_the_caller) {
+            command.env_remove(name);
+        }
+    }
+    // Cargo adds directories of the toolchain and of this tool's own build.
+    if let Some(paths) = std::env::var_os("LD_LIBRARY_PATH") {
+        let own = std::env::current_exe().ok();
+        let own = own.as_deref().and_then(Path::parent).unwrap_or(Path::new("/nonexistent"));
+        let kept = std::env::split_paths(&paths)
+            .filter(|path| !path.starts_with(&pinned.sysroot) && !path.starts_with(own));
+        match std::env::join_paths(kept) {
+            Ok(kept) if !kept.is_empty() => command.env("LD_LIBRARY_PATH", kept),
+            _ => command.env_remove("LD_LIBRARY_PATH"),
+        };
     }
 }
 
@@ -334,21 +339,6 @@ fn copy_directory(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The compiled crates in a directory.
-fn libraries(directory: &Path) -> Result<Vec<PathBuf>> {
-    let mut libraries = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path
-            .extension()
-            .is_some_and(|e| ["rlib", "rmeta", "so", "dylib"].iter().any(|l| e == *l))
-        {
-            libraries.push(path);
-        }
-    }
-    Ok(libraries)
 }
 
 /// Whether the directory has this very file.

@@ -6,10 +6,14 @@
 //! then upstream's `x.py` runs there.
 
 mod archive;
+mod assemble;
 mod base;
+mod bench;
 mod bootstrap;
+mod checks;
 mod ci;
 mod clean;
+mod compare;
 mod cross;
 mod debian;
 mod fences;
@@ -22,13 +26,16 @@ mod process;
 mod progress;
 mod project;
 mod report;
+mod rustup;
 mod series;
 mod sources;
+mod sysroot;
 mod table;
 mod targets;
 mod toolchain;
 mod tree;
 mod unpack;
+mod upstream;
 mod verify;
 mod x;
 
@@ -38,6 +45,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
+use crate::assemble::Assembly;
 use crate::bootstrap::Bootstrap;
 use crate::project::Project;
 use crate::table::Format;
@@ -194,6 +202,47 @@ enum Command {
         format: Format,
     },
 
+    /// Assemble build/toolchain: the release's programs with the patched std, for use with rustup.
+    ///
+    /// Compiles the patched std, which takes a minute or two, and links the rest from the installed
+    /// release. When nothing changed, it does nothing. Then, in any project whose crates say
+    /// #![feature(tcp_keepalive)]:
+    ///
+    ///     cargo xtask toolchain --link
+    ///     cargo +tcp-keepalive run
+    #[command(verbatim_doc_comment)]
+    Toolchain {
+        #[command(flatten)]
+        base: BaseName,
+        /// Also compile std for this target, now and whenever the toolchain is brought up to date.
+        #[arg(long = "target", value_name = "TARGET")]
+        targets: Vec<String>,
+        /// Register it with rustup, under the name tcp-keepalive or the given one.
+        #[arg(long, value_name = "NAME", num_args = 0..=1)]
+        link: Option<Option<String>>,
+        /// Prove that it is the release but for the feature, and upstream's own with it.
+        ///
+        /// Builds and tests some crates from the registry with the release and with this toolchain,
+        /// runs the examples' tests, and runs the series' black-box tests on upstream's compiler as
+        /// well, where one that has the methods is installed.
+        #[arg(long)]
+        check: bool,
+        /// Take it out of rustup again; assemble nothing.
+        #[arg(long, value_name = "NAME", num_args = 0..=1, conflicts_with_all = ["link", "targets", "check"])]
+        unlink: Option<Option<String>>,
+    },
+
+    /// Measure what the methods cost beside what is used instead, and write BENCHMARKS.md.
+    ///
+    /// Takes some minutes. Times mean most on an idle machine; instruction counts need valgrind.
+    Bench {
+        #[command(flatten)]
+        base: BaseName,
+        /// Measure instead how long `./x.py test library/std` takes in both lanes (most of an hour).
+        #[arg(long)]
+        clock: bool,
+    },
+
     /// Run everything that guards the project; what must be green before a change is merged.
     ///
     /// rustfmt, clippy, the tools' own tests, verify, upstream's tests of std and tests/ui/std on
@@ -291,6 +340,32 @@ fn run(cli: Cli) -> Result<ExitCode> {
             };
             let options = cross::Options { install, require, unit_tests, jobs, format };
             return cross::run(&project, &base, &selection, &options);
+        }
+        Command::Toolchain { base, targets, link, check, unlink } => {
+            let base = project.base(base.base.as_deref())?;
+            let name = |given: Option<String>| given.unwrap_or_else(|| rustup::default_name(&base));
+            if let Some(given) = unlink {
+                rustup::unlink(&name(given), &assemble::directory(&project, &base))?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            let _lock = lock::acquire(&project, "toolchain")?;
+            let toolchain = Toolchain::find(&base)?;
+            let tree = prepare::prepare(&project, &base, None, &toolchain)?;
+            let assembly = Assembly::patched(&project, &base, &toolchain, &tree)?;
+            let directory = &assembly.directory;
+            let news = if assembly.bring_up_to_date(&targets)? { "ready" } else { "up to date" };
+            println!("{} is {news}", project::display(directory));
+            if let Some(given) = link {
+                rustup::link(&name(given), directory)?;
+            }
+            if check {
+                compare::run(&project, &toolchain, &tree, directory)?;
+            }
+        }
+        Command::Bench { base, clock } => {
+            let base = project.base(base.base.as_deref())?;
+            let _lock = lock::acquire(&project, "bench")?;
+            if clock { bench::run_clock(&project, &base)? } else { bench::run(&project, &base)? }
         }
         Command::Ci => ci::run(&project)?,
         Command::Clean { archives } => {

@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::base::{Base, Compiler};
+use crate::bootstrap::isolate;
 use crate::process::CommandExt;
 
 /// An installed compiler that std can be built with.
@@ -43,9 +44,7 @@ impl Toolchain {
         let sysroot = rustc.parent().and_then(|bin| bin.parent());
         let sysroot = sysroot.context("rustup gave a path to rustc with no sysroot")?.to_owned();
 
-        let version = Command::new(&rustc).arg("-vV").read()?;
-        let mut toolchain = Toolchain { sysroot, host: String::new(), version };
-        toolchain.host = toolchain.version_field("host")?.into();
+        let toolchain = Toolchain::at(sysroot)?;
         let built_from = toolchain.version_field("commit-hash")?;
         if built_from != commit {
             bail!(
@@ -61,6 +60,40 @@ impl Toolchain {
         Ok(toolchain)
     }
 
+    /// The toolchain in a directory, whatever it is.
+    pub fn at(sysroot: PathBuf) -> Result<Toolchain> {
+        let rustc = sysroot.join("bin").join(format!("rustc{}", std::env::consts::EXE_SUFFIX));
+        let version = Command::new(rustc).arg("-vV").read()?;
+        let mut toolchain = Toolchain { sysroot, host: String::new(), version };
+        toolchain.host = toolchain.version_field("host")?.into();
+        Ok(toolchain)
+    }
+
+    /// What `rustc -V` prints.
+    pub fn title(&self) -> &str {
+        self.version.lines().next().unwrap_or_default()
+    }
+
+    /// Whether it allows unstable features.
+    pub fn is_nightly(&self) -> bool {
+        self.title().contains("-nightly")
+    }
+
+    /// Its cargo, with it as the compiler, in an environment that does not depend on who calls.
+    pub fn cargo(&self) -> Command {
+        let mut cargo = Command::new(self.bin("cargo"));
+        isolate(&mut cargo, self);
+        cargo.env("RUSTC", self.bin("rustc")).env("RUSTDOC", self.bin("rustdoc"));
+        cargo
+    }
+
+    /// Its compiler, in an environment that does not depend on who calls.
+    pub fn rustc(&self) -> Command {
+        let mut rustc = Command::new(self.bin("rustc"));
+        isolate(&mut rustc, self);
+        rustc
+    }
+
     /// What `rustc -vV` says after `name: `.
     pub fn version_field(&self, name: &str) -> Result<&str> {
         let mut lines = self.version.lines();
@@ -73,9 +106,9 @@ impl Toolchain {
         self.sysroot.join("bin").join(format!("{program}{}", std::env::consts::EXE_SUFFIX))
     }
 
-    /// Where the compiler looks for the host's std.
-    pub fn libdir(&self) -> PathBuf {
-        self.sysroot.join("lib/rustlib").join(&self.host).join("lib")
+    /// Where the compiler looks for the std of `target`.
+    pub fn libdir(&self, target: &str) -> PathBuf {
+        self.sysroot.join("lib/rustlib").join(target).join("lib")
     }
 }
 

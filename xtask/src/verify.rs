@@ -13,6 +13,7 @@ use fs_err as fs;
 use crate::archive;
 use crate::base::Base;
 use crate::bootstrap::{Bootstrap, Lane};
+use crate::checks::Checks;
 use crate::fences;
 use crate::git::Git;
 use crate::mirror;
@@ -29,7 +30,7 @@ pub fn verify(project: &Project, base: &Base, each: bool) -> Result<()> {
     let toolchain = Toolchain::find(base)?;
     let tree = prepare::with_base(project, base, None, &toolchain)?;
     let series = Series::of(project, base);
-    let mut checks = Checks::default();
+    let mut checks = Checks::new("verify", "the series is not as it should be");
     if let Some(name) = &base.series_of {
         let home = prepare::with_base(project, &project.base(Some(name))?, None, &toolchain)?;
         fits(&series, &tree, &home, &mut checks)?;
@@ -65,46 +66,6 @@ fn fits(series: &Series, tree: &Tree, home: &Tree, checks: &mut Checks) -> Resul
         }
     }
     Ok(())
-}
-
-/// The verdicts so far.
-#[derive(Default)]
-struct Checks {
-    passed: usize,
-    failed: usize,
-    skipped: usize,
-}
-
-impl Checks {
-    fn add(&mut self, name: &str, verdict: Result<()>) {
-        match verdict {
-            Ok(()) => {
-                self.passed += 1;
-                println!("ok      {name}");
-            }
-            Err(error) => {
-                self.failed += 1;
-                println!(
-                    "FAILED  {name}\n        {}",
-                    format!("{error:#}").replace('\n', "\n        ")
-                );
-            }
-        }
-    }
-
-    fn skip(&mut self, what: &str) {
-        self.skipped += 1;
-        println!("not run {what}");
-    }
-
-    fn finish(self) -> Result<()> {
-        let Checks { passed, failed, skipped } = self;
-        println!("verify: {passed} passed, {failed} failed, {skipped} skipped");
-        if self.failed > 0 {
-            bail!("the series is not as it should be");
-        }
-        Ok(())
-    }
 }
 
 fn archives(base: &Base) -> Result<()> {

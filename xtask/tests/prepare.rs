@@ -52,7 +52,7 @@ fn bootstrap_gets_the_configuration_and_the_compiler() {
     let stamp = fs::read_to_string(ci_rustc.join(".rustc-stamp")).unwrap();
     assert_eq!(stamp, format!("{base}-false"));
     let listed = fs::read_to_string(ci_rustc.join(".rust-std-contents")).unwrap();
-    assert!(ci_rustc.join(listed.trim_end()).is_file(), "{listed}");
+    assert!(listed.lines().count() > 0 && listed.lines().all(|f| ci_rustc.join(f).is_file()));
 }
 
 #[test]

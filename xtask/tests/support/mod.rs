@@ -28,6 +28,50 @@ while os.path.exists(os.environ.get("HOLD", "/nonexistent")):
 sys.exit(int(os.environ.get("EXIT_CODE", "0")))
 "#;
 
+pub const HOST: &str = "x86_64-unknown-linux-gnu";
+/// A target that the toolchain also has a std for.
+pub const FOREIGN: &str = "wasm32-wasip2";
+
+/// A compiler that tells of itself, and "compiles" to a file that says so.
+const RUSTC: &str = r#"
+while [ $# -gt 0 ]; do
+    if [ "$1" = -o ]; then echo "compiled" > "$2"; exit; fi
+    shift
+done
+echo 'commit-hash: {commit}'; echo 'host: {host}'; echo 'LLVM version: 22.1.2'
+"#;
+
+/// Cargo, as far as std is compiled with it: the library holds what the source does, and has a
+/// name that depends on it.
+const CARGO: &str = r#"
+if [ "$1" = fetch ]; then exit; fi
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --target) target=$2;;
+        --target-dir) out=$2;;
+        --manifest-path) tree=$(dirname "$(dirname "$(dirname "$2")")");;
+    esac
+    shift
+done
+source="$tree/library/std/src/lib.rs"
+if grep -q 'does not compile' "$source"; then echo 'error: expected item' >&2; exit 101; fi
+deps="$out/$target/dist/deps"
+mkdir -p "$deps"
+name=libstd-$(cksum < "$source" | cut -d' ' -f1)
+echo "$target: $(cat "$source")" > "$deps/$name.rlib"
+touch "$deps/$name.rmeta" "$deps/std.d"
+"#;
+
+const RUSTUP: &str = r#"
+case "$1 $2" in
+    'which --toolchain') echo '{rustc}';;
+    'show home') echo '{home}';;
+    'toolchain link') ln -s "$4" '{home}'/toolchains/"$3";;
+    'toolchain uninstall') rm -r '{home}'/toolchains/"$3";;
+    *) echo "rustup was called with $*" >&2; exit 1;;
+esac
+"#;
+
 pub struct Fixture {
     dir: TempDir,
     pub archive: Vec<u8>,
@@ -124,23 +168,43 @@ impl Fixture {
         fs::write(self.patches().join(name), text).unwrap();
     }
 
-    /// A toolchain that says it was built from `commit`, and a rustup that knows it alone.
+    /// Where the stand-in for a toolchain is.
+    pub fn toolchain(&self) -> PathBuf {
+        self.dir.path().join("toolchain")
+    }
+
+    /// Where the stand-in for rustup keeps its toolchains.
+    pub fn rustup_toolchains(&self) -> PathBuf {
+        self.dir.path().join("rustup/toolchains")
+    }
+
+    /// A toolchain that says it was built from `commit`, and a rustup that knows it, and links.
     pub fn write_toolchain(&self, commit: &str) {
-        let toolchain = self.dir.path().join("toolchain");
-        let libdir = toolchain.join("lib/rustlib/x86_64-unknown-linux-gnu/lib");
-        fs::create_dir_all(&libdir).unwrap();
-        fs::write(libdir.join("libstd-0.rlib"), "released std").unwrap();
-        let version = format!(
-            "echo 'commit-hash: {commit}'; echo 'host: x86_64-unknown-linux-gnu'; \
-             echo 'LLVM version: 22.1.2'"
-        );
-        let rustc = toolchain.join("bin/rustc");
-        for (program, script) in
-            [("rustc", version.as_str()), ("cargo", ""), ("rustdoc", ""), ("rustfmt", "")]
-        {
-            write_script(&toolchain.join("bin").join(program), script);
+        let toolchain = self.toolchain();
+        let rustlib = toolchain.join("lib/rustlib");
+        for target in [HOST, FOREIGN] {
+            let libdir = rustlib.join(target).join("lib");
+            fs::create_dir_all(&libdir).unwrap();
+            fs::write(libdir.join("libstd-0.rlib"), "released std").unwrap();
+            fs::write(libdir.join("librt.asan.a"), "a run-time library").unwrap();
+            fs::write(libdir.join("crt1.o"), "a start file").unwrap();
         }
-        write_script(&self.bin().join("rustup"), &format!("echo '{}'", rustc.display()));
+        fs::write(toolchain.join("lib/librustc_driver.so"), "the compiler itself").unwrap();
+        fs::write(rustlib.join("components"), "what rustup installed").unwrap();
+        fs::create_dir_all(toolchain.join("share/doc")).unwrap();
+        fs::write(toolchain.join("share/doc/index.html"), "documentation").unwrap();
+        for (program, script) in [("rustc", RUSTC), ("cargo", CARGO)] {
+            let script = script.replace("{commit}", commit).replace("{host}", HOST);
+            write_script(&toolchain.join("bin").join(program), &script);
+        }
+        for program in ["rustdoc", "rustfmt", "clippy-driver"] {
+            write_script(&toolchain.join("bin").join(program), "");
+        }
+        fs::create_dir_all(self.rustup_toolchains()).unwrap();
+        let script = RUSTUP
+            .replace("{rustc}", &toolchain.join("bin/rustc").display().to_string())
+            .replace("{home}", &self.dir.path().join("rustup").display().to_string());
+        write_script(&self.bin().join("rustup"), &script);
     }
 
     pub fn xtask(&self, args: &[&str]) -> Command {

@@ -1,0 +1,301 @@
+//! `cargo xtask toolchain --check`: without the feature the assembled toolchain is the release, and
+//! with it, it does what upstream's own compiler does.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, bail};
+use fs_err as fs;
+
+use crate::checks::Checks;
+use crate::process::CommandExt;
+use crate::progress::Step;
+use crate::project::Project;
+use crate::sysroot::cargo_home;
+use crate::toolchain::Toolchain;
+use crate::tree::Tree;
+use crate::upstream;
+
+/// A crate whose own tests use `std::net` heavily, and come with it.
+struct Krate {
+    name: &'static str,
+    version: &'static str,
+    /// For `cargo test`.
+    arguments: &'static [&'static str],
+    /// A dependency that is too old for today's compilers in the crate's lock file.
+    update: Option<(&'static str, &'static str)>,
+    /// Tests that talk to hosts on the Internet.
+    skipped: &'static [&'static str],
+}
+
+const CRATES: [Krate; 3] = [
+    Krate {
+        name: "tiny_http",
+        version: "0.12.0",
+        arguments: &[],
+        update: Some(("rustc-serialize", "0.3.25")),
+        skipped: &[],
+    },
+    Krate {
+        name: "ureq",
+        version: "2.12.1",
+        arguments: &["--no-default-features", "--lib"],
+        update: None,
+        skipped: &["connect_http_google", "socket_addr_fail_over", "status_code_error_redirect"],
+    },
+    Krate {
+        name: "socket2",
+        version: "0.6.5",
+        arguments: &["--all-features"],
+        update: None,
+        skipped: &[],
+    },
+];
+
+/// The black-box tests of the series.
+const BLACK_BOX: &str = "library/std/tests/tcp_keepalive.rs";
+
+const CALLS: &str = "\
+fn main() {
+    let stream = std::net::TcpStream::connect(\"127.0.0.1:1\").unwrap();
+    stream.set_keepalive(true).unwrap();
+}
+";
+
+pub fn run(project: &Project, released: &Toolchain, tree: &Tree, directory: &Path) -> Result<()> {
+    let patched = Toolchain::at(directory.to_owned())?;
+    let work = project.build().join("check");
+    fs::create_dir_all(&work)?;
+    let mut checks = Checks::new("toolchain", "the toolchain is not what it should be");
+
+    checks.add("other features stay shut", other_features(&patched, &work));
+    checks.add("without the feature, the methods are refused", gate(&patched, &work));
+    checks.add("the compiler tells of itself what the release does", answers(released, &patched));
+    for krate in &CRATES {
+        let name = format!("{} {} has the same test results", krate.name, krate.version);
+        checks.add(&name, same_results(krate, released, &patched, &work));
+    }
+    checks.add("the examples do what they say", examples(project, &patched, &work));
+
+    let black_box = tree.src.join(BLACK_BOX);
+    let here = black_box_tests(&patched, &black_box, &work.join("black-box-here"));
+    match upstream::newest(&project.build())? {
+        Some(upstream) => {
+            let name = format!("{BLACK_BOX} passes here, and on {}", upstream.title());
+            let verdict = here.and_then(|here| {
+                let there = black_box_tests(&upstream, &black_box, &work.join("black-box-there"))?;
+                same("on upstream's compiler", &here, &there)
+            });
+            checks.add(&name, verdict);
+        }
+        None => {
+            checks.add(&format!("{BLACK_BOX} passes here"), here.map(drop));
+            checks.skip(&format!(
+                "{BLACK_BOX} on upstream's compiler: no Rust 1.97 or later is installed; `{}`",
+                upstream::INSTALL
+            ));
+        }
+    }
+    checks.finish()
+}
+
+/// What the compiler says of a program.
+fn compile(toolchain: &Toolchain, work: &Path, source: &str) -> Result<Output> {
+    fs::write(work.join("program.rs"), source)?;
+    let mut rustc = toolchain.rustc();
+    rustc.args(["--edition", "2024", "--emit", "metadata", "program.rs"]).current_dir(work);
+    Ok(rustc.output()?)
+}
+
+fn other_features(patched: &Toolchain, work: &Path) -> Result<()> {
+    for features in ["test", "tcp_keepalive, test"] {
+        let source = format!("#![feature({features})]\nfn main() {{}}\n");
+        let output = compile(patched, work, &source)?;
+        expect_error(&output, &["E0554", "E0725"])?;
+    }
+    Ok(())
+}
+
+fn gate(patched: &Toolchain, work: &Path) -> Result<()> {
+    expect_error(&compile(patched, work, CALLS)?, &["E0658"])?;
+    let output = compile(patched, work, &format!("#![feature(tcp_keepalive)]\n{CALLS}"))?;
+    if !output.status.success() {
+        bail!("with the feature, too:\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+fn expect_error(output: &Output, codes: &[&str]) -> Result<()> {
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() || !codes.iter().any(|code| said.contains(code)) {
+        bail!("expected {}, and the compiler says\n{said}", codes.join(" or "));
+    }
+    Ok(())
+}
+
+/// What Cargo and build scripts ask.
+fn answers(released: &Toolchain, patched: &Toolchain) -> Result<()> {
+    for question in [&["-V"][..], &["--print=cfg"], &["--print", "cfg"], &["--print=target-list"]] {
+        let [before, after] =
+            [released, patched].map(|toolchain| toolchain.rustc().args(question).read());
+        same(&question.join(" "), &lines(&before?), &lines(&after?))?;
+    }
+    Ok(())
+}
+
+fn same_results(
+    krate: &Krate,
+    released: &Toolchain,
+    patched: &Toolchain,
+    work: &Path,
+) -> Result<()> {
+    let Krate { name, version, .. } = krate;
+    let step =
+        Step::start(format!("testing {name} {version} with the release and with std patched"));
+    let source = krate.unpack(released, work)?;
+    let results = |toolchain: &Toolchain, target: &str| {
+        let mut cargo = toolchain.cargo();
+        cargo.args(["test", "--locked", "--no-fail-fast", "--target-dir"]).arg(work.join(target));
+        cargo.args(krate.arguments).arg("--");
+        cargo.args(krate.skipped.iter().flat_map(|test| ["--skip", test]));
+        cargo.current_dir(&source).env_remove("RUSTFLAGS");
+        tests_of(cargo.output()?)
+    };
+    let before = results(released, "target-released").context("with the release")?;
+    let after = results(patched, "target-patched").context("with the patched std")?;
+    step.done();
+    same("with the patched std", &before, &after)
+}
+
+impl Krate {
+    /// The crate as it was published, in a directory where it can be tested.
+    fn unpack(&self, released: &Toolchain, work: &Path) -> Result<PathBuf> {
+        let Krate { name, version, .. } = self;
+        // Cargo fetches a crate for one that depends on it.
+        let dependent = work.join("dependent");
+        fs::create_dir_all(dependent.join("src"))?;
+        fs::write(dependent.join("src/lib.rs"), "")?;
+        fs::write(
+            dependent.join("Cargo.toml"),
+            format!(
+                "[package]\nname = \"dependent\"\nedition = \"2024\"\n\n[workspace]\n\n\
+                 [dependencies]\n{name} = \"={version}\"\n"
+            ),
+        )?;
+        released.cargo().arg("fetch").current_dir(&dependent).run()?;
+
+        let registries =
+            cargo_home().context("cannot tell Cargo's directory")?.join("registry/src");
+        let mut found = None;
+        for registry in fs::read_dir(registries)? {
+            let path = registry?.path().join(format!("{name}-{version}"));
+            if path.exists() {
+                found = Some(path);
+            }
+        }
+        let found = found.with_context(|| format!("Cargo did not unpack {name} {version}"))?;
+        let copy = work.join(name);
+        if copy.exists() {
+            fs::remove_dir_all(&copy)?;
+        }
+        Command::new("cp").arg("-R").arg(found).arg(&copy).run()?;
+        let manifest = fs::read_to_string(copy.join("Cargo.toml"))?;
+        fs::write(copy.join("Cargo.toml"), format!("{manifest}\n[workspace]\n"))?;
+        if let Some((dependency, version)) = self.update {
+            let mut update = released.cargo();
+            update.args(["update", "--package", dependency, "--precise", version]);
+            update.current_dir(&copy).run()?;
+        }
+        Ok(copy)
+    }
+}
+
+/// The examples are well-formatted, compile, and pass their tests.
+fn examples(project: &Project, patched: &Toolchain, work: &Path) -> Result<()> {
+    let step = Step::start("testing the examples");
+    let directory = project.root.join("examples");
+    let mut cargo = patched.cargo();
+    cargo.args(["fmt", "--check"]).current_dir(&directory).run()?;
+    let mut cargo = patched.cargo();
+    cargo.args(["test", "--target-dir"]).arg(work.join("target-examples"));
+    let output = cargo.current_dir(&directory).env_remove("RUSTFLAGS").output()?;
+    step.done();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        if line.starts_with("not run") {
+            println!("        {line}");
+        }
+    }
+    tests_of(output).map(drop)
+}
+
+/// Compiles the tests and runs them. The features that they use are all allowed.
+fn black_box_tests(toolchain: &Toolchain, source: &Path, program: &Path) -> Result<Vec<String>> {
+    let title = toolchain.title();
+    let mut rustc = toolchain.rustc();
+    rustc.args(["--edition", "2024", "--test"]).arg(source).arg("-o").arg(program);
+    rustc.env("RUSTC_BOOTSTRAP", "1").run().with_context(|| format!("with {title}"))?;
+    tests_of(Command::new(program).output()?).with_context(|| format!("with {title}"))
+}
+
+/// The verdict on each test, in order, of a run in which none failed.
+fn tests_of(output: Output) -> Result<Vec<String>> {
+    let said = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        bail!("{said}{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let is_verdict = |line: &&str| line.starts_with("test ") && line.contains(" ... ");
+    let mut tests: Vec<_> = said.lines().filter(is_verdict).map(Into::into).collect();
+    tests.sort();
+    if tests.is_empty() {
+        bail!("no test ran");
+    }
+    Ok(tests)
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(Into::into).collect()
+}
+
+/// Fails with what is in one of the lists alone.
+fn same(when: &str, before: &[String], after: &[String]) -> Result<()> {
+    let gone = before.iter().filter(|line| !after.contains(line)).map(|line| format!("- {line}"));
+    let new = after.iter().filter(|line| !before.contains(line)).map(|line| format!("+ {line}"));
+    let differences: Vec<_> = gone.chain(new).collect();
+    if !differences.is_empty() || before.len() != after.len() {
+        bail!("{when}, there is a difference:\n{}", differences.join("\n"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    fn output(code: i32, stdout: &str) -> Output {
+        let status = ExitStatus::from_raw(code << 8);
+        Output { status, stdout: stdout.into(), stderr: Vec::new() }
+    }
+
+    #[test]
+    fn reads_verdicts() {
+        let said = "running 2 tests\ntest b ... ok\ntest a ... ignored\n\ntest result: ok.\n";
+        assert_eq!(tests_of(output(0, said)).unwrap(), ["test a ... ignored", "test b ... ok"]);
+        assert!(tests_of(output(101, "test a ... FAILED\n")).is_err());
+        assert!(tests_of(output(0, "running 0 tests\n")).is_err());
+    }
+
+    #[test]
+    fn tells_differences() {
+        let [one, two] = ["test a ... ok", "test b ... ok"].map(str::to_owned);
+        let both = [one.clone(), two.clone()];
+        assert!(same("now", &both, &both).is_ok());
+        let error = same("now", &both, std::slice::from_ref(&one)).unwrap_err().to_string();
+        assert!(error.contains("- test b ... ok"), "{error}");
+        let error = same("now", std::slice::from_ref(&two), &both).unwrap_err().to_string();
+        assert!(error.contains("+ test a ... ok"), "{error}");
+        assert!(same("now", std::slice::from_ref(&one), &[one.clone(), one.clone()]).is_err());
+    }
+}

@@ -1,0 +1,157 @@
+//! The launcher that stands in for the compilers of build/toolchain: when it opens the gate, and
+//! that it changes nothing otherwise.
+
+mod support;
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+
+use fs_err as fs;
+use support::write_script;
+use tempfile::TempDir;
+
+/// A toolchain whose compilers say how they were called.
+struct Launched {
+    dir: TempDir,
+}
+
+static COMPILED: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().unwrap();
+    let launcher = dir.path().join("launcher");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/launcher/main.rs");
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--edition", "2024", "--crate-name", "launcher", "-Dwarnings", source, "-o"]);
+    rustc.env("STD_DIGEST", "0123456789ab");
+    assert!(rustc.arg(&launcher).status().unwrap().success());
+    (dir, launcher)
+});
+
+impl Launched {
+    fn new() -> Launched {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("bin")).unwrap();
+        for program in ["rustc", "rustdoc", "clippy-driver"] {
+            fs::copy(&COMPILED.1, dir.path().join("bin").join(program)).unwrap();
+            let script = r#"echo "RUSTC_BOOTSTRAP=$RUSTC_BOOTSTRAP"; printf '%s\n' "$@"; exit 3"#;
+            write_script(&dir.path().join("libexec").join(program), script);
+        }
+        fs::write(dir.path().join("with.rs"), "#![feature(tcp_keepalive)]\nfn main() {}\n")
+            .unwrap();
+        fs::write(dir.path().join("with.md"), "```\n#![feature(tcp_keepalive)]\n```\n").unwrap();
+        fs::write(dir.path().join("without.rs"), "#![feature(test)]\nfn main() {}\n").unwrap();
+        Launched { dir }
+    }
+
+    /// What the real compiler was called with: the variable, then its arguments.
+    fn run(&self, program: &str, args: &[&str], bootstrap: Option<&str>) -> Vec<String> {
+        let mut command = Command::new(self.dir.path().join("bin").join(program));
+        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
+        command.env_remove("RUSTC_BOOTSTRAP");
+        if let Some(value) = bootstrap {
+            command.env("RUSTC_BOOTSTRAP", value);
+        }
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().lines().map(Into::into).collect()
+    }
+
+    fn opens(&self, program: &str, args: &[&str]) {
+        let mut expected = args.to_vec();
+        let after_compiler = usize::from(args[0].ends_with("/rustc"));
+        expected.insert(after_compiler, "-Zallow-features=tcp_keepalive");
+        expected.insert(0, "RUSTC_BOOTSTRAP=1");
+        assert_eq!(self.run(program, args, None), expected);
+    }
+
+    fn changes_nothing(&self, program: &str, args: &[&str], bootstrap: Option<&str>) {
+        let variable = format!("RUSTC_BOOTSTRAP={}", bootstrap.unwrap_or(""));
+        let mut expected = vec![variable.as_str()];
+        expected.extend(args);
+        assert_eq!(self.run(program, args, bootstrap), expected);
+    }
+}
+
+#[test]
+fn opens_the_gate_for_crates_that_name_the_feature() {
+    let launched = Launched::new();
+    launched.opens("rustc", &["--edition", "2024", "with.rs", "-o", "a file"]);
+    launched.opens("rustdoc", &["--test", "with.md"]);
+    launched.opens("clippy-driver", &["/toolchain/bin/rustc", "--crate-name", "a", "with.rs"]);
+    launched.opens("clippy-driver", &["with.rs"]);
+    // Read too late to be looked at; doctests come this way.
+    launched.opens("rustc", &["-"]);
+    launched.opens("rustc", &["@arguments"]);
+}
+
+#[test]
+fn changes_nothing_for_other_crates() {
+    let launched = Launched::new();
+    launched.changes_nothing("rustc", &["without.rs"], None);
+    launched.changes_nothing("rustc", &["not-there.rs"], None);
+    launched.changes_nothing("rustc", &["-V"], None);
+    launched.changes_nothing("rustc", &["an argument", "with * and \"quotes\""], None);
+    launched.changes_nothing("clippy-driver", &["/toolchain/bin/rustc", "without.rs"], None);
+}
+
+/// With the variable set, the compiler would tell of cfgs that the release keeps to itself, and
+/// build scripts would see them. This is how Cargo asks.
+#[test]
+fn tells_of_the_same_cfgs_as_the_release() {
+    let launched = Launched::new();
+    let cargo = ["-", "--crate-name", "___", "--print=file-names", "--print=cfg"];
+    launched.changes_nothing("rustc", &cargo, None);
+    launched.changes_nothing("rustc", &["-", "--print", "cfg"], None);
+    launched.changes_nothing("rustc", &["with.rs", "--print=check-cfg"], None);
+    // Printed while something is compiled.
+    launched.opens("rustc", &["with.rs", "--print=native-static-libs"]);
+}
+
+#[test]
+fn respects_what_the_caller_says() {
+    let launched = Launched::new();
+    for value in ["1", "-1", "some_crate"] {
+        launched.changes_nothing("rustc", &["with.rs"], Some(value));
+    }
+    // Refused by the release, and so here.
+    launched.changes_nothing("rustc", &["-Zthreads=2", "with.rs"], None);
+}
+
+/// Else Cargo would take it for the release, and link crates that were compiled for another std.
+#[test]
+fn says_that_it_is_another_compiler() {
+    let launched = Launched::new();
+    for question in [&["-vV"][..], &["--version", "--verbose"]] {
+        let mut expected = vec!["RUSTC_BOOTSTRAP="];
+        expected.extend(question);
+        expected.push("std: with tcp_keepalive, 0123456789ab");
+        assert_eq!(launched.run("rustc", question, None), expected);
+    }
+}
+
+/// Else the compiler would be loaded from the release, and would take its std from there.
+#[test]
+fn is_not_led_to_libraries_of_another_toolchain() {
+    let launched = Launched::new();
+    let script = "printf '%s' \"$LD_LIBRARY_PATH\"";
+    write_script(&launched.dir.path().join("libexec/rustc"), script);
+    let run = |value: &str| {
+        let mut rustc = Command::new(launched.dir.path().join("bin/rustc"));
+        let output = rustc.env("LD_LIBRARY_PATH", value).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let own = fs::canonicalize(launched.dir.path()).unwrap().join("lib");
+    assert_eq!(run("/release/lib:/more"), format!("{}:/release/lib:/more", own.display()));
+    assert_eq!(run(""), "");
+}
+
+#[test]
+fn says_what_is_missing() {
+    let launched = Launched::new();
+    fs::remove_file(launched.dir.path().join("libexec/rustc")).unwrap();
+    let output = Command::new(launched.dir.path().join("bin/rustc")).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("not whole"), "{message}");
+    assert!(message.contains("`cargo xtask toolchain` mends it"), "{message}");
+}
