@@ -16,6 +16,7 @@ mod clean;
 mod compare;
 mod cross;
 mod debian;
+mod diagnostic;
 mod fences;
 mod git;
 mod lab;

@@ -5,7 +5,6 @@
 //! checked once. Several targets are checked side by side, each in a place of its own.
 
 mod check;
-mod diagnostic;
 mod memory;
 mod report;
 mod selection;

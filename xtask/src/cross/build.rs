@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
-use serde::Deserialize;
 
 use super::platform::Platform;
 use super::support::Support;
 use super::unit;
+use crate::diagnostic::{Diagnostic, Line};
 use crate::project::display;
 use crate::sources::{LibraryId, Sources};
 use crate::toolchain::Toolchain;
@@ -94,7 +94,7 @@ impl<'a> Package<'a> {
             .env("CARGO_ENCODED_RUSTFLAGS", rustflags(platform, support)?)
             .output()?;
         let mut programs = (None, None);
-        let mut errors = String::new();
+        let mut errors = Vec::new();
         for line in String::from_utf8_lossy(&output.stdout).lines() {
             match serde_json::from_str(line) {
                 Ok(Line::CompilerArtifact { target, executable: Some(path), .. }) => {
@@ -104,47 +104,23 @@ impl<'a> Package<'a> {
                         _ => {}
                     }
                 }
-                Ok(Line::CompilerMessage { message }) if message.level.starts_with("error") => {
-                    errors += &message.rendered.unwrap_or_default();
+                Ok(Line::CompilerMessage { message }) => {
+                    let said = message.into_diagnostic(&self.sources.library);
+                    errors.extend(said.filter(Diagnostic::is_error).map(|error| error.rendered));
                 }
                 _ => {}
             }
         }
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
-            bail!("the test does not build:\n{}", if errors.is_empty() { &said } else { &*errors });
+            let said = if errors.is_empty() { said.into_owned() } else { errors.join("\n") };
+            bail!("the test does not build:\n{said}");
         }
         let (Some(tests), Some(calls)) = programs else {
             bail!("cargo said that all is well, but built no test in {}", display(target_dir));
         };
         Ok(Programs { tests, calls })
     }
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "reason", rename_all = "kebab-case")]
-pub enum Line {
-    CompilerArtifact {
-        target: CargoTarget,
-        filenames: Vec<PathBuf>,
-        executable: Option<PathBuf>,
-    },
-    CompilerMessage {
-        message: Message,
-    },
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Deserialize)]
-pub struct CargoTarget {
-    pub name: String,
-}
-
-#[derive(Deserialize)]
-pub struct Message {
-    level: String,
-    rendered: Option<String>,
 }
 
 /// Cargo takes the sources of std for unchangeable, and would go on testing the std of before an

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 
-use super::build::{Line, rustflags};
+use super::build::rustflags;
 use super::platform::Platform;
 use super::support::Support;
+use crate::diagnostic::Line;
 use crate::sources::Sources;
 use crate::toolchain::Toolchain;
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-use super::diagnostic::{Diagnostic, Line, Message};
+use crate::diagnostic::{Diagnostic, Line, Message};
 use crate::sources::{LibraryId, Sources};
 use crate::toolchain::Toolchain;
 
@@ -126,7 +126,7 @@ impl<'a> Checker<'a> {
                 Line::CompilerMessage { message } => {
                     diagnostics.extend(message.into_diagnostic(&self.sources.library));
                 }
-                Line::CompilerArtifact { target, filenames } if target.name == "std" => {
+                Line::CompilerArtifact { target, filenames, .. } if target.name == "std" => {
                     metadata =
                         filenames.into_iter().find(|f| f.extension() == Some("rmeta".as_ref()));
                 }

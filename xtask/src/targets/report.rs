@@ -8,9 +8,9 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::check::{BACKENDS, Methods, Outcome, backend_of};
-use super::diagnostic::{Diagnostic, Identity, added};
 use super::selection::Selection;
 use crate::base::Base;
+use crate::diagnostic::{Diagnostic, Identity, added};
 use crate::process::CommandExt;
 use crate::sources::LibraryId;
 use crate::table::{self, Format};

@@ -1,4 +1,4 @@
-//! What the compiler says of a crate, in a form in which two states of it can be compared.
+//! What cargo and the compiler say of a build, in a form in which two builds can be compared.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -62,6 +62,7 @@ pub enum Line {
     CompilerArtifact {
         target: CargoTarget,
         filenames: Vec<PathBuf>,
+        executable: Option<PathBuf>,
     },
     #[serde(other)]
     Other,
