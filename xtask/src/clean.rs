@@ -3,8 +3,10 @@
 use anyhow::{Result, bail};
 use fs_err as fs;
 
+use crate::assemble;
 use crate::progress::Step;
 use crate::project::{Project, cache_dir, display};
+use crate::rustup;
 use crate::tree::Tree;
 
 pub fn run(project: &Project, archives: bool) -> Result<()> {
@@ -20,6 +22,15 @@ pub fn run(project: &Project, archives: bool) -> Result<()> {
                  commit it and run `cargo xtask export`. To drop it, remove {src} by hand",
                 display(&project.root.join("patches").join(&base.name)),
                 src = display(&tree.src),
+            );
+        }
+    }
+    for base in project.bases() {
+        // Where there is no rustup, nothing is linked.
+        for name in rustup::names_of(&assemble::directory(project, &base)).unwrap_or_default() {
+            eprintln!(
+                "note: rustup still knows a toolchain {name}, which goes away now. \
+                 `cargo xtask toolchain --unlink {name}` takes it out"
             );
         }
     }

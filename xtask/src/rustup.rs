@@ -61,12 +61,32 @@ pub fn unlink(name: &str, directory: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The names under which rustup knows the toolchain in `directory`.
+pub fn names_of(directory: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    let toolchains = toolchains()?;
+    if toolchains.exists() {
+        for entry in fs::read_dir(toolchains)? {
+            let entry = entry?;
+            if fs::read_link(entry.path()).is_ok_and(|destination| destination == directory) {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+    }
+    Ok(names)
+}
+
+/// Where rustup keeps toolchains, and links to them.
+fn toolchains() -> Result<PathBuf> {
+    let home = Command::new("rustup").args(["show", "home"]).read()?;
+    Ok(PathBuf::from(home).join("toolchains"))
+}
+
 fn look_up(name: &str, directory: &Path) -> Result<Known> {
     if name.is_empty() || name.contains(['/', '\\']) || name.starts_with(['.', '+', '-']) {
         bail!("{name:?} can't be the name of a toolchain");
     }
-    let home = PathBuf::from(Command::new("rustup").args(["show", "home"]).read()?);
-    let entry = home.join("toolchains").join(name);
+    let entry = toolchains()?.join(name);
     let Ok(metadata) = fs::symlink_metadata(&entry) else { return Ok(Known::Nothing) };
     if !metadata.is_symlink() {
         return Ok(Known::Other(format!("an installed one, {}", entry.display())));

@@ -186,7 +186,7 @@ fn link_and_unlink_leave_rustup_as_it_was() {
 
     fixture.run(&["toolchain", "--link", "mine"]).success();
     // Also when the toolchain is gone.
-    fixture.run(&["clean"]).success();
+    fixture.run(&["clean"]).success().stderr(contains("toolchain --unlink mine"));
     fixture.run(&["toolchain", "--unlink", "mine"]).success();
     assert_eq!(fs::read_dir(&toolchains).unwrap().count(), 0);
 }
