@@ -20,7 +20,7 @@ use crate::base::Base;
 use crate::process::CommandExt;
 use crate::progress::Step;
 use crate::project::{Project, display};
-use crate::sources::{self, LibraryId, Sources};
+use crate::sources::{self, LibraryId, Patched, Sources};
 use crate::sysroot::{self, is_library};
 use crate::toolchain::Toolchain;
 use crate::tree::Tree;
@@ -70,7 +70,7 @@ impl<'a> Assembly<'a> {
         toolchain: &'a Toolchain,
         tree: &'a Tree,
     ) -> Result<Assembly<'a>> {
-        let library = sources::current(tree)?.library;
+        let library = Patched::of(tree, None)?.library;
         Ok(Assembly::new(project, base, toolchain, tree, library, directory(project, base)))
     }
 
@@ -82,7 +82,7 @@ impl<'a> Assembly<'a> {
         tree: &'a Tree,
     ) -> Result<Assembly<'a>> {
         let library = sources::base_library(tree)?;
-        let directory = project.build().join(named("toolchain-of-the-base", base));
+        let directory = project.build_of(base, "toolchain-of-the-base");
         Ok(Assembly::new(project, base, toolchain, tree, library, directory))
     }
 
@@ -94,7 +94,7 @@ impl<'a> Assembly<'a> {
         library: LibraryId,
         directory: PathBuf,
     ) -> Assembly<'a> {
-        let workshop = project.build().join(named("toolchain-std", base));
+        let workshop = project.build_of(base, "toolchain-std");
         Assembly { base, toolchain, tree, library, directory, workshop }
     }
 
@@ -253,11 +253,7 @@ impl<'a> Assembly<'a> {
 
 /// Where the toolchain of a base is.
 pub fn directory(project: &Project, base: &Base) -> PathBuf {
-    project.build().join(named("toolchain", base))
-}
-
-fn named(name: &str, base: &Base) -> String {
-    if base.default { name.into() } else { format!("{name}-{}", base.name) }
+    project.build_of(base, "toolchain")
 }
 
 fn stamp_file(toolchain: &Path) -> PathBuf {

@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 
+use crate::base::Base;
 use crate::checks::Checks;
 use crate::process::CommandExt;
 use crate::progress::Step;
@@ -62,14 +63,53 @@ fn main() {
 }
 ";
 
-pub fn run(project: &Project, released: &Toolchain, tree: &Tree, directory: &Path) -> Result<()> {
+/// What a user of the crate net2 has: a method of the same name, from a trait, with another type.
+const COLLIDES: &str = "\
+use std::net::TcpStream;
+use std::time::Duration;
+
+trait Extension {
+    fn set_keepalive(&self, idle_time: Option<Duration>);
+}
+
+impl Extension for TcpStream {
+    fn set_keepalive(&self, _: Option<Duration>) {}
+}
+
+pub fn enable(stream: &TcpStream) {
+    stream.set_keepalive(Some(Duration::from_secs(60)));
+}
+
+fn main() {}
+";
+
+pub fn run(
+    project: &Project,
+    base: &Base,
+    released: &Toolchain,
+    tree: &Tree,
+    directory: &Path,
+) -> Result<()> {
     let patched = Toolchain::at(directory.to_owned())?;
-    let work = project.build().join("check");
+    let work = project.build_of(base, "check");
     fs::create_dir_all(&work)?;
     let mut checks = Checks::new("toolchain", "the toolchain is not what it should be");
 
-    checks.add("other features stay shut", other_features(&patched, &work));
-    checks.add("without the feature, the methods are refused", gate(&patched, &work));
+    if released.is_nightly() {
+        checks.skip("other features stay shut: this is a nightly compiler, which allows them all");
+    } else {
+        checks.add("other features stay shut", other_features(&patched, &work));
+    }
+    let is_gated = is_gated(tree)?;
+    if is_gated {
+        checks.add("without the feature, the methods are refused", gate(&patched, &work));
+        let verdict = collision(&patched, &work, "unstable_name_collisions", true);
+        checks.add("a trait's method of the same name is called, with a warning", verdict);
+    } else {
+        checks.add("the methods need no feature", compiles(&patched, &work, CALLS));
+        let verdict = collision(&patched, &work, "E0308", false);
+        checks.add("a trait's method of the same name is called no more (E0308)", verdict);
+    }
     checks.add("the compiler tells of itself what the release does", answers(released, &patched));
     for krate in &CRATES {
         let name = format!("{} {} has the same test results", krate.name, krate.version);
@@ -78,12 +118,16 @@ pub fn run(project: &Project, released: &Toolchain, tree: &Tree, directory: &Pat
     checks.add("the examples do what they say", examples(project, &patched, &work));
 
     let black_box = tree.src.join(BLACK_BOX);
-    let here = black_box_tests(&patched, &black_box, &work.join("black-box-here"));
+    let here = black_box_tests(&patched, &black_box, &work.join("black-box-here"), &[]);
     match upstream::newest(&project.build())? {
         Some(upstream) => {
             let name = format!("{BLACK_BOX} passes here, and on {}", upstream.title());
+            // With the methods stable here, the tests no longer name the feature.
+            let gate = ["-Zcrate-attr=feature(tcp_keepalive)"];
+            let gate = if is_gated { &[][..] } else { &gate };
             let verdict = here.and_then(|here| {
-                let there = black_box_tests(&upstream, &black_box, &work.join("black-box-there"))?;
+                let program = work.join("black-box-there");
+                let there = black_box_tests(&upstream, &black_box, &program, gate)?;
                 same("on upstream's compiler", &here, &there)
             });
             checks.add(&name, verdict);
@@ -118,11 +162,32 @@ fn other_features(patched: &Toolchain, work: &Path) -> Result<()> {
 
 fn gate(patched: &Toolchain, work: &Path) -> Result<()> {
     expect_error(&compile(patched, work, CALLS)?, &["E0658"])?;
-    let output = compile(patched, work, &format!("#![feature(tcp_keepalive)]\n{CALLS}"))?;
+    compiles(patched, work, &format!("#![feature(tcp_keepalive)]\n{CALLS}"))
+        .context("with the feature, too")
+}
+
+fn compiles(patched: &Toolchain, work: &Path, source: &str) -> Result<()> {
+    let output = compile(patched, work, source)?;
     if !output.status.success() {
-        bail!("with the feature, too:\n{}", String::from_utf8_lossy(&output.stderr));
+        bail!("the compiler says\n{}", String::from_utf8_lossy(&output.stderr));
     }
     Ok(())
+}
+
+/// What becomes of code like that of net2's users.
+fn collision(patched: &Toolchain, work: &Path, words: &str, compiles: bool) -> Result<()> {
+    let output = compile(patched, work, COLLIDES)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() != compiles || !said.contains(words) {
+        bail!("the compiler says\n{said}");
+    }
+    Ok(())
+}
+
+/// Whether the methods are unstable in the patched std.
+fn is_gated(tree: &Tree) -> Result<bool> {
+    let source = fs::read_to_string(tree.src.join("library/std/src/net/tcp.rs"))?;
+    Ok(source.contains("#[unstable(feature = \"tcp_keepalive\""))
 }
 
 fn expect_error(output: &Output, codes: &[&str]) -> Result<()> {
@@ -214,8 +279,10 @@ impl Krate {
 fn examples(project: &Project, patched: &Toolchain, work: &Path) -> Result<()> {
     let step = Step::start("testing the examples");
     let directory = project.root.join("examples");
-    let mut cargo = patched.cargo();
-    cargo.args(["fmt", "--check"]).current_dir(&directory).run()?;
+    // `cargo fmt` would look for these programs where rustup's are.
+    let mut fmt = Command::new(patched.bin("cargo-fmt"));
+    fmt.env("CARGO", patched.bin("cargo")).env("RUSTFMT", patched.bin("rustfmt"));
+    fmt.arg("--check").current_dir(&directory).run()?;
     let mut cargo = patched.cargo();
     cargo.args(["test", "--target-dir"]).arg(work.join("target-examples"));
     let output = cargo.current_dir(&directory).env_remove("RUSTFLAGS").output()?;
@@ -229,10 +296,15 @@ fn examples(project: &Project, patched: &Toolchain, work: &Path) -> Result<()> {
 }
 
 /// Compiles the tests and runs them. The features that they use are all allowed.
-fn black_box_tests(toolchain: &Toolchain, source: &Path, program: &Path) -> Result<Vec<String>> {
+fn black_box_tests(
+    toolchain: &Toolchain,
+    source: &Path,
+    program: &Path,
+    flags: &[&str],
+) -> Result<Vec<String>> {
     let title = toolchain.title();
     let mut rustc = toolchain.rustc();
-    rustc.args(["--edition", "2024", "--test"]).arg(source).arg("-o").arg(program);
+    rustc.args(["--edition", "2024", "--test"]).arg(source).arg("-o").arg(program).args(flags);
     rustc.env("RUSTC_BOOTSTRAP", "1").run().with_context(|| format!("with {title}"))?;
     tests_of(Command::new(program).output()?).with_context(|| format!("with {title}"))
 }

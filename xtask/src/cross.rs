@@ -27,7 +27,7 @@ use crate::lock;
 use crate::prepare::prepare;
 use crate::progress::Step;
 use crate::project::Project;
-use crate::sources::{self, Sources};
+use crate::sources::{Patched, Sources};
 use crate::table::Format;
 use crate::targets::Targets;
 use crate::toolchain::Toolchain;
@@ -46,6 +46,8 @@ pub struct Options {
     pub require: bool,
     /// Whether to run std's own unit tests, too.
     pub unit_tests: bool,
+    /// How many patches of the series to take, if not all.
+    pub first: Option<usize>,
     pub jobs: Option<usize>,
     pub format: Format,
 }
@@ -91,18 +93,19 @@ pub fn run(
         let _lock = lock::acquire(project, "cross: preparing the tree")?;
         prepare(project, base, None, &toolchain)?
     };
-    let dir = project.build().join("cross");
+    let dir = project.build_of(base, "cross");
     let _lock = lock::acquire_in(&dir, "cross")?;
-    let support = Support::at(&dir);
+    let support = Support::at(&project.build().join("cross-support"));
     if options.install {
         let missing = platforms.iter().flat_map(|platform| support.missing(platform));
         support.install(&missing.map(|need| need.from).collect::<BTreeSet<_>>())?;
     }
 
     let sources = Sources::at(&tree, &dir);
-    let current = sources::current(&tree)?;
-    sources.show(&current.library)?;
-    let package = Package::write(&dir.join("package"), sources, current.std, &toolchain)?;
+    let series = Patched::of(&tree, options.first)?;
+    sources.show(&series.library)?;
+    let std = series.std.clone();
+    let package = Package::write(&dir.join("package"), sources, std, &toolchain)?;
     let unit_tests = options.unit_tests;
     let work = Work { package, support, dir: dir.join("targets"), unit_tests };
     let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -115,7 +118,7 @@ pub fn run(
             Row::new(platform.target, targets.get(platform.target)?, verdict)
         })
         .collect::<Result<Vec<_>>>()?;
-    let report = Report::new(base, &current.library, rows)?;
+    let report = Report::new(base, &series, rows)?;
     print!("{}", report.render(options.format)?);
     let passed = report.passed(options.require);
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })

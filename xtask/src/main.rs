@@ -120,10 +120,12 @@ enum Command {
 
     /// Show keepalive at work, packet by packet, in a small network inside this machine.
     ///
-    /// Builds the patched std and runs the lab with it; ARGS are the lab's own, see
-    /// `cargo xtask lab --help`.
+    /// Builds the patched std of the base and runs the lab with it. ARGS are the lab's own, see
+    /// `cargo xtask lab --help`; `--base`, if any, comes before them.
     #[command(disable_help_flag = true)]
     Lab {
+        #[command(flatten)]
+        base: BaseName,
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
         args: Vec<std::ffi::OsString>,
     },
@@ -142,9 +144,10 @@ enum Command {
     ///     cargo xtask targets
     ///     cargo xtask targets aarch64-unknown-nuttx x86_64-unknown-uefi
     ///     cargo xtask targets --all --format json
+    ///     cargo xtask targets --base 1.97 --first 1 '*nuttx*'
     #[command(verbatim_doc_comment)]
     Targets {
-        /// Check these targets alone.
+        /// Check these targets alone. Patterns with `*` are taken, too.
         #[arg(value_name = "TARGET", conflicts_with_all = ["all", "quick"])]
         names: Vec<String>,
         /// Check every target that may have a std.
@@ -154,7 +157,7 @@ enum Command {
         #[arg(long)]
         quick: bool,
         #[command(flatten)]
-        base: BaseName,
+        series: Extent,
         /// Check so many targets side by side. [default: the number of cores]
         #[arg(long, short, value_name = "N")]
         jobs: Option<usize>,
@@ -194,7 +197,7 @@ enum Command {
         #[arg(long)]
         unit_tests: bool,
         #[command(flatten)]
-        base: BaseName,
+        series: Extent,
         /// Build and run so many targets side by side. [default: the number of cores]
         #[arg(long, short, value_name = "N")]
         jobs: Option<usize>,
@@ -269,6 +272,15 @@ struct BaseName {
 }
 
 #[derive(Args)]
+struct Extent {
+    #[command(flatten)]
+    base: BaseName,
+    /// Take only the first N patches of the series, as they are committed.
+    #[arg(long, value_name = "N")]
+    first: Option<usize>,
+}
+
+#[derive(Args)]
 struct Setup {
     #[command(flatten)]
     base: BaseName,
@@ -320,26 +332,41 @@ fn run(cli: Cli) -> Result<ExitCode> {
             let _lock = lock::acquire(&project, "verify")?;
             verify::verify(&project, &base, each)?;
         }
-        Command::Lab { args } => return lab::run(&project, &project.base(None)?, &args),
-        Command::Targets { names, all, quick, base, jobs, format } => {
+        Command::Lab { base, args } => {
             let base = project.base(base.base.as_deref())?;
+            return lab::run(&project, &base, &args);
+        }
+        Command::Targets { names, all, quick, series, jobs, format } => {
+            let base = project.base(series.base.base.as_deref())?;
             let selection = match (all, quick) {
                 (true, _) => Selection::All,
                 (_, true) => Selection::Quick,
                 _ if names.is_empty() => Selection::OneOfEach,
                 _ => Selection::Named(names),
             };
-            return targets::run(&project, &base, &selection, jobs, format);
+            let options = targets::Options { first: series.first, jobs, format };
+            return targets::run(&project, &base, &selection, &options);
         }
-        Command::Cross { names, all, quick, install, require, unit_tests, base, jobs, format } => {
-            let base = project.base(base.base.as_deref())?;
+        Command::Cross {
+            names,
+            all,
+            quick,
+            install,
+            require,
+            unit_tests,
+            series,
+            jobs,
+            format,
+        } => {
+            let base = project.base(series.base.base.as_deref())?;
+            let first = series.first;
             let selection = match (all, quick) {
                 (true, _) => cross::Selection::All,
                 (_, true) => cross::Selection::Quick,
                 _ if names.is_empty() => cross::Selection::Default,
                 _ => cross::Selection::Named(names),
             };
-            let options = cross::Options { install, require, unit_tests, jobs, format };
+            let options = cross::Options { install, require, unit_tests, first, jobs, format };
             return cross::run(&project, &base, &selection, &options);
         }
         Command::Toolchain { base, targets, link, check, unlink } => {
@@ -360,7 +387,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
                 rustup::link(&name(given), directory)?;
             }
             if check {
-                compare::run(&project, &toolchain, &tree, directory)?;
+                compare::run(&project, &base, &toolchain, &tree, directory)?;
             }
         }
         Command::Bench { base, clock } => {

@@ -34,6 +34,12 @@ impl Project {
         self.root.join("build")
     }
 
+    /// The directory below build/ that holds `what` for one base: that of the default base has the
+    /// plain name.
+    pub fn build_of(&self, base: &Base, what: &str) -> PathBuf {
+        self.build().join(if base.default { what.into() } else { format!("{what}-{}", base.name) })
+    }
+
     pub fn x_py_config(&self) -> PathBuf {
         self.root.join("x.py-config.toml")
     }

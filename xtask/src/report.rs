@@ -1,9 +1,25 @@
 //! How a failure is told to the user.
 
+use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
 use anyhow::Error;
+
+/// The exit code where nothing was wrong, but the machine lacks what it takes. The lab has the same.
+pub const NOT_RUN: u8 = 3;
+
+/// What the machine lacks, and how to get it.
+#[derive(Debug)]
+pub struct NotRun(pub String);
+
+impl fmt::Display for NotRun {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotRun {}
 
 /// Prints the error with its causes, and what to do about it where that is known.
 pub fn failure(error: &Error) -> ExitCode {
@@ -15,7 +31,7 @@ pub fn failure(error: &Error) -> ExitCode {
              A prepared tree takes about 1.5 GB under build/, the builds in it about as much again."
         );
     }
-    ExitCode::FAILURE
+    if error.is::<NotRun>() { ExitCode::from(NOT_RUN) } else { ExitCode::FAILURE }
 }
 
 fn is_disk_full(error: &Error) -> bool {

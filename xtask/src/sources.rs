@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use fs_err as fs;
 
 use crate::bootstrap::is_set_by_the_caller;
@@ -98,28 +98,55 @@ pub fn base_library(tree: &Tree) -> Result<LibraryId> {
     tree.git.read(&["rev-parse", "--verify", &format!("{base}:library")])
 }
 
-/// library/ as it is in the tree right now, with whatever is not committed.
-pub struct Current {
+/// library/ with the series, or a part of it.
+pub struct Patched {
     pub library: LibraryId,
     /// The same without tests that are crates of their own, which change nothing for std.
     pub std: LibraryId,
+    /// How much of the series is in it, in words.
+    pub extent: String,
 }
 
-pub fn current(tree: &Tree) -> Result<Current> {
-    let git_dir = tree.git.read(&["rev-parse", "--absolute-git-dir"])?;
-    // An index of its own: what someone has staged stays as it is.
-    let scratch = tempfile::Builder::new().prefix("xtask-index-").tempdir_in(&git_dir)?;
-    let index = scratch.path().join("index");
-    fs::copy(Path::new(&git_dir).join("index"), &index)?;
-    let git = |args: &[&str]| {
-        let mut command = tree.git.command(args);
-        command.env("GIT_INDEX_FILE", &index);
-        command
-    };
-    git(&["add", "--all", "--", "library"]).run()?;
-    let library = git(&["write-tree", "--prefix=library/"]).read()?;
-    git(&["rm", "-r", "--quiet", "--cached", "--ignore-unmatch", "--", "library/std/tests"])
-        .run()?;
-    let std = git(&["write-tree", "--prefix=library/"]).read()?;
-    Ok(Current { library, std })
+impl Patched {
+    /// After the first `count` patches, or else as it is in the tree right now, with whatever is not
+    /// committed.
+    pub fn of(tree: &Tree, first: Option<usize>) -> Result<Patched> {
+        match first {
+            Some(count) => Patched::first(tree, count),
+            None => {
+                let add = ["add", "--all", "--", "library"];
+                Patched::from_index(tree, &add, "the series".into())
+            }
+        }
+    }
+
+    fn first(tree: &Tree, count: usize) -> Result<Patched> {
+        let range = format!("{}..HEAD", tree.state()?.base);
+        let commits = tree.git.read(&["rev-list", "--reverse", &range])?;
+        let total = commits.lines().count();
+        let Some(commit) = count.checked_sub(1).and_then(|n| commits.lines().nth(n)) else {
+            bail!("--first {count}: the series has {total} patches; say 1 to {total}");
+        };
+        let extent = format!("the first {count} of {total} patches");
+        Patched::from_index(tree, &["read-tree", commit], extent)
+    }
+
+    /// What `fill` leaves in a copy of the tree's index. What someone has staged stays as it is.
+    fn from_index(tree: &Tree, fill: &[&str], extent: String) -> Result<Patched> {
+        let git_dir = tree.git.read(&["rev-parse", "--absolute-git-dir"])?;
+        let scratch = tempfile::Builder::new().prefix("xtask-index-").tempdir_in(&git_dir)?;
+        let index = scratch.path().join("index");
+        fs::copy(Path::new(&git_dir).join("index"), &index)?;
+        let git = |args: &[&str]| {
+            let mut command = tree.git.command(args);
+            command.env("GIT_INDEX_FILE", &index);
+            command
+        };
+        git(fill).run()?;
+        let library = git(&["write-tree", "--prefix=library/"]).read()?;
+        git(&["rm", "-r", "--quiet", "--cached", "--ignore-unmatch", "--", "library/std/tests"])
+            .run()?;
+        let std = git(&["write-tree", "--prefix=library/"]).read()?;
+        Ok(Patched { library, std, extent })
+    }
 }

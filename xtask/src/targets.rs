@@ -26,18 +26,24 @@ use crate::lock;
 use crate::prepare::prepare;
 use crate::progress::Step;
 use crate::project::Project;
-use crate::sources::{self, LibraryId, Sources};
+use crate::sources::{self, LibraryId, Patched, Sources};
 use crate::table::Format;
 use crate::toolchain::Toolchain;
 use crate::tree::Tree;
+
+pub struct Options {
+    /// How many patches of the series to take, if not all.
+    pub first: Option<usize>,
+    pub jobs: Option<usize>,
+    pub format: Format,
+}
 
 /// Checks the selected targets, prints what came out, and fails if the series breaks any.
 pub fn run(
     project: &Project,
     base: &Base,
     selection: &Selection,
-    jobs: Option<usize>,
-    format: Format,
+    options: &Options,
 ) -> Result<ExitCode> {
     let toolchain = Toolchain::find(base)?;
     let names = Targets::of(&toolchain)?.select(selection)?;
@@ -45,19 +51,16 @@ pub fn run(
         let _lock = lock::acquire(project, "targets: preparing the tree")?;
         prepare(project, base, None, &toolchain)?
     };
-    let dir = project.build().join(if base.default {
-        "targets".into()
-    } else {
-        format!("targets-{}", base.name)
-    });
+    let dir = project.build_of(base, "targets");
     let _lock = lock::acquire_in(&dir, "targets")?;
-    let work = Work::new(dir, &tree, &toolchain)?;
-    let jobs = jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
-    let rows = work.check(&names, jobs)?;
+    let series = Patched::of(&tree, options.first)?;
+    let work = Work::new(dir, &tree, &toolchain, series.library.clone())?;
+    let cores = || thread::available_parallelism().map_or(1, usize::from);
+    let rows = work.check(&names, options.jobs.unwrap_or_else(cores))?;
 
     let backends = report::backends(&tree, &work.series)?;
-    let report = Report::new(base, &work.series, rows, backends, selection)?;
-    print!("{}", report.render(format)?);
+    let report = Report::new(base, &series, rows, backends, selection)?;
+    print!("{}", report.render(options.format)?);
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -76,8 +79,13 @@ struct Work<'a> {
 type Outcomes = (Option<Outcome>, Option<Outcome>);
 
 impl<'a> Work<'a> {
-    fn new(dir: PathBuf, tree: &'a Tree, toolchain: &'a Toolchain) -> Result<Work<'a>> {
-        let (base, series) = (sources::base_library(tree)?, sources::current(tree)?.library);
+    fn new(
+        dir: PathBuf,
+        tree: &'a Tree,
+        toolchain: &'a Toolchain,
+        series: LibraryId,
+    ) -> Result<Work<'a>> {
+        let base = sources::base_library(tree)?;
         let results = dir.join("results");
         Ok(Work {
             base_memory: Memory::of(&results, toolchain, &base, "base")?,

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::base::{Base, Compiler};
 use crate::bootstrap::isolate;
 use crate::process::CommandExt;
+use crate::report::NotRun;
 
 /// An installed compiler that std can be built with.
 pub struct Toolchain {
@@ -29,7 +30,8 @@ impl Toolchain {
                 Err(error) => failures.push(format!("{error:#}")),
             }
         }
-        bail!("no compiler for Rust {} is installed:\n- {}", base.release, failures.join("\n- "));
+        let failures = failures.join("\n- ");
+        Err(NotRun(format!("no compiler for Rust {} is installed:\n- {failures}", base.release)))?
     }
 
     fn open(compiler: &Compiler) -> Result<Toolchain> {

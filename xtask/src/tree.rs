@@ -35,8 +35,7 @@ pub struct State {
 
 impl Tree {
     pub fn of(project: &Project, base: &Base) -> Tree {
-        let name = if base.default { "rust".into() } else { format!("rust-{}", base.name) };
-        Tree::at(&project.build().join(name))
+        Tree::at(&project.build_of(base, "rust"))
     }
 
     pub fn at(src: &Path) -> Tree {

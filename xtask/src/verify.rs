@@ -194,9 +194,7 @@ impl Review<'_> {
 
     /// build/verify, at `commit`.
     fn checkout(&self, commit: &str) -> Result<Tree> {
-        let name =
-            if self.base.default { "verify".into() } else { format!("verify-{}", self.base.name) };
-        let tree = Tree::at(&self.project.build().join(name));
+        let tree = Tree::at(&self.project.build_of(self.base, "verify"));
         let ready = tree.exists() && tree.git.rev("HEAD").is_ok() && tree.git.changes().is_ok();
         if ready {
             tree.git.run(&["checkout", "--quiet", "--force", "--detach", commit])?;

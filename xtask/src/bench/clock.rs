@@ -12,6 +12,7 @@ use crate::base::Base;
 use crate::process::CommandExt;
 use crate::progress::Step;
 use crate::project::Project;
+use crate::tree::Tree;
 
 /// Works in a clone of its own, so that nothing is there yet and nobody's work is in the way. The
 /// archive of the base is taken from the cache.
@@ -20,7 +21,7 @@ pub fn measure(project: &Project, base: &Base) -> Result<String> {
     for (title, options) in [("prebuilt", &[][..]), ("bootstrap", &["--full"])] {
         let clone = fresh_clone(project)?;
         let from_nothing = test(&clone, base, title, "from nothing", options)?;
-        edit(&clone.join("build").join(tree_name(base)))?;
+        edit(&Tree::of(&Project::open(clone.clone())?, base))?;
         let after_edit = test(&clone, base, title, "after an edit", options)?;
         lanes.push((title, from_nothing, after_edit));
     }
@@ -50,12 +51,8 @@ fn fresh_clone(project: &Project) -> Result<PathBuf> {
     Ok(clone)
 }
 
-fn tree_name(base: &Base) -> String {
-    if base.default { "rust".into() } else { format!("rust-{}", base.name) }
-}
-
-fn edit(tree: &Path) -> Result<()> {
-    let file = tree.join("library/std/src/net/tcp.rs");
+fn edit(tree: &Tree) -> Result<()> {
+    let file = tree.src.join("library/std/src/net/tcp.rs");
     let text = fs::read_to_string(&file)?;
     Ok(fs::write(file, format!("{text}\n// One line more.\n"))?)
 }

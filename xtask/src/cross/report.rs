@@ -12,7 +12,7 @@ use super::platform::{Need, Source, What};
 use super::run::Traced;
 use crate::base::Base;
 use crate::process::CommandExt;
-use crate::sources::LibraryId;
+use crate::sources::{LibraryId, Patched};
 use crate::table::{self, Format};
 use crate::targets::Spec;
 
@@ -202,16 +202,19 @@ pub struct Report {
     release: String,
     commit: String,
     library: LibraryId,
+    /// How much of the series is in it.
+    extent: String,
     date: String,
     platforms: Vec<Row>,
 }
 
 impl Report {
-    pub fn new(base: &Base, library: &LibraryId, platforms: Vec<Row>) -> Result<Report> {
+    pub fn new(base: &Base, series: &Patched, platforms: Vec<Row>) -> Result<Report> {
         Ok(Report {
             release: base.release.clone(),
             commit: base.commit.clone(),
-            library: library.clone(),
+            library: series.library.clone(),
+            extent: series.extent.clone(),
             date: Command::new("date").args(["--utc", "+%F"]).read()?,
             platforms,
         })
@@ -266,12 +269,13 @@ impl Report {
         let totals = self.totals();
         let total = |kind| totals.get(&kind).copied().unwrap_or(0);
         text += &format!(
-            "\n{} platforms, Rust {} ({}) and library/ {} of the series, {}: {} passed, {} failed, {} \
+            "\n{} platforms, Rust {} ({}) and library/ {} of {}, {}: {} passed, {} failed, {} \
              not run\n",
             self.platforms.len(),
             self.release,
             &self.commit[..9],
             &self.library[..9],
+            self.extent,
             self.date,
             total(Kind::Passed),
             total(Kind::Failed),

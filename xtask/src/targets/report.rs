@@ -12,7 +12,7 @@ use super::selection::Selection;
 use crate::base::Base;
 use crate::diagnostic::{Diagnostic, Identity, added};
 use crate::process::CommandExt;
-use crate::sources::LibraryId;
+use crate::sources::{LibraryId, Patched};
 use crate::table::{self, Format};
 use crate::tree::Tree;
 
@@ -22,6 +22,8 @@ pub enum Verdict {
     /// std and a caller of both methods compile, and the compiler says nothing that it did not say
     /// before.
     Compiled,
+    /// std and a caller of both methods compile, and std did not at the base.
+    Mended,
     /// std does not compile for this target, with or without the series. Both methods' bodies were
     /// looked into and nothing was said that was not said before.
     NoWorse,
@@ -37,6 +39,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
             Verdict::Compiled => "compiled",
+            Verdict::Mended => "compiled, broken at the base",
             Verdict::NoWorse => "broken at the base, no worse",
             Verdict::Unreached => "broken at the base, methods not reached",
             Verdict::Worse => "NEW DIAGNOSTICS",
@@ -93,6 +96,7 @@ impl Row {
         let new = added(&base.diagnostics, &series.diagnostics);
         let verdict = match series.methods {
             _ if !new.is_empty() => Verdict::Worse,
+            Methods::Compiled if Counts::of(base).errors > 0 => Verdict::Mended,
             Methods::Compiled => Verdict::Compiled,
             Methods::Reached => Verdict::NoWorse,
             Methods::Unreached => Verdict::Unreached,
@@ -132,6 +136,8 @@ pub struct Report {
     release: String,
     commit: String,
     library: LibraryId,
+    /// How much of the series is in it.
+    extent: String,
     date: String,
     totals: BTreeMap<Verdict, usize>,
     /// Backends that none of the checked targets compiles.
@@ -151,7 +157,7 @@ pub fn backends(tree: &Tree, library: &LibraryId) -> Result<BTreeSet<String>> {
 impl Report {
     pub fn new(
         base: &Base,
-        library: &LibraryId,
+        series: &Patched,
         targets: Vec<Row>,
         mut backends: BTreeSet<String>,
         selection: &Selection,
@@ -166,7 +172,8 @@ impl Report {
         Ok(Report {
             release: base.release.clone(),
             commit: base.commit.clone(),
-            library: library.clone(),
+            library: series.library.clone(),
+            extent: series.extent.clone(),
             date: Command::new("date").args(["--utc", "+%F"]).read()?,
             totals,
             unchecked_backends: backends,
@@ -238,11 +245,12 @@ impl Report {
         let totals: Vec<_> =
             self.totals.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
         let mut text = format!(
-            "{} targets, Rust {} ({}) and library/ {} of the series: {}\n",
+            "{} targets, Rust {} ({}) and library/ {} of {}: {}\n",
             self.targets.len(),
             self.release,
             &self.commit[..9],
             &self.library[..9],
+            self.extent,
             totals.join("; "),
         );
         if self.covers_backends && !self.unchecked_backends.is_empty() {

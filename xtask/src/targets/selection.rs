@@ -1,9 +1,10 @@
 //! Which targets there are, and which of them to check.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use glob::Pattern;
 use serde::Deserialize;
 
 use crate::process::CommandExt;
@@ -108,15 +109,23 @@ impl Targets {
     }
 
     fn named(&self, names: &[String]) -> Result<Vec<String>> {
+        let mut selected = BTreeSet::new();
         for name in names {
-            if self.get(name)?.metadata.std == Some(false) {
+            if name.contains('*') {
+                let pattern = Pattern::new(name)?;
+                let all = self.with_std().map(|(name, _)| name);
+                let matching: Vec<_> = all.filter(|name| pattern.matches(name)).cloned().collect();
+                if matching.is_empty() {
+                    bail!("{name} matches no target that may have a std");
+                }
+                selected.extend(matching);
+            } else if self.get(name)?.metadata.std == Some(false) {
                 bail!("{name} has no std: its specification says so");
+            } else {
+                selected.insert(name.clone());
             }
         }
-        let mut names = names.to_vec();
-        names.sort();
-        names.dedup();
-        Ok(names)
+        Ok(selected.into_iter().collect())
     }
 
     fn one_of_each(&self) -> Vec<String> {
@@ -186,6 +195,16 @@ mod tests {
         assert_eq!(named("s390x-linux").unwrap(), ["s390x-linux"]);
         assert!(named("s390x-linus").unwrap_err().to_string().contains("no target s390x-linus"));
         assert!(named("thumbv6m-none").unwrap_err().to_string().contains("has no std"));
+    }
+
+    #[test]
+    fn names_can_be_patterns() {
+        let named = |name: &str| select(Selection::Named(vec![name.into(), "s390x-linux".into()]));
+        assert_eq!(
+            named("*-linux*").unwrap(),
+            ["aarch64-linux", "s390x-linux", "x86_64-linux", "x86_64-linux-musl"]
+        );
+        assert!(named("thumb*").unwrap_err().to_string().contains("thumb* matches no target"));
     }
 
     #[test]
