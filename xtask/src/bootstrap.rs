@@ -103,7 +103,7 @@ impl<'a> Bootstrap<'a> {
         if !src.join("x.py").exists() {
             bail!(
                 "{} holds std's sources alone, without bootstrap, so there is no x.py to run. \
-                 `cargo xtask targets` and `cargo xtask cross` check and test such a base",
+                 `cargo xtask targets`, `cross`, `lab` and `toolchain` take such a base",
                 display(src)
             );
         }

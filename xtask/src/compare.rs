@@ -56,6 +56,10 @@ const CRATES: [Krate; 3] = [
 /// The black-box tests of the series.
 const BLACK_BOX: &str = "library/std/tests/tcp_keepalive.rs";
 
+/// Its ui test of what compiles. `./x.py test tests/ui/std` runs this and the other one, but only where
+/// the base has compiletest.
+const RUN_PASS: &str = "tests/ui/std/tcp-keepalive.rs";
+
 const CALLS: &str = "\
 fn main() {
     let stream = std::net::TcpStream::connect(\"127.0.0.1:1\").unwrap();
@@ -116,6 +120,9 @@ pub fn run(
         checks.add(&name, same_results(krate, released, &patched, &work));
     }
     checks.add("the examples do what they say", examples(project, &patched, &work));
+
+    let name = format!("{RUN_PASS} compiles and runs");
+    checks.add(&name, runs(&patched, &tree.src.join(RUN_PASS), &work.join("run-pass")));
 
     let black_box = tree.src.join(BLACK_BOX);
     let here = black_box_tests(&patched, &black_box, &work.join("black-box-here"), &[]);
@@ -293,6 +300,12 @@ fn examples(project: &Project, patched: &Toolchain, work: &Path) -> Result<()> {
         }
     }
     tests_of(output).map(drop)
+}
+
+fn runs(patched: &Toolchain, source: &Path, program: &Path) -> Result<()> {
+    let mut rustc = patched.rustc();
+    rustc.args(["--edition", "2021"]).arg(source).arg("-o").arg(program).run()?;
+    Command::new(program).run().map(drop)
 }
 
 /// Compiles the tests and runs them. The features that they use are all allowed.
