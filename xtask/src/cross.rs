@@ -2,6 +2,7 @@
 
 mod build;
 mod libtest;
+pub mod mutants;
 mod platform;
 mod report;
 mod run;

@@ -206,6 +206,15 @@ enum Command {
         format: Format,
     },
 
+    /// Break the methods on purpose, in one way after the other, and see that the tests notice.
+    ///
+    /// For each mistake, std is compiled with it and library/std/tests/tcp_keepalive.rs run on this
+    /// machine. Exit code 1 if no test fails. build/rust is not touched.
+    Mutants {
+        #[command(flatten)]
+        base: BaseName,
+    },
+
     /// Assemble build/toolchain: the release's programs with the patched std, for use with rustup.
     ///
     /// Compiles the patched std, which takes a minute or two, and links the rest from the installed
@@ -389,6 +398,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
             if check {
                 compare::run(&project, &base, &toolchain, &tree, directory)?;
             }
+        }
+        Command::Mutants { base } => {
+            cross::mutants::run(&project, &project.base(base.base.as_deref())?)?;
         }
         Command::Bench { base, clock } => {
             let base = project.base(base.base.as_deref())?;

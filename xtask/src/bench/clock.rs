@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use anyhow::{Result, bail};
 use fs_err as fs;
 
 use crate::base::Base;
+use crate::bench::machine::{self, Cost};
 use crate::process::CommandExt;
 use crate::progress::Step;
 use crate::project::Project;
@@ -17,6 +17,7 @@ use crate::tree::Tree;
 /// Works in a clone of its own, so that nothing is there yet and nobody's work is in the way. The
 /// archive of the base is taken from the cache.
 pub fn measure(project: &Project, base: &Base) -> Result<String> {
+    let load = machine::load();
     let mut lanes = Vec::new();
     for (title, options) in [("prebuilt", &[][..]), ("bootstrap", &["--full"])] {
         let clone = fresh_clone(project)?;
@@ -25,17 +26,22 @@ pub fn measure(project: &Project, base: &Base) -> Result<String> {
         let after_edit = test(&clone, base, title, "after an edit", options)?;
         lanes.push((title, from_nothing, after_edit));
     }
-    let mut text = String::from(
+    let mut text = format!(
         "`./x.py test library/std`: from nothing but the archive of Rust's sources, and again after an\n\
          edit of one line in `net/tcp.rs`. The prebuilt lane takes the installed compiler, the\n\
-         bootstrap lane compiles one, as upstream's CI does.\n\n\
+         bootstrap lane compiles one, as upstream's CI does. In parentheses, the processor time on\n\
+         all cores. The load was {load} when this began, which moves the former more.\n\n\
          | lane | from nothing | after an edit |\n|---|---|---|\n",
     );
     for (title, from_nothing, after_edit) in &lanes {
-        writeln!(text, "| {title} | {} | {} |", minutes(*from_nothing), minutes(*after_edit))?;
+        writeln!(text, "| {title} | {} | {} |", show(from_nothing), show(after_edit))?;
     }
     let [(_, quick, quick_edit), (_, slow, slow_edit)] = lanes[..] else { unreachable!() };
-    writeln!(text, "| ratio | {:.1} | {:.1} |", slow / quick, slow_edit / quick_edit)?;
+    let ratio = |slow: Cost, quick: Cost| {
+        let elapsed = slow.elapsed / quick.elapsed;
+        format!("{elapsed:.1} ({:.1})", slow.processor / quick.processor)
+    };
+    writeln!(text, "| ratio | {} | {} |", ratio(slow, quick), ratio(slow_edit, quick_edit))?;
     Ok(text)
 }
 
@@ -57,14 +63,13 @@ fn edit(tree: &Tree) -> Result<()> {
     Ok(fs::write(file, format!("{text}\n// One line more.\n"))?)
 }
 
-/// The seconds it takes. This very program is the one that ./x.py would compile and run.
-fn test(clone: &Path, base: &Base, lane: &str, when: &str, options: &[&str]) -> Result<f64> {
+/// What it takes. This very program is the one that ./x.py would compile and run.
+fn test(clone: &Path, base: &Base, lane: &str, when: &str, options: &[&str]) -> Result<Cost> {
     let step = Step::start(format!("testing std in the {lane} lane, {when}"));
     let log = clone.with_file_name(format!("clock-{lane}.log"));
     let output = fs::File::create(&log)?.into_parts().0;
-    let started = Instant::now();
-    let status = Command::new(std::env::current_exe()?)
-        .arg("--root")
+    let mut x_py = Command::new(std::env::current_exe()?);
+    x_py.arg("--root")
         .arg(clone)
         .args(["x", "--base", &base.name])
         .args(options)
@@ -72,14 +77,20 @@ fn test(clone: &Path, base: &Base, lane: &str, when: &str, options: &[&str]) -> 
         .stdin(Stdio::null())
         .stdout(output.try_clone()?)
         .stderr(output)
-        .env_remove("XTASK_ROOT")
-        .status()?;
-    let elapsed = started.elapsed().as_secs_f64();
+        .env_remove("XTASK_ROOT");
+    let cost = machine::cost_of(|| {
+        if !x_py.status()?.success() {
+            let log = log.display();
+            bail!("the tests failed in the {lane} lane, {when}; {log} tells more");
+        }
+        Ok(())
+    })?;
     step.done();
-    if !status.success() {
-        bail!("the tests failed in the {lane} lane, {when}; {} tells more", log.display());
-    }
-    Ok(elapsed)
+    Ok(cost)
+}
+
+fn show(cost: &Cost) -> String {
+    format!("{} ({})", minutes(cost.elapsed), minutes(cost.processor))
 }
 
 fn minutes(seconds: f64) -> String {

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use fs_err as fs;
 
 use crate::assemble::Assembly;
+use crate::bench::Bench;
 use crate::bench::calls::locked_version;
-use crate::bench::{Bench, machine};
+use crate::bench::machine::{self, Cost};
 use crate::process::CommandExt;
 use crate::progress::Step;
 use crate::toolchain::Toolchain;
@@ -46,7 +46,7 @@ pub fn compare(bench: &Bench) -> Result<String> {
          | | dependencies | clean build | processor time | size |\n|---|---|---|---|---|\n"
     );
     for (program, builds) in programs.iter().zip(builds) {
-        let least = |of: fn(&Build) -> f64| builds.iter().map(of).fold(f64::INFINITY, f64::min);
+        let least = |of: fn(&Cost) -> f64| builds.iter().map(of).fold(f64::INFINITY, f64::min);
         let title = match program.name.as_str() {
             "std" => "patched std".into(),
             krate => format!("{krate} {}", locked_version(bench.project, krate)?),
@@ -101,12 +101,6 @@ struct Program {
     directory: PathBuf,
 }
 
-#[derive(Clone)]
-struct Build {
-    elapsed: f64,
-    processor: f64,
-}
-
 impl Program {
     /// `features` are those of the crate of that name, if the program uses one.
     fn write(bench: &Bench, name: &str, features: Option<&str>) -> Result<Program> {
@@ -136,7 +130,7 @@ impl Program {
         Ok(program)
     }
 
-    fn build_from_nothing(&self, toolchain: &Toolchain) -> Result<Build> {
+    fn build_from_nothing(&self, toolchain: &Toolchain) -> Result<Cost> {
         let target = self.directory.join("target");
         if target.exists() {
             fs::remove_dir_all(&target)?;
@@ -144,10 +138,7 @@ impl Program {
         let mut cargo = toolchain.cargo();
         cargo.args(["build", "--quiet", "--release", "--offline", "--target-dir"]).arg(target);
         cargo.current_dir(&self.directory).env_remove("RUSTFLAGS");
-        let (started, before) = (Instant::now(), children_time()?);
-        cargo.run()?;
-        let processor = children_time()? - before;
-        Ok(Build { elapsed: started.elapsed().as_secs_f64(), processor })
+        machine::cost_of(|| cargo.run().map(drop))
     }
 
     /// How many packages it is built from, but itself.
@@ -167,16 +158,6 @@ impl Program {
     }
 }
 
-/// The processor seconds of the programs that this one ran so far, and those that they ran.
-fn children_time() -> Result<f64> {
-    let text = fs::read_to_string("/proc/self/stat")?;
-    // Behind the program's name, which is in parentheses: cutime and cstime, in ticks.
-    let (_, fields) = text.rsplit_once(')').context("/proc/self/stat is not as expected")?;
-    let fields: Vec<_> = fields.split_whitespace().collect();
-    let ticks = fields[13].parse::<f64>()? + fields[14].parse::<f64>()?;
-    Ok(ticks / rustix::param::clock_ticks_per_second() as f64)
-}
-
 fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -191,8 +172,6 @@ fn thousands(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::*;
 
     #[test]
@@ -200,13 +179,5 @@ mod tests {
         assert_eq!(thousands(7), "7");
         assert_eq!(thousands(123_456), "123,456");
         assert_eq!(thousands(1_234_567), "1,234,567");
-    }
-
-    #[test]
-    fn time_of_children_is_counted() {
-        let before = children_time().unwrap();
-        let script = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
-        Command::new("sh").args(["-c", script]).run().unwrap();
-        assert!(children_time().unwrap() > before);
     }
 }

@@ -7,14 +7,14 @@ use fs_err as fs;
 
 use super::platform::Platform;
 use super::support::Support;
-use super::unit;
+use super::unit::Std;
 use crate::diagnostic::{Diagnostic, Line};
 use crate::project::display;
 use crate::sources::{LibraryId, Sources};
 use crate::toolchain::Toolchain;
 
 /// The test, in library/.
-const TEST: &str = "std/tests/tcp_keepalive.rs";
+pub const TEST: &str = "std/tests/tcp_keepalive.rs";
 const NAME: &str = "tcp_keepalive";
 const CALLS: &str = "calls";
 
@@ -68,7 +68,8 @@ impl<'a> Package<'a> {
         dir: &Path,
         jobs: usize,
     ) -> Result<PathBuf> {
-        unit::build(platform, support, (&self.sources, self.toolchain), dir, jobs)
+        let Package { sources, toolchain, .. } = self;
+        Std { sources, toolchain, platform, support, dir: dir.to_owned(), jobs }.unit_tests()
     }
 
     /// Builds with `jobs` processes at most.
