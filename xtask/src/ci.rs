@@ -28,7 +28,9 @@ pub fn run(project: &Project) -> Result<()> {
         ("std and ui tests", &["xtask", "x", "test", "library/std", "tests/ui/std"]),
         ("a target for each backend", &["xtask", "targets", "--quick"]),
         ("three other platforms", &["xtask", "cross", "--quick"]),
+        ("mistakes that the tests must notice", &["xtask", "mutants"]),
         ("the network lab", &["xtask", "lab"]),
+        ("the toolchain for users", &["xtask", "toolchain", "--check"]),
         ("the second series", &["xtask", "verify", "--base", "1.97"]),
         (
             "the second series, a target for each backend",

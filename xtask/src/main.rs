@@ -259,8 +259,9 @@ enum Command {
     /// Run everything that guards the project; what must be green before a change is merged.
     ///
     /// rustfmt, clippy, the tools' own tests, verify, upstream's tests of std and tests/ui/std on
-    /// the patched tree, the quick sets of targets and cross, and the lab. All of them run even if
-    /// one fails. What this machine cannot run is said, and not counted as passed.
+    /// the patched tree, the quick sets of targets and cross, mutants, the lab, and the toolchain
+    /// with its checks; then verify and the quick sets for the second series. All of them run even
+    /// if one fails. What this machine cannot run is said, and not counted as passed.
     Ci,
 
     /// Remove what prepare and upstream's x.py made under build/.
