@@ -49,9 +49,13 @@ impl Toolchain {
         let toolchain = Toolchain::at(sysroot)?;
         let built_from = toolchain.version_field("commit-hash")?;
         if built_from != commit {
+            // Of a nightly there is another one each day, so installing it again would not help.
+            let is_release = name.starts_with(|c: char| c.is_ascii_digit());
+            let help =
+                format!(". Replace it with\n  rustup toolchain uninstall {name} && {install}");
             bail!(
-                "the toolchain called {name} was built from commit {built_from}, not {commit}. \
-                 Replace it with\n  rustup toolchain uninstall {name} && {install}"
+                "the toolchain called {name} was built from commit {built_from}, not {commit}{}",
+                if is_release { help.as_str() } else { "" }
             );
         }
         for program in ["cargo", "rustdoc", "rustfmt"] {

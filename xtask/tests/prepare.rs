@@ -276,7 +276,8 @@ fn missing_toolchain_gives_the_rustup_command() {
         &fixture.bin().join("rustup"),
         "echo \"error: toolchain is not installed\" >&2; exit 1",
     );
-    fixture.run(&["prepare"]).code(1).stderr(contains(
+    // Nothing is wrong; the machine lacks something.
+    fixture.run(&["prepare"]).code(3).stderr(contains(
         "rustup toolchain install 1.95.0 --profile minimal --component clippy,rustfmt",
     ));
 }
@@ -286,7 +287,7 @@ fn toolchain_of_another_commit_is_refused() {
     let fixture = Fixture::new();
     let other = "0123456789012345678901234567890123456789";
     fixture.write_toolchain(other);
-    fixture.run(&["prepare"]).code(1).stderr(
+    fixture.run(&["prepare"]).code(3).stderr(
         contains(other).and(contains(COMMIT)).and(contains("rustup toolchain uninstall 1.95.0")),
     );
 }

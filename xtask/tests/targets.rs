@@ -31,7 +31,7 @@ case "$*" in
     echo "commit-hash: COMMIT"; echo "host: x86_64-unknown-linux-gnu"; echo "LLVM version: 22.1.2"
 esac"#;
 
-/// A cargo that finds an error in std wherever its source says `error`, and on target `c-two` one
+/// A cargo that finds an error in std wherever its source says `error`, or as it is told, and on target `c-two` one
 /// more. It keeps a list of what it checked.
 const CARGO: &str = r#"
 [ "$1" = check ] || exit 0
@@ -52,7 +52,7 @@ complain() {
     failed=1
 }
 [ "$target" = c-two ] && complain _SC_HOST_NAME_MAX
-grep -q error std/src/lib.rs && complain SO_KEEPALIVE
+grep -q "${BROKEN_LINE:-error}" std/src/lib.rs && complain SO_KEEPALIVE
 for probe in $(grep -oh 'probe_[a-z_]*' std/src/sys/net/connection/socket/unix.rs); do
     complain $probe
 done
@@ -67,16 +67,21 @@ struct Project(Fixture);
 impl Project {
     /// A project whose series makes std's source say `line`.
     fn new(line: &str) -> Project {
+        Project::with_series(&[line])
+    }
+
+    /// A project whose patches make std's source say one line after the other.
+    fn with_series(lines: &[&str]) -> Project {
         let fixture = Fixture::new();
-        fixture.write_patch("0001-first.patch", "hello", line);
+        let mut before = "hello";
+        for (name, line) in ["0001-first.patch", "0002-second.patch"].iter().zip(lines) {
+            fixture.write_patch(name, before, line);
+            before = line;
+        }
         let toolchain = fixture.bin().parent().unwrap().join("toolchain/bin");
         write_script(&toolchain.join("rustc"), &RUSTC.replace("COMMIT", COMMIT));
         write_script(&toolchain.join("cargo"), CARGO);
         fixture.run(&["prepare"]).success();
-        // What is not committed counts, too.
-        let backend = fixture.tree().join("library/std/src/sys/net/connection/socket/unix.rs");
-        fs::create_dir_all(backend.parent().unwrap()).unwrap();
-        fs::write(backend, "pub fn set_keepalive() {\n}\npub fn keepalive() {\n}\n").unwrap();
         Project(fixture)
     }
 
@@ -171,6 +176,28 @@ fn backend_that_no_target_compiles_is_told() {
     fs::write(project.0.tree().join(backend), "").unwrap();
     project.targets(&["--all"]).code(1).stdout(contains("socket/forgotten.rs"));
     project.targets(&["a-one"]).success();
+}
+
+#[test]
+fn part_of_the_series_is_checked_by_itself() {
+    let project = Project::with_series(&["methods", "an error"]);
+    project.targets(&["a-one"]).code(1).stdout(contains("of the series: 1 NEW DIAGNOSTICS"));
+    let first = project.targets(&["a-one", "--first=1"]);
+    first.success().stdout(contains("of the first 1 of 2 patches: 1 compiled"));
+    for wrong in ["0", "3"] {
+        let refused = project.targets(&["a-one", "--first", wrong]).code(1);
+        refused.stderr(contains("the series has 2 patches; say 1 to 2"));
+    }
+}
+
+#[test]
+fn mended_target_is_told_from_one_that_was_never_broken() {
+    let project = Project::new("methods");
+    let mut command = project.command(&["a-*"]);
+    command.env("BROKEN_LINE", "hello");
+    let row = "a-one +socket/unix.rs +1 error +ok +compiled, broken at the base";
+    let assert = assert_cmd::Command::from_std(command).assert();
+    assert.success().stdout(predicate::str::is_match(row).unwrap());
 }
 
 #[test]

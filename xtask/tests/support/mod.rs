@@ -265,6 +265,10 @@ fn archive() -> Vec<u8> {
     for (name, text) in [
         ("x.py", X_PY),
         ("library/std/src/lib.rs", "hello\n"),
+        (
+            "library/std/src/sys/net/connection/socket/unix.rs",
+            "pub fn set_keepalive() {\n}\npub fn keepalive() {\n}\n",
+        ),
         ("tests/ui/std/old.rs", "fn main() {}\n"),
         ("vendor/left-out", "not wanted"),
         ("padding", &padding),
