@@ -97,6 +97,8 @@ enum Format {
 const README_PICTURES: [&str; 2] = ["idle-behind-nat", "power-loss"];
 
 fn main() -> ExitCode {
+    // Output may go to a program that has seen enough, such as head.
+    sigpipe::reset();
     match run(Args::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

@@ -308,6 +308,8 @@ struct Setup {
 }
 
 fn main() -> ExitCode {
+    // Output may go to a program that has seen enough, such as head.
+    sigpipe::reset();
     match run(Cli::parse()) {
         Ok(code) => code,
         Err(error) => report::failure(&error),
