@@ -28,6 +28,7 @@ use crate::lock;
 use crate::prepare::prepare;
 use crate::progress::Step;
 use crate::project::Project;
+use crate::report::NOT_RUN;
 use crate::sources::{Patched, Sources};
 use crate::table::Format;
 use crate::targets::Targets;
@@ -43,7 +44,7 @@ pub enum Selection {
 
 pub struct Options {
     pub install: bool,
-    /// Whether a target that cannot be run is a failure.
+    /// Whether the exit code tells of a target that cannot be run.
     pub require: bool,
     /// Whether to run std's own unit tests, too.
     pub unit_tests: bool,
@@ -121,8 +122,13 @@ pub fn run(
         .collect::<Result<Vec<_>>>()?;
     let report = Report::new(base, &series, rows)?;
     print!("{}", report.render(options.format)?);
-    let passed = report.passed(options.require);
-    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if !report.passed() {
+        ExitCode::FAILURE
+    } else if options.require && !report.is_complete() {
+        ExitCode::from(NOT_RUN)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 struct Work<'a> {

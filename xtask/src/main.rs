@@ -190,7 +190,7 @@ enum Command {
         /// First install what is missing: Debian's packages (as root), others below build/.
         #[arg(long)]
         install: bool,
-        /// Take a target that cannot be run here for a failure.
+        /// Exit with code 3 if a target cannot be run here, and nothing else is wrong.
         #[arg(long)]
         require: bool,
         /// Also build and run std's own unit tests of net::tcp.

@@ -195,7 +195,7 @@ fn mended_target_is_told_from_one_that_was_never_broken() {
     let project = Project::new("methods");
     let mut command = project.command(&["a-*"]);
     command.env("BROKEN_LINE", "hello");
-    let row = "a-one +socket/unix.rs +1 error +ok +compiled, broken at the base";
+    let row = "a-one +socket/unix.rs +1 error +ok +mended, broken at the base";
     let assert = assert_cmd::Command::from_std(command).assert();
     assert.success().stdout(predicate::str::is_match(row).unwrap());
 }

@@ -220,12 +220,15 @@ impl Report {
         })
     }
 
-    /// Whether nothing failed, and something passed. `all`: whether all had to be run.
-    pub fn passed(&self, all: bool) -> bool {
+    /// Whether nothing failed, and something passed.
+    pub fn passed(&self) -> bool {
         let totals = self.totals();
-        !totals.contains_key(&Kind::Failed)
-            && totals.contains_key(&Kind::Passed)
-            && !(all && totals.contains_key(&Kind::NotRun))
+        !totals.contains_key(&Kind::Failed) && totals.contains_key(&Kind::Passed)
+    }
+
+    /// Whether each platform was run.
+    pub fn is_complete(&self) -> bool {
+        !self.totals().contains_key(&Kind::NotRun)
     }
 
     fn totals(&self) -> BTreeMap<Kind, usize> {

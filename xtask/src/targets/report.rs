@@ -39,7 +39,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
             Verdict::Compiled => "compiled",
-            Verdict::Mended => "compiled, broken at the base",
+            Verdict::Mended => "mended, broken at the base",
             Verdict::NoWorse => "broken at the base, no worse",
             Verdict::Unreached => "broken at the base, methods not reached",
             Verdict::Worse => "NEW DIAGNOSTICS",
