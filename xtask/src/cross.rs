@@ -21,7 +21,7 @@ use anyhow::{Result, bail};
 
 use self::build::Package;
 use self::platform::{Choice, Platform};
-use self::report::{Passed, Report, Row, Verdict};
+use self::report::{Outcome, Passed, Report, Row, Verdict};
 use self::support::Support;
 use crate::base::Base;
 use crate::lock;
@@ -122,12 +122,11 @@ pub fn run(
         .collect::<Result<Vec<_>>>()?;
     let report = Report::new(base, &series, rows)?;
     print!("{}", report.render(options.format)?);
-    Ok(if !report.passed() {
-        ExitCode::FAILURE
-    } else if options.require && !report.is_complete() {
-        ExitCode::from(NOT_RUN)
-    } else {
-        ExitCode::SUCCESS
+    Ok(match report.outcome() {
+        Outcome::Failed => ExitCode::FAILURE,
+        Outcome::Partial if !options.require => ExitCode::SUCCESS,
+        Outcome::Partial | Outcome::NotRun => ExitCode::from(NOT_RUN),
+        Outcome::Complete => ExitCode::SUCCESS,
     })
 }
 

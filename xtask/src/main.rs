@@ -172,7 +172,7 @@ enum Command {
     /// What runs is library/std/tests/tcp_keepalive.rs of build/rust as it is. Where the system
     /// can be watched, the calls that it sees are compared with those that there should be. A
     /// target that lacks a linker, a C library or a runner is not run and not counted as passed; its
-    /// row says what to install. Exit code 1 if a test fails or cannot be built or run.
+    /// row says what to install. Exit code 1 if a test fails or does not build, 3 if nothing was run.
     ///
     ///     cargo xtask cross --install
     ///     cargo xtask cross s390x-unknown-linux-gnu x86_64-pc-windows-gnu
@@ -190,7 +190,7 @@ enum Command {
         /// First install what is missing: Debian's packages (as root), others below build/.
         #[arg(long)]
         install: bool,
-        /// Exit with code 3 if a target cannot be run here, and nothing else is wrong.
+        /// Exit with code 3 also if some target cannot be run here, and nothing else is wrong.
         #[arg(long)]
         require: bool,
         /// Also build and run std's own unit tests of net::tcp.

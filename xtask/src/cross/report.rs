@@ -197,6 +197,18 @@ impl Row {
     }
 }
 
+/// What came of all rows together.
+pub enum Outcome {
+    /// All were run and passed.
+    Complete,
+    /// Those that were run passed.
+    Partial,
+    /// None was run.
+    NotRun,
+    /// At least one failed.
+    Failed,
+}
+
 #[derive(Serialize)]
 pub struct Report {
     release: String,
@@ -220,15 +232,14 @@ impl Report {
         })
     }
 
-    /// Whether nothing failed, and something passed.
-    pub fn passed(&self) -> bool {
+    pub fn outcome(&self) -> Outcome {
         let totals = self.totals();
-        !totals.contains_key(&Kind::Failed) && totals.contains_key(&Kind::Passed)
-    }
-
-    /// Whether each platform was run.
-    pub fn is_complete(&self) -> bool {
-        !self.totals().contains_key(&Kind::NotRun)
+        match [Kind::Failed, Kind::Passed, Kind::NotRun].map(|kind| totals.contains_key(&kind)) {
+            [true, ..] => Outcome::Failed,
+            [false, true, false] => Outcome::Complete,
+            [false, true, true] => Outcome::Partial,
+            [false, false, _] => Outcome::NotRun,
+        }
     }
 
     fn totals(&self) -> BTreeMap<Kind, usize> {
