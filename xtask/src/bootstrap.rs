@@ -79,6 +79,10 @@ struct Llvm {
     /// Bootstrap asks for ninja even where no LLVM is built.
     ninja: bool,
     download_ci_llvm: bool,
+    /// A distribution's LLVM is made for this. Its static libraries want those of Polly, Z3, zstd and
+    /// whatever else it was built with, which come in packages of their own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    link_shared: bool,
 }
 
 /// Upstream's build system in a tree.
@@ -144,7 +148,7 @@ impl<'a> Bootstrap<'a> {
                 stages,
             },
             rust: Rust { download_rustc: !full },
-            llvm: Llvm { ninja: full, download_ci_llvm: !full },
+            llvm: Llvm { ninja: full, download_ci_llvm: !full, link_shared: full },
             target,
         };
         let text = format!("{HEADER}\n{}", toml::to_string(&config)?);
