@@ -144,8 +144,17 @@ impl Patched {
         };
         git(fill).run()?;
         let library = git(&["write-tree", "--prefix=library/"]).read()?;
-        git(&["rm", "-r", "--quiet", "--cached", "--ignore-unmatch", "--", "library/std/tests"])
-            .run()?;
+        git(&[
+            "rm",
+            "-r",
+            "-f",
+            "--quiet",
+            "--cached",
+            "--ignore-unmatch",
+            "--",
+            "library/std/tests",
+        ])
+        .run()?;
         let std = git(&["write-tree", "--prefix=library/"]).read()?;
         Ok(Patched { library, std, extent })
     }

@@ -78,6 +78,10 @@ impl Project {
             fixture.write_patch(name, before, line);
             before = line;
         }
+        Project::prepared(fixture)
+    }
+
+    fn prepared(fixture: Fixture) -> Project {
         let toolchain = fixture.bin().parent().unwrap().join("toolchain/bin");
         write_script(&toolchain.join("rustc"), &RUSTC.replace("COMMIT", COMMIT));
         write_script(&toolchain.join("cargo"), CARGO);
@@ -184,6 +188,13 @@ fn part_of_the_series_is_checked_by_itself() {
     project.targets(&["a-one"]).code(1).stdout(contains("of the series: 1 NEW DIAGNOSTICS"));
     let first = project.targets(&["a-one", "--first=1"]);
     first.success().stdout(contains("of the first 1 of 2 patches: 1 compiled"));
+    // With tests, which are left out where they do not matter.
+    let fixture = Fixture::new();
+    fixture.write_patch("0001-first.patch", "hello", "methods");
+    fixture.write_patch_of("library/std/tests/old.rs", "0002-tests.patch", "hello", "test");
+    let with_tests = Project::prepared(fixture);
+    with_tests.targets(&["a-one", "--first=1"]).success();
+
     for wrong in ["0", "3"] {
         let refused = project.targets(&["a-one", "--first", wrong]).code(1);
         refused.stderr(contains("the series has 2 patches; say 1 to 2"));

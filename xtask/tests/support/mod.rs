@@ -147,6 +147,11 @@ impl Fixture {
 
     /// A patch that changes the line of library/std/src/lib.rs.
     pub fn write_patch(&self, name: &str, from: &str, to: &str) {
+        self.write_patch_of("library/std/src/lib.rs", name, from, to);
+    }
+
+    /// A patch that changes the one line of a file.
+    pub fn write_patch_of(&self, file: &str, name: &str, from: &str, to: &str) {
         fs::create_dir_all(self.patches()).unwrap();
         let text = format!(
             "From {zero} Mon Sep 17 00:00:00 2001\n\
@@ -155,11 +160,11 @@ impl Fixture {
              Subject: [PATCH] std: Say `{to}`\n\n\
              It was `{from}` before.\n\
              ---\n \
-             library/std/src/lib.rs | 2 +-\n \
+             {file} | 2 +-\n \
              1 file changed, 1 insertion(+), 1 deletion(-)\n\n\
-             diff --git a/library/std/src/lib.rs b/library/std/src/lib.rs\n\
-             --- a/library/std/src/lib.rs\n\
-             +++ b/library/std/src/lib.rs\n\
+             diff --git a/{file} b/{file}\n\
+             --- a/{file}\n\
+             +++ b/{file}\n\
              @@ -1 +1 @@\n\
              -{from}\n\
              +{to}\n",
@@ -269,6 +274,7 @@ fn archive() -> Vec<u8> {
             "library/std/src/sys/net/connection/socket/unix.rs",
             "pub fn set_keepalive() {\n}\npub fn keepalive() {\n}\n",
         ),
+        ("library/std/tests/old.rs", "hello\n"),
         ("tests/ui/std/old.rs", "fn main() {}\n"),
         ("vendor/left-out", "not wanted"),
         ("padding", &padding),
