@@ -1,6 +1,7 @@
 //! Building std, its test harness and the test for a target.
 
 use std::path::{Path, PathBuf};
+use std::process::Output;
 
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
@@ -94,34 +95,41 @@ impl<'a> Package<'a> {
             .env("__CARGO_TESTS_ONLY_SRC_ROOT", &self.sources.library)
             .env("CARGO_ENCODED_RUSTFLAGS", rustflags(platform, support)?)
             .output()?;
-        let mut programs = (None, None);
-        let mut errors = Vec::new();
-        for line in String::from_utf8_lossy(&output.stdout).lines() {
-            match serde_json::from_str(line) {
-                Ok(Line::CompilerArtifact { target, executable: Some(path), .. }) => {
-                    match target.name.as_str() {
-                        NAME => programs.0 = Some(path),
-                        CALLS => programs.1 = Some(path),
-                        _ => {}
-                    }
-                }
-                Ok(Line::CompilerMessage { message }) => {
-                    let said = message.into_diagnostic(&self.sources.library);
-                    errors.extend(said.filter(Diagnostic::is_error).map(|error| error.rendered));
-                }
-                _ => {}
-            }
-        }
         if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let said = if errors.is_empty() { said.into_owned() } else { errors.join("\n") };
-            bail!("the test does not build:\n{said}");
+            bail!("the test does not build: {}", why(&output, &self.sources.library));
+        }
+        let mut programs = (None, None);
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            if let Ok(Line::CompilerArtifact { target, executable: Some(path), .. }) =
+                serde_json::from_str(line)
+            {
+                match target.name.as_str() {
+                    NAME => programs.0 = Some(path),
+                    CALLS => programs.1 = Some(path),
+                    _ => {}
+                }
+            }
         }
         let (Some(tests), Some(calls)) = programs else {
             bail!("cargo said that all is well, but built no test in {}", display(target_dir));
         };
         Ok(Programs { tests, calls })
     }
+}
+
+/// The compiler's errors of a build with `--message-format=json`, or else what cargo said.
+pub fn why(output: &Output, library: &Path) -> String {
+    let mut errors = Vec::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        if let Ok(Line::CompilerMessage { message }) = serde_json::from_str(line) {
+            let said = message.into_diagnostic(library);
+            errors.extend(said.filter(Diagnostic::is_error).map(|error| error.rendered));
+        }
+    }
+    if errors.is_empty() {
+        errors.push(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    format!("\n{}", errors.join("\n"))
 }
 
 /// Cargo takes the sources of std for unchangeable, and would go on testing the std of before an

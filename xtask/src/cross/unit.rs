@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 
-use super::build::rustflags;
+use super::build::{self, rustflags};
 use super::platform::Platform;
 use super::support::Support;
 use crate::diagnostic::Line;
@@ -84,8 +84,7 @@ impl Std<'_> {
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .output()?;
         if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            bail!("std does not build in {}:\n{said}", self.sources.library.display());
+            bail!("std does not build: {}", build::why(&output, &self.sources.library));
         }
         Ok(artifacts(&String::from_utf8_lossy(&output.stdout)))
     }
