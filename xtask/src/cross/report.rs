@@ -97,6 +97,7 @@ pub struct Row {
     failed: Option<usize>,
     ignored: Option<usize>,
     unit_tests: Option<String>,
+    /// Of no use for comparisons: what was built before is not built again.
     build_seconds: Option<f32>,
     run_seconds: Option<f32>,
     /// What is said of the calls that the system sees.
@@ -189,7 +190,6 @@ impl Row {
             number(self.passed),
             number(self.failed),
             number(self.ignored),
-            seconds(self.build_seconds),
             seconds(self.run_seconds),
             self.calls.clone(),
             self.verdict.clone(),
@@ -261,8 +261,7 @@ impl Report {
             "passed",
             "failed",
             "ignored",
-            "build (s)",
-            "run (s)",
+            "seconds",
             "calls",
             "verdict",
         ];
