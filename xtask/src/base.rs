@@ -87,8 +87,8 @@ pub enum DebianKind {
 pub struct Mend {
     /// The directory of the archive that holds the tree.
     pub root: PathBuf,
-    /// Top-level entries that are not unpacked.
-    pub leave_out: Vec<String>,
+    /// Files and directories in it that are not unpacked.
+    pub leave_out: Vec<PathBuf>,
     /// Workspace members for which an empty crate stands in where the archive has none.
     pub crates: Vec<String>,
     pub directories: Vec<String>,

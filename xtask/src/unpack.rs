@@ -88,9 +88,7 @@ fn extract(tar: impl Read, mend: &Mend, destination: &Path) -> Result<()> {
 }
 
 fn is_left_out(path: &Path, mend: &Mend) -> bool {
-    path.components()
-        .next()
-        .is_some_and(|top| mend.leave_out.iter().any(|name| top.as_os_str() == name.as_str()))
+    mend.leave_out.iter().any(|left_out| path.starts_with(left_out))
 }
 
 /// Copies the files of a checkout of rust-lang/rust that stands at the base's commit.
