@@ -96,6 +96,13 @@ pub struct Mend {
     pub files: BTreeMap<String, String>,
 }
 
+impl Base {
+    /// `what` for the default base, and with the base's name for another.
+    pub fn name_of(&self, what: &str) -> String {
+        if self.default { what.into() } else { format!("{what}-{}", self.name) }
+    }
+}
+
 impl Bases {
     pub fn read(path: &Path) -> Result<Bases> {
         let text = fs::read_to_string(path)?;

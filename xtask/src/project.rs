@@ -37,7 +37,7 @@ impl Project {
     /// The directory below build/ that holds `what` for one base: that of the default base has the
     /// plain name.
     pub fn build_of(&self, base: &Base, what: &str) -> PathBuf {
-        self.build().join(if base.default { what.into() } else { format!("{what}-{}", base.name) })
+        self.build().join(base.name_of(what))
     }
 
     pub fn x_py_config(&self) -> PathBuf {

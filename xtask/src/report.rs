@@ -1,10 +1,12 @@
-//! How a failure is told to the user.
+//! What failures and results are told with.
 
 use std::fmt;
 use std::io;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
-use anyhow::Error;
+use anyhow::{Error, Result};
+
+use crate::process::CommandExt;
 
 /// The exit code where nothing was wrong, but the machine lacks what it takes. The lab has the same.
 pub const NOT_RUN: u8 = 3;
@@ -20,6 +22,11 @@ impl fmt::Display for NotRun {
 }
 
 impl std::error::Error for NotRun {}
+
+/// The date that a result is given, in UTC.
+pub fn today() -> Result<String> {
+    Command::new("date").args(["--utc", "+%F"]).read()
+}
 
 /// Prints the error with its causes, and what to do about it where that is known.
 pub fn failure(error: &Error) -> ExitCode {

@@ -12,7 +12,7 @@ use crate::process::CommandExt;
 
 /// The name of a base's toolchain, unless the user gives another.
 pub fn default_name(base: &Base) -> String {
-    if base.default { "tcp-keepalive".into() } else { format!("tcp-keepalive-{}", base.name) }
+    base.name_of("tcp-keepalive")
 }
 
 /// What rustup knows under a name.

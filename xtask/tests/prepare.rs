@@ -176,15 +176,7 @@ fn killed_at_any_moment_it_goes_on() {
         started.elapsed()
     };
     for moment in 0..12 {
-        let mut child = fixture
-            .xtask(&["prepare"])
-            .stderr(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(whole * moment / 10);
-        child.kill().unwrap();
-        child.wait().unwrap();
+        fixture.kill_after(whole * moment / 10, &["prepare"]);
     }
     fixture.run(&["prepare"]).success();
     assert_eq!(fixture.std_line(), "hello, patched\n");

@@ -5,7 +5,6 @@ mod support;
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::{Instant, SystemTime};
 
 use fs_err as fs;
@@ -148,15 +147,7 @@ fn killed_at_any_moment_it_goes_on() {
     };
     for moment in 0..12 {
         fixture.write_patch("0001-first.patch", "hello", &format!("hello, {moment}"));
-        let mut child = fixture
-            .xtask(&["toolchain"])
-            .stderr(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(whole * moment / 10);
-        child.kill().unwrap();
-        child.wait().unwrap();
+        fixture.kill_after(whole * moment / 10, &["toolchain"]);
         // Whole, or not there; never in between.
         if assembled(&fixture).exists() {
             std_of(&fixture, HOST);

@@ -7,10 +7,11 @@ use anyhow::{Context, Result};
 use fs_err as fs;
 
 use crate::process::CommandExt;
+use crate::report;
 
 /// One line: date, processor, cores, operating system.
 pub fn describe() -> Result<String> {
-    let date = Command::new("date").args(["-u", "+%Y-%m-%d"]).read()?;
+    let date = report::today()?;
     let kernel = Command::new("uname").args(["-sr"]).read()?;
     let architecture = Command::new("uname").arg("-m").read()?;
     let cores = std::thread::available_parallelism()?;

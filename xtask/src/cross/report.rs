@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::process::Command;
 
 use anyhow::Result;
 use serde::Serialize;
@@ -11,7 +10,7 @@ use super::libtest::Counts;
 use super::platform::{Need, Source, What};
 use super::run::Traced;
 use crate::base::Base;
-use crate::process::CommandExt;
+use crate::report;
 use crate::sources::{LibraryId, Patched};
 use crate::table::{self, Format};
 use crate::targets::Spec;
@@ -227,7 +226,7 @@ impl Report {
             commit: base.commit.clone(),
             library: series.library.clone(),
             extent: series.extent.clone(),
-            date: Command::new("date").args(["--utc", "+%F"]).read()?,
+            date: report::today()?,
             platforms,
         })
     }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
-use std::process::Command;
 
 use anyhow::Result;
 use serde::Serialize;
@@ -11,7 +10,7 @@ use super::check::{BACKENDS, Methods, Outcome, backend_of};
 use super::selection::Selection;
 use crate::base::Base;
 use crate::diagnostic::{Diagnostic, Identity, added};
-use crate::process::CommandExt;
+use crate::report;
 use crate::sources::{LibraryId, Patched};
 use crate::table::{self, Format};
 use crate::tree::Tree;
@@ -174,7 +173,7 @@ impl Report {
             commit: base.commit.clone(),
             library: series.library.clone(),
             extent: series.extent.clone(),
-            date: Command::new("date").args(["--utc", "+%F"]).read()?,
+            date: report::today()?,
             totals,
             unchecked_backends: backends,
             covers_backends: !matches!(selection, Selection::Named(_)),

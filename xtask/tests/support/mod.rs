@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use fs_err as fs;
 use sha2::{Digest, Sha256};
@@ -229,6 +230,15 @@ impl Fixture {
 
     pub fn run(&self, args: &[&str]) -> assert_cmd::assert::Assert {
         assert_cmd::Command::from_std(self.xtask(args)).assert()
+    }
+
+    /// Starts the tool, and kills it at a moment of its run or after it.
+    pub fn kill_after(&self, moment: Duration, args: &[&str]) {
+        let mut command = self.xtask(args);
+        let mut child = command.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        thread::sleep(moment);
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     /// `git ARGS` in build/rust, by somebody who works there.
