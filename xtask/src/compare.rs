@@ -230,7 +230,7 @@ fn same_results(
         cargo.args(["test", "--locked", "--no-fail-fast", "--target-dir"]).arg(work.join(target));
         cargo.args(krate.arguments).arg("--");
         cargo.args(krate.skipped.iter().flat_map(|test| ["--skip", test]));
-        cargo.current_dir(&source).env_remove("RUSTFLAGS");
+        cargo.current_dir(&source);
         tests_of(cargo.output()?)
     };
     let before = results(released, "target-released").context("with the release")?;
@@ -292,7 +292,7 @@ fn examples(project: &Project, patched: &Toolchain, work: &Path) -> Result<()> {
     fmt.arg("--check").current_dir(&directory).run()?;
     let mut cargo = patched.cargo();
     cargo.args(["test", "--target-dir"]).arg(work.join("target-examples"));
-    let output = cargo.current_dir(&directory).env_remove("RUSTFLAGS").output()?;
+    let output = cargo.current_dir(&directory).output()?;
     step.done();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         if line.starts_with("not run") {

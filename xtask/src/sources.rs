@@ -7,7 +7,6 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 
-use crate::bootstrap::is_set_by_the_caller;
 use crate::git::Git;
 use crate::process::CommandExt;
 use crate::progress::Step;
@@ -47,21 +46,12 @@ impl Sources {
         Ok(())
     }
 
-    /// Cargo of `toolchain`, to be run in library/, with an environment that does not depend on who
-    /// calls.
+    /// Cargo of `toolchain`, to be run in library/.
     pub fn cargo(&self, toolchain: &Toolchain, subcommand: &str) -> Command {
-        let mut command = Command::new(toolchain.bin("cargo"));
+        let mut command = toolchain.cargo();
         command.arg(subcommand).current_dir(&self.library);
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(|name| is_set_by_the_caller(name) || changes_std(name)) {
-                command.env_remove(name);
-            }
-        }
-        command
-            .env("RUSTC", toolchain.bin("rustc"))
-            // std is written for the unstable features of its own release.
-            .env("RUSTC_BOOTSTRAP", "1")
-            .env("CARGO_INCREMENTAL", "0");
+        // std is written for the unstable features of its own release.
+        command.env("RUSTC_BOOTSTRAP", "1").env("CARGO_INCREMENTAL", "0");
         command
     }
 
@@ -84,12 +74,6 @@ impl Sources {
         step.done();
         Ok(())
     }
-}
-
-/// Whether the variable would change how cargo builds std.
-fn changes_std(name: &str) -> bool {
-    let names = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER"];
-    names.contains(&name) || name.starts_with("CARGO_PROFILE_") || name.starts_with("CARGO_TARGET_")
 }
 
 /// library/ at the base.

@@ -85,10 +85,16 @@ impl Toolchain {
         self.title().contains("-nightly")
     }
 
-    /// Its cargo, with it as the compiler, in an environment that does not depend on who calls.
+    /// Its cargo, with it as the compiler, in an environment that does not depend on who calls: what
+    /// is measured or compared must not depend on somebody's `RUSTFLAGS`.
     pub fn cargo(&self) -> Command {
         let mut cargo = Command::new(self.bin("cargo"));
         isolate(&mut cargo, self);
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(configures_cargo) {
+                cargo.env_remove(name);
+            }
+        }
         cargo.env("RUSTC", self.bin("rustc")).env("RUSTDOC", self.bin("rustdoc"));
         cargo
     }
@@ -116,6 +122,13 @@ impl Toolchain {
     pub fn libdir(&self, target: &str) -> PathBuf {
         self.sysroot.join("lib/rustlib").join(target).join("lib")
     }
+}
+
+/// Whether the variable would change how cargo builds.
+fn configures_cargo(name: &str) -> bool {
+    let names = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTDOCFLAGS"];
+    let prefixes = ["RUSTC_", "CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_"];
+    names.contains(&name) || prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Stops with the name of the package to install where a program that every step needs is missing.

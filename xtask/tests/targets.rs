@@ -51,6 +51,7 @@ complain() {
     echo
     failed=1
 }
+[ "$RUSTC_WRAPPER$CARGO_PROFILE_DEV_PANIC" ] && complain what_the_caller_wants
 [ "$target" = c-two ] && complain _SC_HOST_NAME_MAX
 grep -q "${BROKEN_LINE:-error}" std/src/lib.rs && complain SO_KEEPALIVE
 for probe in $(grep -oh 'probe_[a-z_]*' std/src/sys/net/connection/socket/unix.rs); do
@@ -247,4 +248,13 @@ fn unknown_target_is_an_error() {
     let project = Project::new("methods");
     project.targets(&["z-none"]).code(1).stderr(contains("knows no target z-none"));
     project.targets(&["d-three"]).code(1).stderr(contains("d-three has no std"));
+}
+
+#[test]
+fn what_the_caller_tells_cargo_is_not_for_std() {
+    let project = Project::new("methods");
+    let mut command = project.command(&["a-one"]);
+    command.env("RUSTC_WRAPPER", "true").env("CARGO_PROFILE_DEV_PANIC", "abort");
+    let assert = assert_cmd::Command::from_std(command).assert();
+    assert.success().stdout(contains("1 compiled"));
 }

@@ -115,7 +115,7 @@ fn compile(bench: &Bench, toolchain: &Toolchain, name: &str) -> Result<PathBuf> 
     let mut cargo = toolchain.cargo();
     cargo.args(["build", "--quiet", "--locked", "--release", "--package", "bench"]);
     cargo.args(["--features", "std", "--target-dir"]).arg(&out);
-    cargo.current_dir(&bench.project.root).env_remove("RUSTFLAGS").run()?;
+    cargo.current_dir(&bench.project.root).run()?;
     Ok(out.join("release/bench"))
 }
 

@@ -137,7 +137,7 @@ impl Program {
         }
         let mut cargo = toolchain.cargo();
         cargo.args(["build", "--quiet", "--release", "--offline", "--target-dir"]).arg(target);
-        cargo.current_dir(&self.directory).env_remove("RUSTFLAGS");
+        cargo.current_dir(&self.directory);
         machine::cost_of(|| cargo.run().map(drop))
     }
 
