@@ -23,6 +23,7 @@ case "$*" in
            "d-three": {"os": "three", "target-pointer-width": 32, "metadata": {"std": false}}}';;
 *--extern*)
     for word; do case "$word" in std=*) std="${word#std=}";; esac; done
+    echo "LLVM says something" >&2
     grep -q methods "$std" && exit
     echo '{"level": "error", "code": {"code": "E0599"}, "message": "no method", "spans": [],
            "rendered": "error[E0599]: no method"}' | tr -d '\n' >&2
