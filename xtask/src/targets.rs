@@ -46,7 +46,8 @@ pub fn run(
     options: &Options,
 ) -> Result<ExitCode> {
     let toolchain = Toolchain::find(base)?;
-    let names = Targets::of(&toolchain)?.select(selection)?;
+    let known = Targets::of(&toolchain)?;
+    let names = known.select(selection)?;
     let tree = {
         let _lock = lock::acquire(project, "targets: preparing the tree")?;
         prepare(project, base, None, &toolchain)?
@@ -60,7 +61,7 @@ pub fn run(
 
     let backends = report::backends(&tree, &work.series)?;
     let report = Report::new(base, &series, rows, backends, selection)?;
-    print!("{}", report.render(options.format)?);
+    print!("{}", report.render(options.format, &known)?);
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -253,12 +253,11 @@ impl Review<'_> {
 
     fn messages_of_tidy(&self, tree: &Tree) -> Result<BTreeSet<String>> {
         let target = self.project.build().join("tidy");
-        let mut build = Command::new(self.toolchain.bin("cargo"));
+        let mut build = self.toolchain.cargo();
         build
             .args(["build", "--quiet", "--package", "tidy", "--target-dir"])
             .arg(&target)
             .current_dir(&tree.src)
-            .env("RUSTC", self.toolchain.bin("rustc"))
             .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
             .run()?;
         let output = Command::new(target.join("debug/rust-tidy"))

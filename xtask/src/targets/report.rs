@@ -1,5 +1,6 @@
 //! What came out, target by target and in sum.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
@@ -7,7 +8,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::check::{BACKENDS, Methods, Outcome, backend_of};
-use super::selection::Selection;
+use super::selection::{Selection, Targets};
 use crate::base::Base;
 use crate::diagnostic::{Diagnostic, Identity, added};
 use crate::report;
@@ -187,10 +188,10 @@ impl Report {
             && (!self.covers_backends || self.unchecked_backends.is_empty())
     }
 
-    pub fn render(&self, format: Format) -> Result<String> {
+    pub fn render(&self, format: Format, known: &Targets) -> Result<String> {
         Ok(match format {
             Format::Json => serde_json::to_string_pretty(self)? + "\n",
-            Format::Markdown => self.by_backend(),
+            Format::Markdown => self.by_backend(known)?,
             Format::Table => self.by_target()?,
         })
     }
@@ -260,23 +261,48 @@ impl Report {
     }
 
     /// A row for each backend and verdict, short enough for the README.
-    fn by_backend(&self) -> String {
+    fn by_backend(&self, known: &Targets) -> Result<String> {
         let mut groups = BTreeMap::<(&str, Verdict), Vec<&str>>::new();
         for row in &self.targets {
             groups.entry((row.backend(), row.verdict)).or_default().push(&row.target);
         }
-        let rows = groups.into_iter().map(|((backend, verdict), targets)| {
-            let examples = match targets.len() {
-                0..=9 => targets.iter().map(|t| format!("`{t}`")).collect::<Vec<_>>().join(", "),
-                _ => String::new(),
+        let mut rows = Vec::new();
+        for ((backend, verdict), targets) in groups {
+            let names = match targets.len() {
+                0..=4 => targets.iter().map(|t| format!("`{t}`")).collect::<Vec<_>>().join(", "),
+                _ => systems(&targets, known)?,
             };
-            vec![format!("`{backend}`"), verdict.to_string(), targets.len().to_string(), examples]
-        });
-        let table = table::render(
-            Format::Markdown,
-            &["backend", "with the series", "targets", "which, where they are few"],
-            rows,
-        );
-        format!("{table}\n{}, {}\n", self.summary().trim_end(), self.date)
+            let count = targets.len().to_string();
+            rows.push(vec![format!("`{backend}`"), verdict.to_string(), count, names]);
+        }
+        let header = ["backend", "with the series", "targets", "which, or how many of each system"];
+        let table = table::render(Format::Markdown, &header, rows);
+        Ok(format!("{table}\n{}, {}\n", self.summary().trim_end(), self.date))
+    }
+}
+
+/// How many of the targets are for each operating system.
+fn systems(targets: &[&str], known: &Targets) -> Result<String> {
+    let mut counts = BTreeMap::<&str, usize>::new();
+    for target in targets {
+        *counts.entry(&known.get(target)?.os).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| Reverse(*count));
+    let counts: Vec<_> = counts.iter().map(|(os, count)| format!("{count} {os}")).collect();
+    Ok(counts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_with_the_most_targets_comes_first() {
+        let spec = |os| format!(r#"{{"os": "{os}", "target-pointer-width": 64}}"#);
+        let json =
+            format!(r#"{{"a": {}, "b": {}, "c": {}}}"#, spec("aix"), spec("linux"), spec("linux"));
+        let known = Targets::parse(&json).unwrap();
+        assert_eq!(systems(&["a", "b", "c"], &known).unwrap(), "2 linux, 1 aix");
     }
 }

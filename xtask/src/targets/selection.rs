@@ -84,7 +84,7 @@ impl Targets {
         Targets::parse(&json)
     }
 
-    fn parse(json: &str) -> Result<Targets> {
+    pub fn parse(json: &str) -> Result<Targets> {
         Ok(Targets(serde_json::from_str(json).context("rustc's target specifications are odd")?))
     }
 
