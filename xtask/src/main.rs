@@ -260,7 +260,7 @@ enum Command {
     ///
     /// rustfmt, clippy, the tools' own tests, verify, upstream's tests of std and tests/ui/std on
     /// the patched tree, the quick sets of targets and cross, mutants, the lab, and the toolchain
-    /// with its checks; then verify and the quick sets for the second series. All of them run even
+    /// with its checks; then the same in small for the second series. All of them run even
     /// if one fails. What this machine cannot run is said, and not counted as passed.
     Ci,
 
