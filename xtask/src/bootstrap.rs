@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use serde::Serialize;
 
+use crate::process::CommandExt;
 use crate::progress::Step;
 use crate::project::{Project, display};
 use crate::sysroot::libraries;
@@ -287,11 +288,7 @@ impl<'a> Bootstrap<'a> {
 
 /// Takes from the command's environment what is there because of how this tool was called.
 pub fn isolate(command: &mut Command, pinned: &Toolchain) {
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(is_set_by_the_caller) {
-            command.env_remove(name);
-        }
-    }
+    command.env_remove_where(is_set_by_the_caller);
     // Cargo adds directories of the toolchain and of this tool's own build.
     if let Some(paths) = std::env::var_os("LD_LIBRARY_PATH") {
         let own = std::env::current_exe().ok();

@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::bootstrap::is_set_by_the_caller;
+use crate::process::CommandExt;
 use crate::project::Project;
 use crate::report::NOT_RUN;
 
@@ -58,11 +59,7 @@ pub fn run(project: &Project) -> Result<()> {
         let started = Instant::now();
         let mut command = Command::new(if line[0] == "xtask" { xtask } else { cargo });
         command.args(&line[1..]).current_dir(&project.root);
-        for (variable, _) in std::env::vars_os() {
-            if variable.to_str().is_some_and(is_set_by_the_caller) {
-                command.env_remove(variable);
-            }
-        }
+        command.env_remove_where(is_set_by_the_caller);
         let status = command.status()?;
         let verdict = match status.code() {
             Some(0) => {

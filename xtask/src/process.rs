@@ -10,6 +10,8 @@ pub trait CommandExt {
     fn run(&mut self) -> Result<Output>;
     /// Runs the command and returns what it printed to standard output, trimmed.
     fn read(&mut self) -> Result<String>;
+    /// Takes every variable with such a name from the environment that the command inherits.
+    fn env_remove_where(&mut self, unwanted: fn(&str) -> bool) -> &mut Self;
 }
 
 impl CommandExt for Command {
@@ -33,5 +35,14 @@ impl CommandExt for Command {
     fn read(&mut self) -> Result<String> {
         let output = self.run()?;
         Ok(String::from_utf8(output.stdout).context("output is not UTF-8")?.trim_end().to_owned())
+    }
+
+    fn env_remove_where(&mut self, unwanted: fn(&str) -> bool) -> &mut Command {
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(unwanted) {
+                self.env_remove(name);
+            }
+        }
+        self
     }
 }

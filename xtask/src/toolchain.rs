@@ -90,11 +90,7 @@ impl Toolchain {
     pub fn cargo(&self) -> Command {
         let mut cargo = Command::new(self.bin("cargo"));
         isolate(&mut cargo, self);
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(configures_cargo) {
-                cargo.env_remove(name);
-            }
-        }
+        cargo.env_remove_where(configures_cargo);
         cargo.env("RUSTC", self.bin("rustc")).env("RUSTDOC", self.bin("rustdoc"));
         cargo
     }
