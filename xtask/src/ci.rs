@@ -1,15 +1,16 @@
 //! Everything that guards the project, in one command.
 
 use std::ffi::OsStr;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use clap::Args;
 
-use crate::bootstrap::is_set_by_the_caller;
-use crate::process::CommandExt;
-use crate::project::Project;
-use crate::report::NOT_RUN;
+use crate::base::project::Project;
+use crate::run::command::CommandExt;
+use crate::say::failure::NOT_RUN;
+use crate::session::Invocation;
 
 /// Whether a step needs more than every machine must have: the lab and the emulators need programs and
 /// the kernel's permission, the second series a compiler of its own.
@@ -17,8 +18,25 @@ fn may_be_not_run(line: &[&str]) -> bool {
     ["lab", "--require", "--base"].iter().any(|word| line.contains(word))
 }
 
+/// Run everything that guards the project; what must be green before a change is merged.
+///
+/// rustfmt, clippy, the tools' own tests, verify, upstream's tests of std and tests/ui/std on
+/// the patched tree, the quick sets of targets and cross, mutants, the lab, and the toolchain
+/// with its checks; then the same in small for the second series. All of them run even
+/// if one fails. What this machine cannot run is said, and not counted as passed.
+#[derive(Args)]
+pub struct Ci {}
+
+impl Ci {
+    pub fn run(self, on: Invocation) -> Result<ExitCode> {
+        on.refuse_base("ci")?;
+        run_steps(&on.project)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 /// Runs every step, also after one failed, and says at the end which did.
-pub fn run(project: &Project) -> Result<()> {
+fn run_steps(project: &Project) -> Result<()> {
     let xtask = std::env::current_exe()?;
     let xtask = xtask.as_os_str();
     let cargo = OsStr::new("cargo");
@@ -59,8 +77,7 @@ pub fn run(project: &Project) -> Result<()> {
         let started = Instant::now();
         let mut command = Command::new(if line[0] == "xtask" { xtask } else { cargo });
         command.args(&line[1..]).current_dir(&project.root);
-        command.env_remove_where(is_set_by_the_caller);
-        let status = command.status()?;
+        let status = command.env_of_x_py().show()?;
         let verdict = match status.code() {
             Some(0) => {
                 passed += 1;

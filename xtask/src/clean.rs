@@ -1,15 +1,38 @@
-//! Removing what was generated, and nothing else.
+//! Removes what was generated, and nothing else.
+
+use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use clap::Args;
 use fs_err as fs;
 
-use crate::assemble;
-use crate::progress::Step;
-use crate::project::{Project, cache_dir, display};
-use crate::rustup;
-use crate::tree::Tree;
+use crate::base::project::{Project, cache_dir, display};
+use crate::run::lock;
+use crate::say::progress::Step;
+use crate::series::tree::Tree;
+use crate::session::Invocation;
+use crate::toolchain::{assembly, link};
 
-pub fn run(project: &Project, archives: bool) -> Result<()> {
+/// Remove what prepare and upstream's x.py made under build/.
+///
+/// Refuses while build/rust holds work that the patches do not. Downloaded archives stay.
+#[derive(Args)]
+pub struct Clean {
+    /// Remove the downloaded archives in the user's cache directory, too.
+    #[arg(long)]
+    archives: bool,
+}
+
+impl Clean {
+    pub fn run(self, on: Invocation) -> Result<ExitCode> {
+        on.refuse_base("clean")?;
+        let _lock = lock::acquire(&on.project.build(), "clean")?;
+        clean(&on.project, self.archives)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn clean(project: &Project, archives: bool) -> Result<()> {
     for base in project.bases() {
         let tree = Tree::of(project, &base);
         if !tree.exists() {
@@ -27,7 +50,7 @@ pub fn run(project: &Project, archives: bool) -> Result<()> {
     }
     for base in project.bases() {
         // Where there is no rustup, nothing is linked.
-        for name in rustup::names_of(&assemble::directory(project, &base)).unwrap_or_default() {
+        for name in link::names_of(&assembly::directory(project, &base)).unwrap_or_default() {
             eprintln!(
                 "note: rustup still knows a toolchain {name}, which goes away now. \
                  `cargo xtask toolchain --unlink {name}` takes it out"

@@ -1,8 +1,8 @@
 //! A made-up project with a base of a few files and a stand-in for rustup, so that what the tool
 //! does takes milliseconds. Its path has a space and a letter that is not ASCII.
 
-// Each test file uses a part of it.
-#![allow(dead_code)]
+// Each test file uses a part of it; and these are the programs of tests, not of the tool.
+#![allow(dead_code, clippy::disallowed_methods)]
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

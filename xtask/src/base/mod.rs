@@ -1,0 +1,129 @@
+//! The pinned bases: what base.toml says of them, and how their sources are had.
+
+pub mod archive;
+pub mod debian;
+pub mod project;
+pub mod unpack;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use fs_err as fs;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bases {
+    default: String,
+    base: BTreeMap<String, Base>,
+}
+
+/// A release of rust-lang/rust that a series applies to.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Base {
+    /// The key in `base.toml`; also the directory's name under `patches/`.
+    #[serde(skip)]
+    pub name: String,
+    /// Whether this base is the one used when none is named.
+    #[serde(skip)]
+    pub default: bool,
+    pub release: String,
+    /// The base whose series is tried on this one, if it has none of its own.
+    pub series_of: Option<String>,
+    /// Upstream's commit of that release.
+    pub commit: String,
+    /// The date of the base's commit in build/rust, so that its hash is the same everywhere.
+    pub date: String,
+    /// The compilers that its std can be built with, in order of preference.
+    pub compiler: Vec<CompilerPin>,
+    /// Where the sources come from, in order of preference.
+    pub archive: Vec<Archive>,
+    pub mend: Mend,
+}
+
+/// A compiler, pinned by the commit that it was built from.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompilerPin {
+    /// rustup's name for it.
+    pub toolchain: String,
+    pub commit: String,
+}
+
+#[derive(Clone, Deserialize)]
+pub struct Archive {
+    pub file: String,
+    pub sha256: String,
+    #[serde(flatten)]
+    pub origin: Origin,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    Url(String),
+    Debian(DebianPackage),
+}
+
+/// A package in Debian's archive.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DebianPackage {
+    pub package: String,
+    pub version: String,
+    pub suite: String,
+    pub kind: DebianKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DebianKind {
+    /// The upstream archive of a source package.
+    Source,
+    /// A `.deb` file.
+    Binary,
+}
+
+/// How an unpacked archive is made into a tree that bootstrap accepts.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Mend {
+    /// The directory of the archive that holds the tree.
+    pub root: PathBuf,
+    /// Files and directories in it that are not unpacked.
+    pub leave_out: Vec<PathBuf>,
+    /// Workspace members for which an empty crate stands in where the archive has none.
+    pub crates: Vec<String>,
+    pub directories: Vec<String>,
+    /// Files, by path, with their text, where the archive has none.
+    pub files: BTreeMap<String, String>,
+}
+
+impl Base {
+    /// `what` for the default base, and with the base's name for another.
+    pub fn name_of(&self, what: &str) -> String {
+        if self.default { what.into() } else { format!("{what}-{}", self.name) }
+    }
+}
+
+impl Bases {
+    pub fn read(path: &Path) -> Result<Bases> {
+        let text = fs::read_to_string(path)?;
+        toml::from_str(&text).with_context(|| format!("{} is not as expected", path.display()))
+    }
+
+    pub fn get(&self, name: Option<&str>) -> Result<Base> {
+        let name = name.unwrap_or(&self.default);
+        let Some(base) = self.base.get(name) else {
+            let known: Vec<_> = self.base.keys().map(String::as_str).collect();
+            bail!("base.toml has no base {name:?}; it has {}", known.join(", "));
+        };
+        Ok(Base { name: name.into(), default: name == self.default, ..base.clone() })
+    }
+
+    pub fn all(&self) -> Vec<Base> {
+        self.base.keys().map(|name| self.get(Some(name)).expect("the name is a key")).collect()
+    }
+}

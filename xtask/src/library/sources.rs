@@ -1,0 +1,145 @@
+//! library/ as it is in one state of the tree, in a place of its own: builds there neither see what
+//! someone edits in build/rust meanwhile, nor get in the way.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use fs_err as fs;
+
+use crate::compiler::Compiler;
+use crate::run::command::CommandExt;
+use crate::run::git::Git;
+use crate::say::progress::Step;
+use crate::series::tree::Tree;
+
+/// The hash by which git knows a state of library/.
+pub type LibraryId = String;
+
+pub struct Sources {
+    /// The directory called `library`.
+    pub library: PathBuf,
+    git: Git,
+}
+
+impl Sources {
+    /// Sources below `dir`, none to begin with.
+    pub fn at(tree: &Tree, dir: &Path) -> Sources {
+        Sources { library: dir.join("library"), git: tree.git.clone() }
+    }
+
+    /// Makes the files those of `id`. It writes only those that differ from what is there, so that
+    /// cargo builds nothing again that did not change.
+    pub fn show(&self, id: &LibraryId) -> Result<()> {
+        fs::create_dir_all(&self.library)?;
+        let index = self.library.with_extension("index");
+        let stale_lock = self.library.with_extension("index.lock");
+        if stale_lock.exists() {
+            // An earlier run was killed; the directory is only ever used by one at a time.
+            fs::remove_file(stale_lock)?;
+        }
+        let library = self.library.to_str().context("the path of this repository is not UTF-8")?;
+        self.git
+            .command(&["--work-tree", library, "read-tree", "--reset", "-u", id])
+            .env("GIT_INDEX_FILE", index)
+            .run()?;
+        Ok(())
+    }
+
+    /// Cargo of `toolchain`, to be run in library/.
+    pub fn cargo(&self, toolchain: &Compiler, subcommand: &str) -> Command {
+        let mut command = toolchain.cargo();
+        command.arg(subcommand).current_dir(&self.library);
+        // std is written for the unstable features of its own release.
+        command.env("RUSTC_BOOTSTRAP", "1").env("CARGO_INCREMENTAL", "0");
+        command
+    }
+
+    /// Has the crates that std depends on, for all targets, in cargo's cache. With all of them
+    /// there, no network is needed.
+    pub fn fetch_crates(&self, toolchain: &Compiler) -> Result<()> {
+        let fetch = || {
+            let mut command = self.cargo(toolchain, "fetch");
+            command.arg("--locked");
+            command
+        };
+        if fetch().arg("--offline").run().is_ok() {
+            return Ok(());
+        }
+        let step = Step::start("downloading the crates that std depends on");
+        fetch().run().context(
+            "the crates that std depends on are not all in cargo's cache, and cannot be \
+             downloaded. With the network there once, later runs do without",
+        )?;
+        step.done();
+        Ok(())
+    }
+}
+
+/// library/ at the base.
+pub fn base_library(tree: &Tree) -> Result<LibraryId> {
+    let base = tree.state()?.base;
+    tree.git.read(&["rev-parse", "--verify", &format!("{base}:library")])
+}
+
+/// library/ with the series, or a part of it.
+pub struct Patched {
+    pub library: LibraryId,
+    /// The same without tests that are crates of their own, which change nothing for std.
+    pub std: LibraryId,
+    /// How much of the series is in it, in words.
+    pub extent: String,
+}
+
+impl Patched {
+    /// After the first `count` patches, or else as it is in the tree right now, with whatever is not
+    /// committed.
+    pub fn of(tree: &Tree, first: Option<usize>) -> Result<Patched> {
+        match first {
+            Some(count) => Patched::first(tree, count),
+            None => {
+                let add = ["add", "--all", "--", "library"];
+                Patched::from_index(tree, &add, "the series".into())
+            }
+        }
+    }
+
+    fn first(tree: &Tree, count: usize) -> Result<Patched> {
+        let range = format!("{}..HEAD", tree.state()?.base);
+        let commits = tree.git.read(&["rev-list", "--reverse", &range])?;
+        let total = commits.lines().count();
+        let Some(commit) = count.checked_sub(1).and_then(|n| commits.lines().nth(n)) else {
+            bail!("--first {count}: the series has {total} patches; say 1 to {total}");
+        };
+        let extent = format!("the first {count} of {total} patches");
+        Patched::from_index(tree, &["read-tree", commit], extent)
+    }
+
+    /// What `fill` leaves in a copy of the tree's index. What someone has staged stays as it is.
+    fn from_index(tree: &Tree, fill: &[&str], extent: String) -> Result<Patched> {
+        let git_dir = tree.git.read(&["rev-parse", "--absolute-git-dir"])?;
+        let scratch = tempfile::Builder::new().prefix("xtask-index-").tempdir_in(&git_dir)?;
+        let index = scratch.path().join("index");
+        fs::copy(Path::new(&git_dir).join("index"), &index)?;
+        let git = |args: &[&str]| {
+            let mut command = tree.git.command(args);
+            command.env("GIT_INDEX_FILE", &index);
+            command
+        };
+        git(fill).run()?;
+        let library = git(&["write-tree", "--prefix=library/"]).read()?;
+        git(&[
+            "rm",
+            "-r",
+            "-f",
+            "--quiet",
+            "--cached",
+            "--ignore-unmatch",
+            "--",
+            "library/std/tests",
+        ])
+        .run()?;
+        let std = git(&["write-tree", "--prefix=library/"]).read()?;
+        Ok(Patched { library, std, extent })
+    }
+}

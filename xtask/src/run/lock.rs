@@ -1,0 +1,48 @@
+//! Lets one invocation at a time into a directory: two that prepare the same tree would undo each
+//! other's work.
+
+use std::fs::TryLockError;
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+
+use anyhow::Result;
+use fs_err as fs;
+
+/// Held until dropped. The operating system drops it for a process that is killed.
+pub struct Lock {
+    file: std::fs::File,
+}
+
+impl Lock {
+    /// Leaves the lock to the program that is about to replace this process.
+    pub fn keep_for_successor(self) -> Result<()> {
+        rustix::io::fcntl_setfd(&self.file, rustix::io::FdFlags::empty())?;
+        // Dropped, it would be closed.
+        std::mem::forget(self.file);
+        Ok(())
+    }
+}
+
+/// Waits until no other invocation is at work in `dir`, saying which one it waits for. `purpose` is
+/// what the others are told.
+pub fn acquire(dir: &Path, purpose: &str) -> Result<Lock> {
+    let path = dir.join("lock");
+    fs::create_dir_all(dir)?;
+    let file =
+        fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    let mut file = file.into_parts().0;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            file.read_to_string(&mut holder)?;
+            eprintln!("waiting for another invocation to finish: {}", holder.trim_end());
+            file.lock()?;
+        }
+        Err(TryLockError::Error(error)) => return Err(error.into()),
+    }
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{purpose} (process {})", std::process::id())?;
+    Ok(Lock { file })
+}

@@ -1,0 +1,7 @@
+//! The patch series: patches/<base>/, the commits in build/rust, and the way from one to the other.
+
+pub mod export;
+pub mod mirror;
+pub mod patches;
+pub mod prepare;
+pub mod tree;

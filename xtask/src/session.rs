@@ -1,0 +1,70 @@
+//! Opens what nearly every command works on: the project, a base, its compiler, and the tree that is
+//! prepared for it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::base::Base;
+use crate::base::project::Project;
+use crate::compiler::Compiler;
+use crate::run::lock::{self, Lock};
+use crate::series::prepare::prepare;
+use crate::series::tree::Tree;
+
+/// What was said on the command line before the command's own arguments.
+pub struct Invocation {
+    pub project: Project,
+    /// The base's name, if one was given.
+    pub base: Option<String>,
+}
+
+impl Invocation {
+    pub fn base(&self) -> Result<Base> {
+        self.project.base(self.base.as_deref())
+    }
+
+    /// Stops if a base was named for a command that works on all of them.
+    pub fn refuse_base(&self, command: &str) -> Result<()> {
+        if self.base.is_some() {
+            bail!("`{command}` takes no --base: it is about all bases together");
+        }
+        Ok(())
+    }
+
+    /// Prepares the tree, and keeps others from changing it while the session lasts. `purpose` is
+    /// what these are told.
+    pub fn open(self, purpose: &str) -> Result<Session> {
+        self.open_from(None, purpose)
+    }
+
+    /// The same, with the base taken from an archive or checkout of the user's.
+    pub fn open_from(self, source: Option<&Path>, purpose: &str) -> Result<Session> {
+        let base = self.base()?;
+        let lock = lock::acquire(&self.project.build(), purpose)?;
+        let compiler = Compiler::find(&base)?;
+        let tree = prepare(&self.project, &base, source, &compiler)?;
+        let dir = self.project.build();
+        Ok(Session { project: self.project, base, compiler, tree, dir, lock })
+    }
+
+    /// Prepares the tree, and then keeps others from working in build/`name` alone: what is built there
+    /// is from copies of the tree's files, so the tree itself may change meanwhile.
+    pub fn open_beside(self, name: &str) -> Result<Session> {
+        let mut session = self.open(&format!("{name}: preparing the tree"))?;
+        session.dir = session.project.build_of(&session.base, name);
+        session.lock = lock::acquire(&session.dir, name)?;
+        Ok(session)
+    }
+}
+
+/// Everything that a command works with, open until it is dropped.
+pub struct Session {
+    pub project: Project,
+    pub base: Base,
+    pub compiler: Compiler,
+    pub tree: Tree,
+    /// Where the command may work.
+    pub dir: PathBuf,
+    pub lock: Lock,
+}

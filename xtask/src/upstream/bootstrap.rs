@@ -1,0 +1,338 @@
+//! Upstream's build system: its configuration, the compiler it uses, and running it.
+//!
+//! The prebuilt lane is bootstrap's own `rust.download-rustc`, with the directory that it would
+//! download to filled from the installed toolchain. That toolchain is the base's compiler, so
+//! nothing but std is compiled.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use fs_err as fs;
+use serde::Serialize;
+
+use crate::base::project::{Project, display};
+use crate::compiler::Compiler;
+use crate::library::sysroot::libraries;
+use crate::run::command::CommandExt;
+use crate::say::failure::NotRun;
+use crate::say::progress::Step;
+use crate::session::Session;
+
+/// Where the compiler comes from.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Lane {
+    /// The installed one, of the base's commit.
+    Prebuilt,
+    /// Compiled from the base's sources against the installed LLVM.
+    Full,
+}
+
+const HEADER: &str = "\
+# Written by `cargo xtask prepare` and `./x.py`, and again whenever it should say something else.
+# Lasting settings belong in the file that it includes.
+";
+
+/// The part of bootstrap's configuration that depends on this machine.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Config {
+    include: Vec<PathBuf>,
+    build: Build,
+    rust: Rust,
+    llvm: Llvm,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<toml::Table>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Build {
+    rustc: PathBuf,
+    cargo: PathBuf,
+    rustfmt: PathBuf,
+    build_dir: PathBuf,
+    /// The toolchain is the release itself, not the beta that bootstrap expects at this place.
+    local_rebuild: bool,
+    vendor: bool,
+    submodules: bool,
+    #[serde(flatten)]
+    stages: toml::Table,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Rust {
+    download_rustc: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Llvm {
+    /// Bootstrap asks for ninja even where no LLVM is built.
+    ninja: bool,
+    download_ci_llvm: bool,
+    /// A distribution's LLVM is made for this. Its static libraries want those of Polly, Z3, zstd and
+    /// whatever else it was built with, which come in packages of their own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    link_shared: bool,
+}
+
+/// Upstream's build system in a tree.
+pub struct Bootstrap<'a> {
+    project: &'a Project,
+    src: &'a Path,
+    /// What it takes for upstream's newest commit.
+    base_commit: String,
+    /// The directory that it builds in.
+    out: PathBuf,
+    lane: Lane,
+    compiler: &'a Compiler,
+}
+
+impl<'a> Bootstrap<'a> {
+    /// Upstream's build system in the tree that the session prepared.
+    pub fn of(session: &'a Session, lane: Lane) -> Result<Bootstrap<'a>> {
+        let base_commit = session.tree.state()?.base;
+        Bootstrap::at(&session.project, &session.tree.src, base_commit, lane, &session.compiler)
+    }
+
+    /// The same in the tree `src`, where it takes `base_commit` for upstream's commit.
+    pub fn at(
+        project: &'a Project,
+        src: &'a Path,
+        base_commit: String,
+        lane: Lane,
+        compiler: &'a Compiler,
+    ) -> Result<Bootstrap<'a>> {
+        let name = src.file_name().context("a tree has a name")?.to_string_lossy();
+        let lane_name = if lane == Lane::Full { "full" } else { "prebuilt" };
+        let out = project.build().join(format!("{name}-{lane_name}"));
+        Ok(Bootstrap { project, src, base_commit, out, lane, compiler })
+    }
+
+    /// Writes bootstrap.toml in the tree, and provides the compiler that it names.
+    pub fn configure(&self) -> Result<()> {
+        self.write_config(&self.project.x_py_config())?;
+        if self.lane == Lane::Prebuilt {
+            self.provide_compiler(&self.base_commit)?;
+        }
+        Ok(())
+    }
+
+    fn write_config(&self, include: &Path) -> Result<()> {
+        let full = self.lane == Lane::Full;
+        let mut stages = toml::Table::new();
+        let mut target = None;
+        if full {
+            // The included file speaks of the prebuilt compiler.
+            for name in ["build-stage", "check-stage", "test-stage", "doc-stage"] {
+                stages.insert(name.into(), 1.into());
+            }
+            let llvm_config = find_llvm_config()?.display().to_string();
+            let settings = toml::Table::from_iter([("llvm-config".to_owned(), llvm_config.into())]);
+            target = Some(toml::Table::from_iter([(self.compiler.host.clone(), settings.into())]));
+        }
+        let config = Config {
+            include: vec![include.to_owned()],
+            build: Build {
+                rustc: self.compiler.bin("rustc"),
+                cargo: self.compiler.bin("cargo"),
+                rustfmt: self.compiler.bin("rustfmt"),
+                build_dir: self.out.clone(),
+                local_rebuild: true,
+                vendor: false,
+                submodules: false,
+                stages,
+            },
+            rust: Rust { download_rustc: !full },
+            llvm: Llvm { ninja: full, download_ci_llvm: !full, link_shared: full },
+            target,
+        };
+        let text = format!("{HEADER}\n{}", toml::to_string(&config)?);
+        let path = self.src.join("bootstrap.toml");
+        match fs::read_to_string(&path) {
+            Ok(found) if found == text => return Ok(()),
+            Ok(found) if !found.starts_with(HEADER) => bail!(
+                "{} is not one that this tool wrote. Move it away, and put what it should keep \
+                 into {}",
+                display(&path),
+                display(include)
+            ),
+            _ => {}
+        }
+        Ok(fs::write(path, text)?)
+    }
+
+    /// The directory that bootstrap would download the compiler to: a whole sysroot.
+    pub fn sysroot(&self) -> PathBuf {
+        self.out.join(&self.compiler.host).join("ci-rustc")
+    }
+
+    /// Fills the directories that bootstrap would download a compiler and its LLVM to.
+    fn provide_compiler(&self, base_commit: &str) -> Result<()> {
+        let rustc = self.sysroot();
+        let llvm = rustc.with_file_name("ci-llvm");
+        let rustc_stamp = format!("{base_commit}-false");
+        let llvm_stamp = format!("{base_commit}false");
+        let holds = |path: PathBuf, text: &str| fs::read_to_string(path).is_ok_and(|t| t == text);
+        if holds(rustc.join(".rustc-stamp"), &rustc_stamp)
+            && holds(llvm.join(".llvm-stamp"), &llvm_stamp)
+        {
+            return Ok(());
+        }
+        let step = Step::start("handing the installed compiler to bootstrap");
+        for directory in [&rustc, &llvm] {
+            if directory.exists() {
+                fs::remove_dir_all(directory)?;
+            }
+        }
+        // Copies: bootstrap may write to what it takes for its own download, but never to the
+        // user's toolchain. The stamps come last, so that an interrupted copy is not taken for a
+        // whole one.
+        for part in ["bin", "lib", "libexec"] {
+            copy_directory(&self.compiler.sysroot.join(part), &rustc.join(part))?;
+        }
+        let mut names = Vec::new();
+        for entry in fs::read_dir(self.compiler.libdir(&self.compiler.host))? {
+            names.push(entry?.file_name());
+        }
+        self.write_std_contents(names.iter().map(OsString::as_os_str))?;
+        fs::write(rustc.join(".rustc-dev-contents"), "")?;
+        fs::write(rustc.join("builder-config"), "")?;
+        fs::write(rustc.join(".rustc-stamp"), rustc_stamp)?;
+
+        // No LLVM is needed where no compiler is built, but bootstrap asks for its version.
+        let llvm_config = llvm.join("bin/llvm-config");
+        fs::create_dir_all(llvm.join("bin"))?;
+        let version = self.compiler.version_field("LLVM version")?;
+        fs::write(&llvm_config, format!("#!/bin/sh\necho {version}\n"))?;
+        fs::set_permissions(&llvm_config, std::fs::Permissions::from_mode(0o755))?;
+        fs::write(llvm.join("link-type.txt"), "static")?;
+        fs::write(llvm.join("builder-config"), "")?;
+        fs::write(llvm.join(".llvm-stamp"), llvm_stamp)?;
+        step.done();
+        Ok(())
+    }
+
+    /// Writes bootstrap's list of the files that make up the host's std.
+    fn write_std_contents<'n>(&self, names: impl Iterator<Item = &'n OsStr>) -> Result<()> {
+        let libdir = Path::new("lib/rustlib").join(&self.compiler.host).join("lib");
+        let lines = names.map(|name| format!("{}\n", libdir.join(name).display()));
+        Ok(fs::write(self.sysroot().join(".rust-std-contents"), lines.collect::<String>())?)
+    }
+
+    /// Builds the patched std and puts it into the compiler's sysroot in place of the released
+    /// one: test suites other than std's own use what they find there.
+    pub fn provide_patched_std(&self) -> Result<()> {
+        if self.lane == Lane::Full {
+            return Ok(());
+        }
+        eprintln!("building the patched std for the compiler that the tests use");
+        let status = self.x_py().args(["build", "library"]).stdin(Stdio::null()).show()?;
+        if !status.success() {
+            bail!("the patched std does not build ({status})");
+        }
+        let host = &self.compiler.host;
+        let stamp = self.out.join(host).join("stage1-std").join(host).join("dist/.libstd-stamp");
+        // NUL-separated paths, each with a letter before it that says for which machine it is.
+        let list = fs::read_to_string(stamp)?;
+        let built: BTreeSet<PathBuf> = list
+            .split_terminator('\0')
+            .filter_map(|entry| entry.get(1..))
+            .map(PathBuf::from)
+            .collect();
+        if built.is_empty() {
+            bail!("bootstrap built std, but its stamp names no file");
+        }
+        let libdir = self.sysroot().join("lib/rustlib").join(host).join("lib");
+        let mut outdated = libraries(&libdir)?.len() != built.len();
+        for file in &built {
+            outdated |= !is_same(file, &libdir)?;
+        }
+        if !outdated {
+            return Ok(());
+        }
+        for library in libraries(&libdir)? {
+            fs::remove_file(library)?;
+        }
+        for file in &built {
+            fs::copy(file, libdir.join(file.file_name().unwrap_or_default()))?;
+        }
+        self.write_std_contents(built.iter().filter_map(|file| file.file_name()))
+    }
+
+    /// Upstream's x.py in the tree, with an environment that does not depend on who calls.
+    pub fn x_py(&self) -> Command {
+        let mut command = Command::new("python3");
+        command.arg(self.src.join("x.py")).current_dir(self.src);
+        // A shell that starts us in the background, as some CI systems do, has SIGINT ignored. Two
+        // of std's tests send it to a child and wait for its death.
+        //
+        // SAFETY: `signal` may be called between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                for signal in [libc::SIGINT, libc::SIGQUIT] {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
+                Ok(())
+            });
+        }
+        command.env_of_x_py();
+        // Cargo and rustup add the directories of the toolchain and of this tool's own build.
+        if let Some(paths) = std::env::var_os("LD_LIBRARY_PATH") {
+            let own = std::env::current_exe().ok();
+            let own = own.as_deref().and_then(Path::parent).unwrap_or(self.src);
+            let kept = std::env::split_paths(&paths)
+                .filter(|path| !path.starts_with(&self.compiler.sysroot) && !path.starts_with(own));
+            match std::env::join_paths(kept) {
+                Ok(kept) if !kept.is_empty() => command.env("LD_LIBRARY_PATH", kept),
+                _ => command.env_remove("LD_LIBRARY_PATH"),
+            };
+        }
+        command
+    }
+}
+
+/// The newest LLVM that Rust's own sources can be built against. The release's own is version 22.
+fn find_llvm_config() -> Result<PathBuf> {
+    let names = ["llvm-config-22", "llvm-config-21", "llvm-config"];
+    let found = names.iter().find_map(|name| which::which(name).ok());
+    let missing: Vec<_> =
+        ["cmake", "ninja"].into_iter().filter(|name| which::which(name).is_err()).collect();
+    match found {
+        Some(path) if missing.is_empty() => Ok(path),
+        _ => Err(NotRun(
+            "--full builds the compiler and needs LLVM 21 or 22 with its development files, cmake \
+             and ninja (Debian: llvm-22-dev, cmake, ninja-build)"
+                .into(),
+        ))?,
+    }
+}
+
+fn copy_directory(from: &Path, to: &Path) -> Result<()> {
+    if !from.exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_directory(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the directory has this very file.
+fn is_same(file: &Path, directory: &Path) -> Result<bool> {
+    let copy = directory.join(file.file_name().context("bootstrap's stamp names a directory")?);
+    Ok(copy.exists() && fs::read(&copy)? == fs::read(file)?)
+}

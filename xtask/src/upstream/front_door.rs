@@ -1,0 +1,114 @@
+//! The front door: prepares the tree, and hands over to upstream's x.py.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::run::command::CommandExt;
+use crate::series::tree::Tree;
+use crate::session::{Invocation, Session};
+use crate::upstream::bootstrap::{Bootstrap, Lane};
+
+#[derive(Args)]
+struct Setup {
+    /// Take the base from this archive or checkout instead of fetching it.
+    ///
+    /// An archive must have one of the SHA-256 hashes in base.toml; a checkout of rust-lang/rust
+    /// must be clean and at the base's commit.
+    #[arg(long, value_name = "PATH")]
+    source: Option<PathBuf>,
+    /// Build the compiler from source as upstream's CI does, instead of using the installed one.
+    ///
+    /// Slow; needs LLVM's development files, cmake and ninja.
+    #[arg(long)]
+    full: bool,
+}
+
+impl Setup {
+    fn lane(&self) -> Lane {
+        if self.full { Lane::Full } else { Lane::Prebuilt }
+    }
+
+    fn open(&self, on: Invocation, purpose: &str) -> Result<Session> {
+        on.open_from(self.source.as_deref(), purpose)
+    }
+}
+
+/// Prepare build/rust: fetch, check and unpack the base, apply the series, configure bootstrap.
+///
+/// Each step is skipped when it is already done, and a run that was interrupted is taken up
+/// where it stopped. Work in build/rust that the patches do not hold is never touched: prepare
+/// stops and says how to keep it or drop it.
+#[derive(Args)]
+pub struct Prepare {
+    #[command(flatten)]
+    setup: Setup,
+}
+
+impl Prepare {
+    pub fn run(self, on: Invocation) -> Result<ExitCode> {
+        let session = self.setup.open(on, "prepare")?;
+        Bootstrap::of(&session, self.setup.lane())?.configure()?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Prepare, then run upstream's x.py in build/rust with ARGS. `./x.py` calls this.
+///
+/// The exit code is that of upstream's x.py. Examples:
+///
+///     ./x.py test library/std
+///     ./x.py test library/std -- net::tcp
+///     ./x.py test tests/ui/std
+///     ./x.py --base 1.98 test library/std
+///     ./x.py --full test library/std
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct X {
+    #[command(flatten)]
+    setup: Setup,
+    /// Arguments for upstream's x.py, from its sub-command on.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    args: Vec<OsString>,
+}
+
+impl X {
+    /// Runs upstream's x.py in place of this process, so that its exit code is ours and Ctrl-C
+    /// reaches it.
+    pub fn run(self, on: Invocation) -> Result<ExitCode> {
+        let line: Vec<_> = self.args.iter().map(|arg| arg.to_string_lossy()).collect();
+        let session = self.setup.open(on, &format!("x.py {}", line.join(" ")))?;
+        let bootstrap = Bootstrap::of(&session, self.setup.lane())?;
+        bootstrap.configure()?;
+        if uses_compiler_sysroot(&session.tree, &self.args) {
+            bootstrap.provide_patched_std()?;
+        }
+        let mut x_py = bootstrap.x_py();
+        x_py.args(self.args);
+        session.lock.keep_for_successor()?;
+        Err(x_py.replace())
+    }
+}
+
+/// Whether x.py is asked for test suites that take std from the compiler's sysroot: those under
+/// tests/, by path or by name, or all suites because none is named.
+fn uses_compiler_sysroot(tree: &Tree, args: &[OsString]) -> bool {
+    let mut words = args
+        .iter()
+        .map_while(|arg| arg.to_str())
+        .take_while(|arg| *arg != "--")
+        .filter(|arg| !arg.starts_with('-'));
+    if !words.next().is_some_and(|command| ["test", "t"].contains(&command)) {
+        return false;
+    }
+    let suites = tree.src.join("tests");
+    let mut paths = words.peekable();
+    paths.peek().is_none()
+        || paths.any(|path| {
+            let path = path.trim_start_matches("./");
+            path == "tests" || path.starts_with("tests/") || suites.join(path).exists()
+        })
+}
