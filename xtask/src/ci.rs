@@ -1,103 +1,143 @@
-//! Everything that guards the project, in one command.
+//! Runs everything that guards the project, in one command.
 
-use std::ffi::OsStr;
-use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use clap::Args;
+use fs_err as fs;
 
 use crate::base::project::Project;
 use crate::run::command::CommandExt;
 use crate::say::failure::NOT_RUN;
 use crate::session::Invocation;
 
-/// Whether a step needs more than every machine must have: the lab and the emulators need programs and
-/// the kernel's permission, the second series a compiler of its own.
-fn may_be_not_run(line: &[&str]) -> bool {
-    ["lab", "--require", "--base"].iter().any(|word| line.contains(word))
-}
+/// No step takes longer than this on a slow machine; what does, hangs.
+const LIMIT: Duration = Duration::from_secs(45 * 60);
+
+/// A step's name and command line. `cargo xtask` stands for this program.
+type Step = (&'static str, &'static str);
+
+/// The steps that run one after the other, beside those of the other lane. Each lane has a base of its
+/// own, and with it a tree and a lock.
+const LANES: [&[Step]; 2] = [
+    &[
+        ("the first series", "cargo xtask verify"),
+        ("std and ui tests", "cargo xtask x test library/std tests/ui/std"),
+        ("a target for each backend", "cargo xtask targets --quick"),
+        ("three other platforms", "cargo xtask cross --quick --require"),
+        ("mistakes that the tests must notice", "cargo xtask mutants"),
+        ("the network lab", "cargo xtask lab"),
+        ("the toolchain for users", "cargo xtask toolchain --check"),
+    ],
+    &[
+        ("rustfmt", "cargo fmt --all --check"),
+        ("clippy", "cargo clippy --workspace --all-targets -- -D warnings"),
+        ("the tools' own tests", "cargo test --workspace"),
+        ("the second series", "cargo xtask verify --base 1.98"),
+        ("std tests, second series", "cargo xtask x --base 1.98 test library/std"),
+        ("a target for each backend, second series", "cargo xtask targets --base 1.98 --quick"),
+        ("three other platforms, second series", "cargo xtask cross --base 1.98 --quick --require"),
+    ],
+];
 
 /// Run everything that guards the project; what must be green before a change is merged.
 ///
-/// rustfmt, clippy, the tools' own tests, verify, upstream's tests of std and tests/ui/std on
-/// the patched tree, the quick sets of targets and cross, mutants, the lab, and the toolchain
-/// with its checks; then the same in small for the second series. All of them run even
-/// if one fails. What this machine cannot run is said, and not counted as passed.
+/// rustfmt, clippy, the tools' own tests; and for each series: verify, upstream's tests on the
+/// patched tree, the quick sets of targets and cross; and for the first one mutants, the lab, and the
+/// toolchain with its checks. Two steps run side by side, and what each printed is shown when it has
+/// ended. All of them run even if one fails. What this machine cannot run is said, and not counted
+/// as passed.
 #[derive(Args)]
 pub struct Ci {}
 
 impl Ci {
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
         on.refuse_base("ci")?;
-        run_steps(&on.project)?;
-        Ok(ExitCode::SUCCESS)
+        let verdicts = Mutex::new(Vec::new());
+        thread::scope(|scope| {
+            let lanes = LANES.map(|lane| scope.spawn(|| run_lane(&on.project, lane, &verdicts)));
+            lanes.into_iter().try_for_each(|lane| lane.join().expect("a lane does not panic"))
+        })?;
+        sum_up(verdicts.into_inner().expect("a lane does not panic"))
     }
 }
 
-/// Runs every step, also after one failed, and says at the end which did.
-fn run_steps(project: &Project) -> Result<()> {
-    let xtask = std::env::current_exe()?;
-    let xtask = xtask.as_os_str();
-    let cargo = OsStr::new("cargo");
-    let steps: [(&str, &[&str]); _] = [
-        ("rustfmt", &["cargo", "fmt", "--all", "--check"]),
-        ("clippy", &["cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
-        ("the tools' own tests", &["cargo", "test", "--workspace"]),
-        ("the series", &["xtask", "verify"]),
-        ("std and ui tests", &["xtask", "x", "test", "library/std", "tests/ui/std"]),
-        ("a target for each backend", &["xtask", "targets", "--quick"]),
-        ("three other platforms", &["xtask", "cross", "--quick", "--require"]),
-        ("mistakes that the tests must notice", &["xtask", "mutants"]),
-        ("the network lab", &["xtask", "lab"]),
-        ("the toolchain for users", &["xtask", "toolchain", "--check"]),
-        ("the second series", &["xtask", "verify", "--base", "1.97"]),
-        (
-            "the second series, the backends that it changes",
-            &[
-                "xtask",
-                "targets",
-                "--base",
-                "1.97",
-                "aarch64-unknown-nuttx",
-                "aarch64-kmc-solid_asp3",
-                "x86_64-unknown-uefi",
-                "x86_64-fortanix-unknown-sgx",
-            ],
-        ),
-        (
-            "the second series, three platforms",
-            &["xtask", "cross", "--base", "1.97", "--quick", "--require"],
-        ),
-    ];
-    let (mut passed, mut failed, mut not_run) = (0, Vec::new(), 0);
-    let mut summary = String::new();
-    for (name, line) in steps {
-        println!("\n==> {name}: {}", line.join(" "));
+#[derive(Clone, Copy, PartialEq)]
+enum Verdict {
+    Passed,
+    Failed,
+    NotRun,
+}
+
+struct Ended {
+    name: &'static str,
+    verdict: Verdict,
+    took: Duration,
+    /// What a step that was not run says that it lacks.
+    lacks: String,
+}
+
+/// Runs every step, also after one failed.
+fn run_lane(project: &Project, lane: &[Step], verdicts: &Mutex<Vec<Ended>>) -> Result<()> {
+    for (name, line) in lane {
+        eprintln!("==> begun: {name}");
         let started = Instant::now();
-        let mut command = Command::new(if line[0] == "xtask" { xtask } else { cargo });
-        command.args(&line[1..]).current_dir(&project.root);
-        let status = command.env_of_x_py().show()?;
-        let verdict = match status.code() {
-            Some(0) => {
-                passed += 1;
-                "ok"
+        let log = project.build().join("ci").join(format!("{}.log", name.replace(' ', "-")));
+        fs::create_dir_all(log.parent().expect("it is in build/ci"))?;
+        let file = fs::File::create(&log)?.into_parts().0;
+        let mut words = line.split(' ');
+        let mut command = match line.strip_prefix("cargo xtask ") {
+            Some(line) => {
+                words = line.split(' ');
+                Command::new(std::env::current_exe()?)
             }
-            Some(code) if code == i32::from(NOT_RUN) && may_be_not_run(line) => {
-                not_run += 1;
-                "not run"
-            }
-            _ => {
-                failed.push(name);
-                "FAILED"
+            None => Command::new(words.next().expect("a line has a first word")),
+        };
+        command.args(words).current_dir(&project.root).env_of_x_py();
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        let verdict = match command.show_within(LIMIT) {
+            Ok(status) if status.success() => Verdict::Passed,
+            Ok(status) if status.code() == Some(NOT_RUN.into()) => Verdict::NotRun,
+            Ok(_) => Verdict::Failed,
+            Err(error) => {
+                let printed = fs::read(&log)?;
+                fs::write(&log, [&printed, format!("error: {error:#}\n").as_bytes()].concat())?;
+                Verdict::Failed
             }
         };
-        summary += &format!("{verdict:7} {:4} s  {name}\n", started.elapsed().as_secs());
-    }
-    // The form in which test runners say it, for whoever reads the end of a log.
-    println!("\n{summary}ci: {passed} passed, {} failed, {not_run} skipped", failed.len());
-    if !failed.is_empty() {
-        bail!("failed: {}", failed.join(", "));
+        let took = started.elapsed();
+        let printed = fs::read(&log)?;
+        let printed = String::from_utf8_lossy(&printed);
+        let lacks = match printed.lines().rfind(|line| line.starts_with("error: ")) {
+            Some(line) if verdict == Verdict::NotRun => line.replacen("error: ", ": ", 1),
+            _ => String::new(),
+        };
+        let mut verdicts = verdicts.lock().expect("a lane does not panic");
+        println!("\n==> {name}: {line}\n{}", printed.trim_end());
+        verdicts.push(Ended { name, verdict, took, lacks });
     }
     Ok(())
+}
+
+fn sum_up(steps: Vec<Ended>) -> Result<ExitCode> {
+    println!();
+    for Ended { name, verdict, took, lacks } in &steps {
+        let word = match verdict {
+            Verdict::Passed => "ok",
+            Verdict::Failed => "FAILED",
+            Verdict::NotRun => "not run",
+        };
+        println!("{word:7} {:4} s  {name}{lacks}", took.as_secs());
+    }
+    let count = |verdict| steps.iter().filter(|step| step.verdict == verdict).count();
+    let [passed, failed, not_run] = [Verdict::Passed, Verdict::Failed, Verdict::NotRun].map(count);
+    // The form in which test runners say it, for whoever reads the end of a log.
+    println!("ci: {passed} passed, {failed} failed, {not_run} skipped");
+    if failed > 0 {
+        bail!("{failed} of {} steps failed; what they printed is above", steps.len());
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -26,7 +26,8 @@ pub struct Clean {
 impl Clean {
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
         on.refuse_base("clean")?;
-        let _lock = lock::acquire(&on.project.build(), "clean")?;
+        let lock = |base| lock::acquire(&on.project.tree_lock(base), "clean");
+        let _locks = on.project.bases().iter().map(lock).collect::<Result<Vec<_>>>()?;
         clean(&on.project, self.archives)?;
         Ok(ExitCode::SUCCESS)
     }
@@ -60,8 +61,9 @@ fn clean(project: &Project, archives: bool) -> Result<()> {
     let mut doomed = Vec::new();
     for entry in fs::read_dir(project.build())? {
         let path = entry?.path();
-        // The lock is held, and target/ is cargo's: it holds this very program.
-        if !["lock", "target"].iter().any(|kept| path.file_name().is_some_and(|n| n == *kept)) {
+        // The locks are held, and target/ is cargo's: it holds this very program.
+        let is_lock = path.extension().is_some_and(|extension| extension == "lock");
+        if !is_lock && path.file_name().is_some_and(|name| name != "target") {
             doomed.push(path);
         }
     }

@@ -41,7 +41,7 @@ impl Invocation {
     /// The same, with the base taken from an archive or checkout of the user's.
     pub fn open_from(self, source: Option<&Path>, purpose: &str) -> Result<Session> {
         let base = self.base()?;
-        let lock = lock::acquire(&self.project.build(), purpose)?;
+        let lock = lock::acquire(&self.project.tree_lock(&base), purpose)?;
         let compiler = Compiler::find(&base)?;
         let tree = prepare(&self.project, &base, source, &compiler)?;
         let dir = self.project.build();
@@ -53,7 +53,7 @@ impl Invocation {
     pub fn open_beside(self, name: &str) -> Result<Session> {
         let mut session = self.open(&format!("{name}: preparing the tree"))?;
         session.dir = session.project.build_of(&session.base, name);
-        session.lock = lock::acquire(&session.dir, name)?;
+        session.lock = lock::acquire(&session.dir.join("lock"), name)?;
         Ok(session)
     }
 }

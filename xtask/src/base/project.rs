@@ -40,6 +40,11 @@ impl Project {
         self.build().join(base.name_of(what))
     }
 
+    /// The lock of a base's tree, for whoever changes it or must find it unchanged.
+    pub fn tree_lock(&self, base: &Base) -> PathBuf {
+        self.build_of(base, "rust").with_added_extension("lock")
+    }
+
     pub fn x_py_config(&self) -> PathBuf {
         self.root.join("x.py-config.toml")
     }

@@ -41,7 +41,7 @@ pub struct Verify {
 impl Verify {
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
         let base = on.base()?;
-        let _lock = lock::acquire(&on.project.build(), "verify")?;
+        let _lock = lock::acquire(&on.project.tree_lock(&base), "verify")?;
         verify(&on.project, &base, self.each)?;
         Ok(ExitCode::SUCCESS)
     }

@@ -6,12 +6,11 @@ use std::ffi::OsStr;
 use std::io::{Read, Seek};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
 
 static VERBOSE: AtomicBool = AtomicBool::new(false);
 
@@ -84,7 +83,10 @@ pub trait CommandExt {
     fn show(&mut self) -> Result<ExitStatus>;
     /// Starts the command, which goes on beside this program.
     fn start(&mut self) -> Result<Child>;
-    /// Runs the command for no longer than `limit`, and ends it with all of its children then.
+    /// Runs the command with this program's own output, for no longer than `limit`. Then, or when this
+    /// program is told to end, it is ended with all that it started.
+    fn show_within(&mut self, limit: Duration) -> Result<ExitStatus>;
+    /// The same, with what it printed kept.
     fn run_within(&mut self, limit: Duration) -> Result<Finished>;
     /// Runs the command in place of this program. Returns only if that fails.
     fn replace(&mut self) -> Error;
@@ -145,27 +147,29 @@ impl CommandExt for Command {
         self.spawn().with_context(|| cannot_run(self))
     }
 
+    fn show_within(&mut self, limit: Duration) -> Result<ExitStatus> {
+        // A group of its own, so that what it starts is ended with it: an emulator under strace is no
+        // child of this program's.
+        let mut child = self.process_group(0).start()?;
+        let group = Group::of(&child);
+        let started = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status);
+            }
+            if started.elapsed() > limit {
+                group.end(&mut child)?;
+                let seconds = limit.as_secs();
+                bail!("`{}` was ended: it still ran after {seconds} seconds", words(self));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     fn run_within(&mut self, limit: Duration) -> Result<Finished> {
         let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
         self.stdin(Stdio::null()).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
-        // A group of its own: an emulator under strace is not this program's child.
-        let mut child = self.process_group(0).start()?;
-        let started = Instant::now();
-        let status = loop {
-            if let Some(status) = child.try_wait()? {
-                break status;
-            }
-            if started.elapsed() > limit {
-                kill_process_group(Pid::from_child(&child), Signal::KILL)?;
-                child.wait()?;
-                bail!(
-                    "`{}` was ended: it still ran after {} seconds",
-                    words(self),
-                    limit.as_secs()
-                );
-            }
-            thread::sleep(Duration::from_millis(20));
-        };
+        let status = self.show_within(limit)?;
         let read = |file: &mut std::fs::File| -> Result<String> {
             file.rewind()?;
             let mut bytes = Vec::new();
@@ -179,6 +183,81 @@ impl CommandExt for Command {
         announce(self);
         let error = self.exec();
         Error::new(error).context(cannot_run(self))
+    }
+}
+
+/// How many groups of processes there may be at a time.
+const MOST_GROUPS: usize = 64;
+
+/// The groups of processes that were started with a time limit. The terminal's Ctrl-C does not reach
+/// them, so this program passes it on.
+static GROUPS: [AtomicI32; MOST_GROUPS] = [const { AtomicI32::new(0) }; MOST_GROUPS];
+
+/// A running group of processes, which has the number of its first one.
+struct Group {
+    id: i32,
+    place: Option<&'static AtomicI32>,
+}
+
+impl Group {
+    fn of(child: &Child) -> Group {
+        let id = child.id().cast_signed();
+        let is_free = |place: &&AtomicI32| {
+            place.compare_exchange(0, id, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        };
+        Group { id, place: GROUPS.iter().find(is_free) }
+    }
+
+    /// Ends all of it: kindly at first, so that its own groups are ended, too.
+    fn end(&self, child: &mut Child) -> Result<()> {
+        signal(self.id, libc::SIGTERM);
+        let told = Instant::now();
+        while child.try_wait()?.is_none() && told.elapsed() < Duration::from_secs(2) {
+            thread::sleep(Duration::from_millis(20));
+        }
+        signal(self.id, libc::SIGKILL);
+        child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            place.store(0, Ordering::SeqCst);
+        }
+    }
+}
+
+fn signal(group: i32, signal: libc::c_int) {
+    // SAFETY: `kill` touches no memory. A group that has ended by itself is no error.
+    unsafe { libc::kill(-group, signal) };
+}
+
+/// From now on, ends what runs in groups of its own when this program is told to end.
+pub fn pass_signals_on() {
+    extern "C" fn pass_on(number: libc::c_int) {
+        for place in &GROUPS {
+            let group = place.load(Ordering::SeqCst);
+            if group != 0 {
+                signal(group, number);
+            }
+        }
+        // SAFETY: a signal handler may call both.
+        unsafe {
+            libc::signal(number, libc::SIG_DFL);
+            libc::raise(number);
+        }
+    }
+    for number in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        let handler = pass_on as extern "C" fn(libc::c_int);
+        // SAFETY: the handler calls nothing but what a signal handler may call.
+        unsafe {
+            // One that is ignored, as by nohup, stays ignored.
+            if libc::signal(number, handler as libc::sighandler_t) == libc::SIG_IGN {
+                libc::signal(number, libc::SIG_IGN);
+            }
+        }
     }
 }
 

@@ -23,11 +23,10 @@ impl Lock {
     }
 }
 
-/// Waits until no other invocation is at work in `dir`, saying which one it waits for. `purpose` is
-/// what the others are told.
-pub fn acquire(dir: &Path, purpose: &str) -> Result<Lock> {
-    let path = dir.join("lock");
-    fs::create_dir_all(dir)?;
+/// Waits until no other invocation holds the lock at `path`, saying which one it waits for. `purpose`
+/// is what the others are told.
+pub fn acquire(path: &Path, purpose: &str) -> Result<Lock> {
+    fs::create_dir_all(path.parent().expect("a lock is in a directory"))?;
     let file =
         fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     let mut file = file.into_parts().0;

@@ -26,7 +26,7 @@ pub struct Export {
 
 impl Export {
     pub fn run(self, project: &Project, base: &Base) -> Result<ExitCode> {
-        let _lock = lock::acquire(&project.build(), "export")?;
+        let _lock = lock::acquire(&project.tree_lock(base), "export")?;
         export(project, base, self.overwrite)?;
         Ok(ExitCode::SUCCESS)
     }
