@@ -1,7 +1,7 @@
 //! The evidence that the series is fit to be merged.
 
 pub mod cross;
-mod fences;
+
 pub mod lab;
 pub mod mutants;
 pub mod targets;

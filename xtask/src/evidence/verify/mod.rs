@@ -1,10 +1,12 @@
-//! Proving that the series is whole, applies, and is fit to submit.
+//! Proves that the series is whole, applies, and is fit to submit.
 //!
 //! All of it happens in build/verify, a linked work tree of build/rust, so that nobody's work in
 //! build/rust is in the way or at risk.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+mod fences;
+mod tidy;
+
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -15,14 +17,13 @@ use crate::base::Base;
 use crate::base::archive;
 use crate::base::project::{Project, cache_dir, display};
 use crate::compiler::Compiler;
-use crate::evidence::fences;
 use crate::run::command::CommandExt;
 use crate::run::git::Git;
 use crate::run::lock;
 use crate::say::checks::Checks;
 use crate::say::progress::Step;
 use crate::series::mirror;
-use crate::series::patches::{self, Fit, Series};
+use crate::series::patches::{self, Series};
 use crate::series::prepare;
 use crate::series::tree::Tree;
 use crate::session::Invocation;
@@ -49,15 +50,10 @@ impl Verify {
 
 /// Runs all checks, tells of each, and fails if one of them does.
 fn verify(project: &Project, base: &Base, each: bool) -> Result<()> {
-    let toolchain = Compiler::find(base)?;
-    let tree = prepare::with_base(project, base, None, &toolchain)?;
+    let compiler = Compiler::find(base)?;
+    let tree = prepare::with_base(project, base, None, &compiler)?;
     let series = Series::of(project, base);
     let mut checks = Checks::new("verify", "the series is not as it should be");
-    if let Some(name) = &base.series_of {
-        let home = prepare::with_base(project, &project.base(Some(name))?, None, &toolchain)?;
-        fits(&series, &tree, &home, &mut checks)?;
-        return checks.finish();
-    }
     checks.add("the archives in the cache have their hashes", archives(base));
     checks.add("each patch has a subject, a body and an author", descriptions(&series));
 
@@ -67,27 +63,10 @@ fn verify(project: &Project, base: &Base, each: bool) -> Result<()> {
     checks.add("the patches apply to the pristine base, in order", applied);
     // Nothing of the rest can be told without the series.
     if let Ok(tip) = tip {
-        let review =
-            Review { project, base, series: &series, toolchain: &toolchain, git: &tree.git };
+        let review = Review { project, base, series: &series, compiler: &compiler, git: &tree.git };
         review.run(&base_commit, &tip, each, &mut checks)?;
     }
     checks.finish()
-}
-
-/// Whether each patch of a series applies to another base than its `home`.
-fn fits(series: &Series, tree: &Tree, home: &Tree, checks: &mut Checks) -> Result<()> {
-    // A merge needs the files that the patches were made for.
-    let path = home.src.to_str().context("the path of this repository is not UTF-8")?;
-    tree.git.run(&["fetch", "--quiet", path, "+refs/tags/base:refs/xtask/home"])?;
-    for (patch, fit) in series.fit(&tree.git, &tree.state()?.base)? {
-        let name = patch.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match fit {
-            Fit::Plain => checks.add(&format!("{name} applies"), Ok(())),
-            Fit::Merged => checks.add(&format!("{name} applies with git am --3way"), Ok(())),
-            Fit::Not(reasons) => checks.add(&format!("{name} applies"), none_of(reasons)),
-        }
-    }
-    Ok(())
 }
 
 fn archives(base: &Base) -> Result<()> {
@@ -143,7 +122,7 @@ struct Review<'a> {
     project: &'a Project,
     base: &'a Base,
     series: &'a Series,
-    toolchain: &'a Compiler,
+    compiler: &'a Compiler,
     git: &'a Git,
 }
 
@@ -168,13 +147,9 @@ impl Review<'_> {
             let whitespace = self.git.run(&["diff", "--check", &format!("{commit}^"), commit]);
             checks.add(&format!("no whitespace error: {subject}"), whitespace);
         }
-        if tree.has_x_py() {
-            let tidy = self.tidy(&tree, base, tip);
-            checks.add("tidy says nothing that it does not say at the base", tidy);
-        } else {
-            checks.skip("tidy, and the tests: this base has std's sources alone");
-        }
-        if each && tree.has_x_py() {
+        let tidy = tidy::new_messages(self.project, self.base, self.compiler, &tree, base, tip);
+        checks.add("tidy says nothing that it does not say at the base", tidy.and_then(none_of));
+        if each {
             for commit in &commits {
                 let subject = self.git.read(&["show", "--no-patch", "--format=%s", commit])?;
                 tree.git.run(&["checkout", "--quiet", "--force", commit])?;
@@ -244,64 +219,17 @@ impl Review<'_> {
         for file in files {
             // Through standard input, so that rustfmt does not go on to the file's modules.
             let source = fs::File::open(tree.src.join(file))?.into_parts().0;
-            let mut rustfmt = Command::new(self.toolchain.bin("rustfmt"));
+            let mut rustfmt = Command::new(self.compiler.bin("rustfmt"));
             rustfmt.args(["--check", "--edition", "2024", "--config-path"]).arg(&tree.src);
             rustfmt.stdin(source).run().with_context(|| file.to_owned())?;
         }
         Ok(())
     }
 
-    fn tidy(&self, tree: &Tree, base: &str, tip: &str) -> Result<()> {
-        let step = Step::start("running tidy at the base and with the series");
-        let at = |commit: &str| -> Result<BTreeSet<String>> {
-            tree.git.run(&["checkout", "--quiet", "--force", commit])?;
-            self.messages_of_tidy(tree)
-        };
-        // The base never changes, and neither does what tidy says of it.
-        let remembered = self.project.build().join(format!("tidy/messages-{base}"));
-        let before = match fs::read_to_string(&remembered) {
-            Ok(messages) => messages.lines().map(str::to_owned).collect(),
-            Err(_) => {
-                let messages = at(base)?;
-                let lines: Vec<_> = messages.iter().map(String::as_str).collect();
-                fs::write(&remembered, lines.join("\n"))?;
-                messages
-            }
-        };
-        let after = at(tip)?;
-        step.done();
-        none_of(new_messages(&before, &after)?)
-    }
-
-    fn messages_of_tidy(&self, tree: &Tree) -> Result<BTreeSet<String>> {
-        let target = self.project.build().join("tidy");
-        let mut build = self.toolchain.cargo();
-        build
-            .args(["build", "--quiet", "--package", "tidy", "--target-dir"])
-            .arg(&target)
-            .current_dir(&tree.src)
-            .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
-            .run()?;
-        let output = Command::new(target.join("debug/rust-tidy"))
-            .arg(format!("--root-path={}", tree.src.display()))
-            .arg(format!("--cargo-path={}", self.toolchain.bin("cargo").display()))
-            .arg(format!("--output-dir={}", target.display()))
-            // All checks at once: tidy starts no further ones after one has panicked, as `deps`
-            // does where it cannot reach the repositories that it wants.
-            .args(["--concurrency=1000", "--npm-path=yarn", "--verbose"])
-            .current_dir(&tree.src)
-            .env("RUSTC", self.toolchain.bin("rustc"))
-            .env("CARGO_NET_RETRY", "0")
-            .env("NO_COLOR", "1")
-            .answer()?;
-        let said = [output.stdout, output.stderr].concat();
-        Ok(messages_in(&String::from_utf8_lossy(&said), &tree.src))
-    }
-
     fn builds_and_passes(&self, tree: &Tree, base: &str) -> Result<()> {
-        let Review { project, toolchain, .. } = self;
+        let Review { project, compiler, .. } = self;
         let bootstrap =
-            Bootstrap::at(project, &tree.src, base.to_owned(), Lane::Prebuilt, toolchain)?;
+            Bootstrap::at(project, &tree.src, base.to_owned(), Lane::Prebuilt, compiler)?;
         bootstrap.configure()?;
         bootstrap.provide_patched_std()?;
         let suites = ["test", "library/std", "tests/ui/std"];
@@ -313,72 +241,10 @@ impl Review<'_> {
     }
 }
 
-/// tidy's messages without line numbers, which differ between the base and the series.
-fn messages_in(output: &str, root: &Path) -> BTreeSet<String> {
-    let root = format!("{}/", root.display());
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    output
-        .lines()
-        .filter(|line| line.starts_with("tidy"))
-        .map(|line| {
-            let line = line.replace(&root, "");
-            line.split(':').filter(|part| !is_number(part)).collect::<Vec<_>>().join(":")
-        })
-        .collect()
-}
-
-/// The messages that are in `after` alone, and the checks that no longer end well. The latter so
-/// that a tidy that breaks off does not pass for one that has nothing to say.
-fn new_messages(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Result<Vec<String>> {
-    let passed = |message: &&String| message.ends_with("]: OK");
-    if !before.iter().any(|message| passed(&message)) {
-        bail!("tidy reports no check that passes at the base; did it run?");
-    }
-    let new = after.difference(before).cloned();
-    let lost = before.difference(after).filter(passed).map(|m| format!("no longer: {m}"));
-    Ok(new.chain(lost).collect())
-}
-
 /// Fails with the list unless it is empty.
 fn none_of(problems: Vec<String>) -> Result<()> {
     if !problems.is_empty() {
         bail!("{}", problems.join("\n"));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn messages(output: &str) -> BTreeSet<String> {
-        messages_in(output, Path::new("/tree"))
-    }
-
-    #[test]
-    fn message_on_another_line_is_not_new() {
-        let before = messages("tidy [a]: OK\ntidy [b]: /tree/lib.rs:12: TODO\n");
-        let after = messages("tidy [a]: OK\ntidy [b]: /tree/lib.rs:15: TODO\nunrelated\n");
-        assert_eq!(new_messages(&before, &after).unwrap(), [""; 0]);
-    }
-
-    #[test]
-    fn new_message_is_reported() {
-        let before = messages("tidy [a]: OK\n");
-        let after = messages("tidy [a]: OK\ntidy [b]: /tree/lib.rs:15: trailing whitespace\n");
-        let new = new_messages(&before, &after).unwrap();
-        assert_eq!(new, ["tidy [b]: lib.rs: trailing whitespace"]);
-    }
-
-    #[test]
-    fn check_that_no_longer_passes_is_reported() {
-        let before = messages("tidy [a]: OK\ntidy [b]: OK\n");
-        let after = messages("tidy [a]: OK\n");
-        assert_eq!(new_messages(&before, &after).unwrap(), ["no longer: tidy [b]: OK"]);
-    }
-
-    #[test]
-    fn tidy_that_did_not_run_is_an_error() {
-        assert!(new_messages(&messages(""), &messages("")).is_err());
-    }
 }

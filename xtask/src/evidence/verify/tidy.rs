@@ -1,0 +1,136 @@
+//! Runs upstream's tidy at the base and with the series, and tells what it says of the series alone.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use fs_err as fs;
+
+use crate::base::Base;
+use crate::base::project::Project;
+use crate::compiler::Compiler;
+use crate::run::command::CommandExt;
+use crate::say::progress::Step;
+use crate::series::tree::Tree;
+
+/// What tidy says at the commit `tip` of the tree and not at `base_commit`.
+pub fn new_messages(
+    project: &Project,
+    base: &Base,
+    compiler: &Compiler,
+    tree: &Tree,
+    base_commit: &str,
+    tip: &str,
+) -> Result<Vec<String>> {
+    let target = project.build_of(base, "tidy");
+    let step = Step::start("running tidy at the base and with the series");
+    let at = |commit: &str| -> Result<BTreeSet<String>> {
+        tree.git.run(&["checkout", "--quiet", "--force", commit])?;
+        messages(tree, compiler, &target)
+    };
+    // The base and the compiler that tidy asks never change, and neither does what it says of them.
+    let built_from = compiler.version_field("commit-hash")?;
+    let remembered = target.join(format!("messages-{base_commit}-{built_from}"));
+    let before = match fs::read_to_string(&remembered) {
+        Ok(messages) => messages.lines().map(str::to_owned).collect(),
+        Err(_) => {
+            let messages = at(base_commit)?;
+            let mut whole = tempfile::NamedTempFile::new_in(&target)?;
+            messages.iter().try_for_each(|message| writeln!(whole, "{message}"))?;
+            whole.persist(&remembered)?;
+            messages
+        }
+    };
+    let after = at(tip)?;
+    step.done();
+    new(&before, &after)
+}
+
+fn messages(tree: &Tree, compiler: &Compiler, target: &Path) -> Result<BTreeSet<String>> {
+    let mut build = compiler.cargo();
+    build
+        .args(["build", "--quiet", "--package", "tidy", "--target-dir"])
+        .arg(target)
+        .current_dir(&tree.src)
+        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
+        .run()?;
+    let output = Command::new(target.join("debug/rust-tidy"))
+        .arg(format!("--root-path={}", tree.src.display()))
+        .arg(format!("--cargo-path={}", compiler.bin("cargo").display()))
+        .arg(format!("--output-dir={}", target.display()))
+        // All checks at once: tidy starts no further ones after one has panicked, as `deps`
+        // does where it cannot reach the repositories that it wants.
+        .args(["--concurrency=1000", "--npm-path=yarn", "--verbose"])
+        .current_dir(&tree.src)
+        .clean_env()
+        .env("RUSTC", compiler.bin("rustc"))
+        .env("CARGO_NET_RETRY", "0")
+        .env("NO_COLOR", "1")
+        .answer()?;
+    let said = [output.stdout, output.stderr].concat();
+    Ok(messages_in(&String::from_utf8_lossy(&said), &tree.src))
+}
+
+/// tidy's messages without line numbers, which differ between the base and the series.
+fn messages_in(output: &str, root: &Path) -> BTreeSet<String> {
+    let root = format!("{}/", root.display());
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    output
+        .lines()
+        .filter(|line| line.starts_with("tidy"))
+        .map(|line| {
+            let line = line.replace(&root, "");
+            line.split(':').filter(|part| !is_number(part)).collect::<Vec<_>>().join(":")
+        })
+        .collect()
+}
+
+/// The messages that are in `after` alone, and the checks that no longer end well. The latter so
+/// that a tidy that breaks off does not pass for one that has nothing to say.
+fn new(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Result<Vec<String>> {
+    let passed = |message: &&String| message.ends_with("]: OK");
+    if !before.iter().any(|message| passed(&message)) {
+        bail!("tidy reports no check that passes at the base; did it run?");
+    }
+    let new = after.difference(before).cloned();
+    let lost = before.difference(after).filter(passed).map(|m| format!("no longer: {m}"));
+    Ok(new.chain(lost).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(output: &str) -> BTreeSet<String> {
+        messages_in(output, Path::new("/tree"))
+    }
+
+    #[test]
+    fn message_on_another_line_is_not_new() {
+        let before = messages("tidy [a]: OK\ntidy [b]: /tree/lib.rs:12: TODO\n");
+        let after = messages("tidy [a]: OK\ntidy [b]: /tree/lib.rs:15: TODO\nunrelated\n");
+        assert_eq!(new(&before, &after).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn new_message_is_reported() {
+        let before = messages("tidy [a]: OK\n");
+        let after = messages("tidy [a]: OK\ntidy [b]: /tree/lib.rs:15: trailing whitespace\n");
+        let new = new(&before, &after).unwrap();
+        assert_eq!(new, ["tidy [b]: lib.rs: trailing whitespace"]);
+    }
+
+    #[test]
+    fn check_that_no_longer_passes_is_reported() {
+        let before = messages("tidy [a]: OK\ntidy [b]: OK\n");
+        let after = messages("tidy [a]: OK\n");
+        assert_eq!(new(&before, &after).unwrap(), ["no longer: tidy [b]: OK"]);
+    }
+
+    #[test]
+    fn tidy_that_did_not_run_is_an_error() {
+        assert!(new_messages(&messages(""), &messages("")).is_err());
+    }
+}
