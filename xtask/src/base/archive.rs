@@ -1,53 +1,84 @@
-//! Getting the base's archive: from the cache, else from the first source that has it.
+//! Gets a base's archive: from the user's cache directory, else from the first source that has it.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use fs_err as fs;
 use sha2::{Digest, Sha256};
 
-use crate::base::debian;
-use crate::base::project::{Project, cache_dir};
-use crate::base::{Archive, Base, Origin};
+use crate::base::project::cache_dir;
+use crate::base::{Archive, ArchiveOrigin, Base, debian};
+use crate::run::command::CommandExt;
+use crate::run::lock;
+use crate::say::failure::NotRun;
 use crate::say::progress::Step;
 
-/// An unreachable server must not hold up the sources after it.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// What is in the cache in an archive's place.
+pub enum Cached {
+    Nothing,
+    Intact,
+    /// Something else, and in what it differs.
+    Damaged(String),
+}
 
-/// The path of an archive of the base, with its hash checked.
-pub fn obtain(project: &Project, base: &Base) -> Result<PathBuf> {
+impl Archive {
+    /// Where it is kept.
+    pub fn path(&self) -> Result<PathBuf> {
+        Ok(cache_dir()?.join(&self.file))
+    }
+}
+
+/// Whether the cache has the archive. Changes nothing.
+pub fn cached(archive: &Archive) -> Result<Cached> {
+    let path = archive.path()?;
+    let Ok(metadata) = fs::metadata(&path) else { return Ok(Cached::Nothing) };
+    if !metadata.is_file() {
+        return Ok(Cached::Damaged("it is no file".into()));
+    }
+    let step = Step::start(format!("checking {}", archive.file));
+    let found = sha256(&path)?;
+    step.done();
+    if found == archive.sha256 {
+        return Ok(Cached::Intact);
+    }
+    let wanted = &archive.sha256;
+    Ok(Cached::Damaged(format!("its SHA-256 is\n  {found}\nand should be\n  {wanted}")))
+}
+
+/// An archive of the base, in the cache and with its hash checked.
+pub fn obtain(base: &Base) -> Result<&Archive> {
     let cache = cache_dir()?;
-    fs::create_dir_all(&cache)?;
+    // The cache is shared: another clone of this repository may want the same file.
+    let _lock = lock::acquire(&cache.join("lock"), "fetching an archive")?;
     // With an archive in the cache, no network is needed: look there first for all of them.
     for archive in &base.archive {
-        let path = cache.join(&archive.file);
-        if path.exists() && is_intact(&path, archive)? {
-            return Ok(path);
+        match cached(archive)? {
+            Cached::Intact => return Ok(archive),
+            Cached::Damaged(problem) => set_aside(&archive.path()?, &problem)?,
+            Cached::Nothing => {}
         }
     }
     let mut failures = String::new();
     for archive in &base.archive {
-        match fetch(project, archive, &cache) {
-            Ok(path) => return Ok(path),
+        match fetch(archive, &cache) {
+            Ok(()) => return Ok(archive),
             Err(error) => writeln!(failures, "- {}: {error:#}", archive.file)?,
         }
     }
-    bail!(
+    Err(NotRun(format!(
         "no source of Rust {} could be had:\n{failures}With an archive of these names, or a \
          checkout of rust-lang/rust at {}, at hand: --source PATH",
-        base.release,
-        base.commit
-    );
+        base.release, base.commit
+    )))?
 }
 
-/// Checks an archive that the user names. It is the user's: on a mismatch it stays where it is.
-pub fn check_users(path: &Path, base: &Base) -> Result<()> {
+/// The archive of the base that a file of the user's is.
+pub fn identify<'b>(path: &Path, base: &'b Base) -> Result<&'b Archive> {
     let found = sha256(path)?;
-    if base.archive.iter().any(|archive| archive.sha256 == found) {
-        return Ok(());
+    if let Some(archive) = base.archive.iter().find(|archive| archive.sha256 == found) {
+        return Ok(archive);
     }
     let known: Vec<_> =
         base.archive.iter().map(|a| format!("  {}  {}", a.sha256, a.file)).collect();
@@ -60,79 +91,54 @@ pub fn check_users(path: &Path, base: &Base) -> Result<()> {
     );
 }
 
-/// Whether a cached archive has the hash that base.toml gives. One that has not is set aside.
-pub fn is_intact(path: &Path, archive: &Archive) -> Result<bool> {
-    let step = Step::start(format!("checking {}", archive.file));
-    let found = sha256(path)?;
-    step.done();
-    if found == archive.sha256 {
-        return Ok(true);
-    }
+/// Renames what is in an archive's place: the user may want to see what became of it.
+fn set_aside(path: &Path, problem: &str) -> Result<()> {
     let aside = (1..)
-        .map(|n| path.with_file_name(format!("{}.damaged-{n}", archive.file)))
-        .find(|aside| !aside.exists())
+        .map(|n| PathBuf::from(format!("{}.damaged-{n}", path.display())))
+        .find(|aside| fs::symlink_metadata(aside).is_err())
         .expect("some number is free");
     fs::rename(path, &aside)?;
-    eprintln!(
-        "warning: {} is damaged and not used: its SHA-256 is\n  {found}\nand should be\n  {}\n\
-         It was set aside as {}",
-        path.display(),
-        archive.sha256,
-        aside.display()
-    );
-    Ok(false)
+    let (path, aside) = (path.display(), aside.display());
+    eprintln!("warning: {path} is not used: {problem}\nIt was set aside as {aside}");
+    Ok(())
 }
 
-fn fetch(project: &Project, archive: &Archive, cache: &Path) -> Result<PathBuf> {
+fn fetch(archive: &Archive, cache: &Path) -> Result<()> {
     // Until it is complete, the file has another name: what is interrupted is never taken for whole.
     let partial = cache.join(format!("{}.part", archive.file));
     match &archive.origin {
-        Origin::Url(url) => download(url, &partial)?,
-        Origin::Debian(source) => debian::download(project, source, &archive.file, &partial)?,
+        ArchiveOrigin::Url(url) => download(url, &partial)?,
+        ArchiveOrigin::Debian(package) => {
+            debian::download(&cache.join("apt"), package, &archive.file, &partial)?;
+        }
     }
-    let path = cache.join(&archive.file);
-    fs::rename(&partial, &path)?;
-    if !is_intact(&path, archive)? {
+    if sha256(&partial)? != archive.sha256 {
+        fs::remove_file(&partial)?;
         bail!("what was downloaded has another hash than base.toml gives");
     }
-    Ok(path)
+    Ok(fs::rename(&partial, archive.path()?)?)
 }
 
 /// Downloads `url`, going on where an earlier download stopped.
 fn download(url: &str, partial: &Path) -> Result<()> {
-    let file = fs::OpenOptions::new().append(true).create(true).open(partial)?;
-    let (mut file, _) = file.into_parts();
-    // The cache is shared: another clone of this repository may be downloading the same file.
-    file.lock()?;
-    let have = file.metadata()?.len();
-
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_resolve(Some(CONNECT_TIMEOUT))
-        .timeout_connect(Some(CONNECT_TIMEOUT))
-        .timeout_recv_response(Some(CONNECT_TIMEOUT))
-        .http_status_as_error(false)
-        .build()
-        .into();
-    let mut request = agent.get(url);
-    if have > 0 {
-        request = request.header("Range", format!("bytes={have}-"));
+    let step = Step::start(format!("downloading {url}"));
+    let mut curl = Command::new("curl");
+    curl.args(["--fail", "--silent", "--show-error", "--location", "--continue-at", "-"])
+        // An unreachable server, or one that falls silent, must not hold up the sources after it.
+        .args(["--connect-timeout", "5", "--speed-limit", "1", "--speed-time", "30"])
+        .arg("--output")
+        .arg(partial)
+        .arg(url);
+    let answer = curl.answer()?;
+    // A server that cannot go on in the middle of a file (33, or the HTTP status 416 in 22) will not
+    // be able to next time either.
+    if matches!(answer.status.code(), Some(22 | 33)) && partial.exists() {
+        fs::remove_file(partial)?;
+        return download(url, partial);
     }
-    let response = request.call().with_context(|| format!("cannot download {url}"))?;
-    match response.status().as_u16() {
-        206 => {}
-        // The server sends the whole file, whatever was asked for.
-        200 if have > 0 => file.set_len(0)?,
-        200 => {}
-        // There is nothing after what we have: it is complete, or the hash will tell.
-        416 if have > 0 => return Ok(()),
-        status => bail!("cannot download {url}: the server answers with status {status}"),
+    if !answer.status.success() {
+        bail!("cannot download {url}: {}", String::from_utf8_lossy(&answer.stderr).trim_end());
     }
-    let body = response.into_body();
-    let left = body.content_length().unwrap_or(0);
-    let step = Step::start_bytes(format!("downloading {url}"), left);
-    io::copy(&mut step.wrap_read(body.into_reader()), &mut file)
-        .with_context(|| format!("cannot download {url} to {}", partial.display()))?;
-    file.flush()?;
     step.done();
     Ok(())
 }

@@ -21,7 +21,7 @@ pub struct Bases {
 
 /// A release of rust-lang/rust that a series applies to.
 #[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields)]
 pub struct Base {
     /// The key in `base.toml`; also the directory's name under `patches/`.
     #[serde(skip)]
@@ -30,39 +30,49 @@ pub struct Base {
     #[serde(skip)]
     pub default: bool,
     pub release: String,
-    /// The base whose series is tried on this one, if it has none of its own.
-    pub series_of: Option<String>,
-    /// Upstream's commit of that release.
+    /// Upstream's commit of that release, which its compiler was built from.
     pub commit: String,
     /// The date of the base's commit in build/rust, so that its hash is the same everywhere.
     pub date: String,
-    /// The compilers that its std can be built with, in order of preference.
-    pub compiler: Vec<CompilerPin>,
+    /// Where the compiler comes from, in order of preference.
+    pub compiler: Vec<CompilerOrigin>,
     /// Where the sources come from, in order of preference.
     pub archive: Vec<Archive>,
     pub mend: Mend,
 }
 
-/// A compiler, pinned by the commit that it was built from.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CompilerOrigin {
+    /// rustup, which knows it by this name.
+    Rustup(String),
+    Debian(DebianCompiler),
+}
+
+/// Debian's packages of a compiler.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct CompilerPin {
-    /// rustup's name for it.
-    pub toolchain: String,
-    pub commit: String,
+pub struct DebianCompiler {
+    pub packages: Vec<String>,
+    /// The version that all of them have.
+    pub version: String,
+    /// The suites that they, and what they need, are taken from.
+    pub suites: Vec<String>,
 }
 
 #[derive(Clone, Deserialize)]
 pub struct Archive {
     pub file: String,
     pub sha256: String,
+    /// The directory of the archive that holds the tree.
+    pub root: PathBuf,
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: ArchiveOrigin,
 }
 
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Origin {
+pub enum ArchiveOrigin {
     Url(String),
     Debian(DebianPackage),
 }
@@ -73,7 +83,8 @@ pub enum Origin {
 pub struct DebianPackage {
     pub package: String,
     pub version: String,
-    pub suite: String,
+    /// The suites that may have it, as a version wanders from one to the other.
+    pub suites: Vec<String>,
     pub kind: DebianKind,
 }
 
@@ -87,18 +98,30 @@ pub enum DebianKind {
 }
 
 /// How an unpacked archive is made into a tree that bootstrap accepts.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Mend {
-    /// The directory of the archive that holds the tree.
-    pub root: PathBuf,
-    /// Files and directories in it that are not unpacked.
+    /// Files and directories of the archive that are not unpacked.
     pub leave_out: Vec<PathBuf>,
+    /// The patches that whoever made the archive applied, where it has them.
+    pub take_back: Option<TakeBack>,
     /// Workspace members for which an empty crate stands in where the archive has none.
     pub crates: Vec<String>,
     pub directories: Vec<String>,
     /// Files, by path, with their text, where the archive has none.
     pub files: BTreeMap<String, String>,
+}
+
+/// Patches that are applied in reverse, the last one first.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TakeBack {
+    /// The directory that holds them, and their order in a file called `series`.
+    pub patches: PathBuf,
+    /// Patterns of the files that the patches change and the archive lacks.
+    pub except: Vec<String>,
+    /// Files that lie beside their originals, which have the ending `.orig`.
+    pub originals: Vec<PathBuf>,
 }
 
 impl Base {

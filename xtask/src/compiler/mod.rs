@@ -1,14 +1,19 @@
-//! Finds the compiler that a base is pinned to, among those that are installed.
+//! Finds the compiler that a base is pinned to, and gets it where the machine lacks it.
 
+mod debian;
 pub mod newest;
+mod rustup;
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use fs_err as fs;
 
-use crate::base::{Base, CompilerPin};
+use crate::base::project::cache_dir;
+use crate::base::{Base, CompilerOrigin, DebianCompiler};
 use crate::run::command::CommandExt;
+use crate::run::{lock, whole};
 use crate::say::failure::NotRun;
 
 /// An installed compiler that std can be built with.
@@ -20,60 +25,44 @@ pub struct Compiler {
     version: String,
 }
 
+/// Where a base's compiler may be.
+enum Place<'b> {
+    /// With the user's own rustup.
+    Rustup(&'b str),
+    /// In a directory of this tool's own, to which rustup installed it.
+    OwnRustup(&'b str, PathBuf),
+    /// In a directory of this tool's own, assembled from packages.
+    Debian(&'b DebianCompiler, PathBuf),
+}
+
 impl Compiler {
-    /// The first of the base's compilers that is installed.
+    /// The base's compiler: the first that is installed, or else the first that can be had.
     pub fn find(base: &Base) -> Result<Compiler> {
         require_programs()?;
+        let places = places(base)?;
+        if let Some(found) = places.iter().find_map(|place| place.open(base).ok()) {
+            return Ok(found);
+        }
+        // The cache is shared with other clones of this repository, and other bases.
+        let _lock = lock::acquire(&cache_dir()?.join("lock"), "getting a compiler")?;
         let mut failures = Vec::new();
-        for compiler in &base.compiler {
-            match Compiler::open(compiler) {
-                Ok(toolchain) => return Ok(toolchain),
+        for place in &places {
+            match place.fill(base).and_then(|()| place.open(base)) {
+                Ok(compiler) => return Ok(compiler),
                 Err(error) => failures.push(format!("{error:#}")),
             }
         }
         let failures = failures.join("\n- ");
-        Err(NotRun(format!("no compiler for Rust {} is installed:\n- {failures}", base.release)))?
+        Err(NotRun(format!("no compiler for Rust {} is to be had:\n- {failures}", base.release)))?
     }
 
-    fn open(pin: &CompilerPin) -> Result<Compiler> {
-        let CompilerPin { toolchain: name, commit } = pin;
-        let install =
-            format!("rustup toolchain install {name} --profile minimal --component clippy,rustfmt");
-        let rustc = Command::new("rustup")
-            .args(["which", "--toolchain", name, "rustc"])
-            .read()
-            .with_context(|| format!("install it with\n  {install}\n"))?;
-        let rustc = PathBuf::from(rustc);
-        let sysroot = rustc.parent().and_then(|bin| bin.parent());
-        let sysroot = sysroot.context("rustup gave a path to rustc with no sysroot")?.to_owned();
-
-        let toolchain = Compiler::at(sysroot)?;
-        let built_from = toolchain.version_field("commit-hash")?;
-        if built_from != commit {
-            // Of a nightly there is another one each day, so installing it again would not help.
-            let is_release = name.starts_with(|c: char| c.is_ascii_digit());
-            let help =
-                format!(". Replace it with\n  rustup toolchain uninstall {name} && {install}");
-            bail!(
-                "the toolchain called {name} was built from commit {built_from}, not {commit}{}",
-                if is_release { help.as_str() } else { "" }
-            );
-        }
-        for program in ["cargo", "rustdoc", "rustfmt"] {
-            if !toolchain.bin(program).is_file() {
-                bail!("the toolchain {name} has no {program}. Add it with\n  {install}");
-            }
-        }
-        Ok(toolchain)
-    }
-
-    /// The toolchain in a directory, whatever it is.
+    /// The compiler in a directory, whatever it is.
     pub fn at(sysroot: PathBuf) -> Result<Compiler> {
         let rustc = sysroot.join("bin").join("rustc");
         let version = Command::new(rustc).arg("-vV").read()?;
-        let mut toolchain = Compiler { sysroot, host: String::new(), version };
-        toolchain.host = toolchain.version_field("host")?.into();
-        Ok(toolchain)
+        let mut compiler = Compiler { sysroot, host: String::new(), version };
+        compiler.host = compiler.version_field("host")?.into();
+        Ok(compiler)
     }
 
     /// What `rustc -V` prints.
@@ -116,6 +105,65 @@ impl Compiler {
     /// Where the compiler looks for the std of `target`.
     pub fn libdir(&self, target: &str) -> PathBuf {
         self.sysroot.join("lib/rustlib").join(target).join("lib")
+    }
+}
+
+fn places(base: &Base) -> Result<Vec<Place<'_>>> {
+    let cache = cache_dir()?;
+    let places = base.compiler.iter().flat_map(|origin| match origin {
+        CompilerOrigin::Rustup(name) => {
+            vec![Place::Rustup(name), Place::OwnRustup(name, cache.join(format!("rustup-{name}")))]
+        }
+        CompilerOrigin::Debian(packages) => {
+            let directory = cache.join(format!("rustc-debian-{}", packages.version));
+            vec![Place::Debian(packages, directory)]
+        }
+    });
+    Ok(places.collect())
+}
+
+impl Place<'_> {
+    /// The compiler, if it is here, and the one that the base is pinned to.
+    fn open(&self, base: &Base) -> Result<Compiler> {
+        let sysroot = match self {
+            Place::Rustup(name) => rustup::sysroot(name, None)?,
+            Place::OwnRustup(name, home) => rustup::sysroot(name, Some(home))?,
+            Place::Debian(_, directory) => directory.clone(),
+        };
+        let compiler = Compiler::at(sysroot)?;
+        let sysroot = compiler.sysroot.display();
+        let built_from = compiler.version_field("commit-hash")?;
+        if built_from != base.commit {
+            bail!(
+                "the compiler in {sysroot} was built from commit {built_from}, and Rust {} is {}",
+                base.release,
+                base.commit
+            );
+        }
+        let programs = ["cargo", "rustdoc", "rustfmt"];
+        if let Some(missing) = programs.iter().find(|program| !compiler.bin(program).is_file()) {
+            bail!("the compiler in {sysroot} has no {missing}");
+        }
+        Ok(compiler)
+    }
+
+    /// Gets the compiler here. What is the user's own is not touched.
+    fn fill(&self, base: &Base) -> Result<()> {
+        let (Place::OwnRustup(_, directory) | Place::Debian(_, directory)) = self else {
+            return Ok(());
+        };
+        whole::make(directory, |new| {
+            match self {
+                Place::Debian(packages, name) => debian::assemble(packages, base, new, name)?,
+                Place::OwnRustup(name, _) => rustup::install(name, new)?,
+                Place::Rustup(_) => {}
+            }
+            if directory.exists() {
+                // It was whole when it got its name, and yet it is of no use.
+                fs::remove_dir_all(directory)?;
+            }
+            Ok(())
+        })
     }
 }
 

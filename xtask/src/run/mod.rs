@@ -3,3 +3,4 @@
 pub mod command;
 pub mod git;
 pub mod lock;
+pub mod whole;

@@ -17,15 +17,9 @@ impl Step {
         Step::with_bar(message.into(), ProgressBar::new_spinner(), "{spinner} {msg} [{elapsed}]")
     }
 
-    /// A step that works through `bytes` bytes.
-    pub fn start_bytes(message: impl Into<String>, bytes: u64) -> Step {
-        let template = "{spinner} {msg} {bar:30} {binary_bytes}/{binary_total_bytes}, {eta} left";
-        Step::with_bar(message.into(), ProgressBar::new(bytes), template)
-    }
-
     /// A step that works through `count` things.
     pub fn start_count(message: impl Into<String>, count: usize) -> Step {
-        let template = "{spinner} {msg} {bar:30} {pos}/{len} [{elapsed}], {eta} left";
+        let template = "{spinner} {msg} {bar:30} {pos}/{len} [{elapsed}]";
         Step::with_bar(message.into(), ProgressBar::new(count as u64), template)
     }
 
@@ -46,11 +40,6 @@ impl Step {
         bar.set_message(message.clone());
         bar.enable_steady_tick(Duration::from_millis(100));
         Step { message, started: Instant::now(), bar }
-    }
-
-    /// `reader`, with what is read from it counted as progress.
-    pub fn wrap_read<R: std::io::Read>(&self, reader: R) -> impl std::io::Read + use<R> {
-        self.bar.wrap_read(reader)
     }
 
     pub fn done(self) {

@@ -21,8 +21,7 @@ pub struct Series {
 
 impl Series {
     pub fn of(project: &Project, base: &Base) -> Series {
-        let name = base.series_of.as_ref().unwrap_or(&base.name);
-        Series { dir: project.root.join("patches").join(name) }
+        Series { dir: project.root.join("patches").join(&base.name) }
     }
 
     /// The texts of the pull requests.
@@ -82,39 +81,6 @@ impl Series {
             }
         }
         scratch.git.rev("HEAD")
-    }
-}
-
-/// How a patch goes onto another base than the one that it was made for.
-pub enum Fit {
-    /// As it is.
-    Plain,
-    /// With `git am --3way`: lines around it changed.
-    Merged,
-    /// Not without help, for these reasons.
-    Not(Vec<String>),
-}
-
-impl Series {
-    /// Tries each patch on top of `onto` and of those before it. The repository must have the
-    /// blobs of the base that the series was made for.
-    pub fn fit(&self, git: &Git, onto: &str) -> Result<Vec<(PathBuf, Fit)>> {
-        let scratch = Scratch::new(git, onto)?;
-        // A merge wants the files to be there.
-        scratch.git.run(&["reset", "--quiet", "--hard"])?;
-        let mut fits = Vec::new();
-        for patch in self.patches()? {
-            let fit = if scratch.am(&patch, &[])?.is_ok() {
-                Fit::Plain
-            } else {
-                match scratch.am(&patch, &["--3way"])? {
-                    Ok(()) => Fit::Merged,
-                    Err(reasons) => Fit::Not(reasons),
-                }
-            };
-            fits.push((patch, fit));
-        }
-        Ok(fits)
     }
 }
 

@@ -1,16 +1,17 @@
-//! From nothing to a tree in which upstream's x.py runs; from an older state to the current one.
+//! Makes a tree in which upstream's x.py runs, or brings an older one up to date.
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use fs_err as fs;
 
 use crate::base::Base;
-use crate::base::project::Project;
+use crate::base::project::{Project, display};
 use crate::base::unpack;
 use crate::compiler::Compiler;
 use crate::run::command::CommandExt;
 use crate::run::git::Git;
+use crate::run::whole;
 use crate::say::progress::Step;
 use crate::series::patches::Series;
 use crate::series::tree::{State, Tree};
@@ -20,9 +21,9 @@ pub fn prepare(
     project: &Project,
     base: &Base,
     source: Option<&Path>,
-    toolchain: &Compiler,
+    compiler: &Compiler,
 ) -> Result<Tree> {
-    let tree = with_base(project, base, source, toolchain)?;
+    let tree = with_base(project, base, source, compiler)?;
     tree.follow(&Series::of(project, base))?;
     Ok(tree)
 }
@@ -32,46 +33,27 @@ pub fn with_base(
     project: &Project,
     base: &Base,
     source: Option<&Path>,
-    toolchain: &Compiler,
+    compiler: &Compiler,
 ) -> Result<Tree> {
     let tree = Tree::of(project, base);
     if !tree.exists() {
-        create(&tree, project, base, toolchain, source)?;
+        whole::make(&tree.src, |new| create(&Tree::at(new), base, source, compiler))?;
+    } else if let Some(source) = source {
+        eprintln!(
+            "note: {} is there already, so {} is not looked at",
+            display(&tree.src),
+            source.display()
+        );
     }
     Ok(tree)
 }
 
-/// Makes the tree under another name, and gives it its own when it is whole.
-fn create(
-    tree: &Tree,
-    project: &Project,
-    base: &Base,
-    toolchain: &Compiler,
-    source: Option<&Path>,
-) -> Result<()> {
-    let name = tree.src.file_name().expect("the tree has a name").to_string_lossy();
-    let unfinished = project.build().join(format!(".{name}.unfinished"));
-    if unfinished.exists() {
-        let step = Step::start("clearing away what an interrupted run left");
-        fs::remove_dir_all(&unfinished)?;
-        step.done();
-    }
-    fs::create_dir_all(&unfinished)?;
-    let made = (|| {
-        unpack::base_into(&unfinished, project, base, toolchain, source)?;
-        let new = Tree::at(&unfinished);
-        let commit = commit_base(&new.git, base)?;
-        // The series comes later: a patch that does not apply is mended in a tree that is there.
-        let (series, digest) = (commit.clone(), String::new());
-        new.write_state(&State { base: commit, series, digest, moving_to: None })
-    })();
-    if let Err(error) = made {
-        // The disk may be full; give the space back.
-        fs::remove_dir_all(&unfinished).context("cannot clear away the unfinished tree")?;
-        return Err(error);
-    }
-    fs::rename(unfinished, &tree.src)?;
-    Ok(())
+fn create(new: &Tree, base: &Base, source: Option<&Path>, compiler: &Compiler) -> Result<()> {
+    unpack::base_into(&new.src, base, compiler, source)?;
+    let commit = commit_base(&new.git, base)?;
+    // The series comes later: a patch that does not apply is mended in a tree that is there.
+    let (series, digest) = (commit.clone(), String::new());
+    new.write_state(&State { base: commit, series, digest, moving_to: None })
 }
 
 /// Commits everything in the directory as the base.

@@ -103,13 +103,13 @@ impl Fixture {
                 release = "1.95.0"
                 commit = "{COMMIT}"
                 date = "2026-04-14T00:00:00Z"
-                compiler = [{{ toolchain = "1.95.0", commit = "{COMMIT}" }}]
+                compiler = [{{ rustup = "1.95.0" }}]
                 [[base."1.95".archive]]
                 file = "{ARCHIVE}"
                 sha256 = "{sha256}"
                 url = "{url}"
-                [base."1.95".mend]
                 root = "rustc-1.95.0-src"
+                [base."1.95".mend]
                 leave-out = ["vendor"]
                 crates = []
                 directories = ["src/llvm-project/llvm"]
@@ -224,6 +224,7 @@ impl Fixture {
             .env("XTASK_ROOT", self.root())
             .env("XDG_CACHE_HOME", self.dir.path().join("cache"))
             .env("PATH", path.unwrap())
+            .env("RUSTUP_AUTO_INSTALL", "0")
             .stdin(Stdio::null());
         command
     }
@@ -268,8 +269,7 @@ pub fn write_script(path: &Path, script: &str) {
 
 /// The archive of the base. The padding makes it larger than what one read returns.
 fn archive() -> Vec<u8> {
-    let encoder = liblzma::write::XzEncoder::new(Vec::new(), 0);
-    let mut builder = tar::Builder::new(encoder);
+    let mut builder = tar::Builder::new(Vec::new());
     let mut state = 1_u32;
     let padding: String = (0..300_000)
         .map(|_| {
@@ -295,7 +295,19 @@ fn archive() -> Vec<u8> {
         let path = format!("rustc-1.95.0-src/{name}");
         builder.append_data(&mut header, path, text.as_bytes()).unwrap();
     }
-    builder.into_inner().unwrap().finish().unwrap()
+    compress(&builder.into_inner().unwrap())
+}
+
+/// What `xz` makes of it.
+pub fn compress(bytes: &[u8]) -> Vec<u8> {
+    assert_cmd::Command::new("xz")
+        .arg("-0")
+        .write_stdin(bytes)
+        .assert()
+        .success()
+        .get_output()
+        .stdout
+        .clone()
 }
 
 /// A web server with one file. It can break off in the middle, and it keeps the requests.

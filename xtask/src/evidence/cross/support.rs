@@ -152,7 +152,7 @@ impl Support {
     /// Downloads a package of another release of Debian and unpacks it, without installing it.
     fn unpack(&self, package: &str, suite: &str) -> Result<()> {
         let step = Step::start(format!("downloading {package} from Debian {suite}"));
-        let apt = PrivateApt::new(&self.dir.join("apt"), suite, DebianKind::Binary)?;
+        let apt = PrivateApt::new(&self.dir.join("apt"), &[suite.to_owned()], DebianKind::Binary)?;
         apt.command(&["download", package]).run()?;
         let archive = fs::read_dir(apt.files())?
             .filter_map(|entry| Some(entry.ok()?.path()))
@@ -163,7 +163,6 @@ impl Support {
             tempfile::Builder::new().prefix(".unfinished-").tempdir_in(self.tools())?;
         Command::new("dpkg").arg("--extract").args([&archive, unfinished.path()]).run()?;
         fs::rename(unfinished.keep(), self.tools().join(package))?;
-        apt.remove()?;
         step.done();
         Ok(())
     }

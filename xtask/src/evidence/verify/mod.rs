@@ -14,8 +14,8 @@ use clap::Args;
 use fs_err as fs;
 
 use crate::base::Base;
-use crate::base::archive;
-use crate::base::project::{Project, cache_dir, display};
+use crate::base::archive::{self, Cached};
+use crate::base::project::{Project, display};
 use crate::compiler::Compiler;
 use crate::run::command::CommandExt;
 use crate::run::git::Git;
@@ -71,9 +71,8 @@ fn verify(project: &Project, base: &Base, each: bool) -> Result<()> {
 
 fn archives(base: &Base) -> Result<()> {
     for archive in &base.archive {
-        let path = cache_dir()?.join(&archive.file);
-        if path.exists() && !archive::is_intact(&path, archive)? {
-            bail!("{} was damaged", archive.file);
+        if let Cached::Damaged(problem) = archive::cached(archive)? {
+            bail!("{}: {problem}", archive.path()?.display());
         }
     }
     Ok(())

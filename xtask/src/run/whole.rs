@@ -1,0 +1,27 @@
+//! Makes directories whole or not at all.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use fs_err as fs;
+
+use crate::say::progress::Step;
+
+/// Has `fill` make the directory under another name, and gives it its own when it is whole. Only one
+/// at a time may do so, and what an interrupted one left is cleared away first.
+pub fn make(directory: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let name = directory.file_name().context("a directory has a name")?.to_string_lossy();
+    let unfinished = directory.with_file_name(format!(".{name}.unfinished"));
+    if unfinished.exists() {
+        let step = Step::start("clearing away what an interrupted run left");
+        fs::remove_dir_all(&unfinished)?;
+        step.done();
+    }
+    fs::create_dir_all(&unfinished)?;
+    if let Err(error) = fill(&unfinished) {
+        // The disk may be full; give the space back.
+        fs::remove_dir_all(&unfinished).context("cannot clear away what is half made")?;
+        return Err(error);
+    }
+    Ok(fs::rename(unfinished, directory)?)
+}
