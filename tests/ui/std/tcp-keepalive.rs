@@ -4,7 +4,6 @@
 //@ run-pass
 //@ ignore-wasm no network
 //@ ignore-sgx no keepalive
-//@ ignore-uefi keepalive cannot be set
 
 #![feature(tcp_keepalive)]
 
