@@ -1,0 +1,21 @@
+#!/bin/sh
+# What choosing std over a crate saves: builds server.rs from nothing with each, and prints how long
+# that takes and how large the program is. Needs hyperfine, and `cargo xtask toolchain --link`.
+set -eu
+cd "$(dirname "$0")"
+
+out=../build/bench-programs
+build="cargo build --quiet --locked --offline --release --bin server --no-default-features --target-dir $out --features"
+
+cargo fetch --quiet --locked
+hyperfine --runs 5 --prepare "rm -rf $out" --parameter-list with std,socket2,nix,rustix \
+    --export-markdown /dev/stderr "$build {with}"
+
+echo '| with | dependencies | size in bytes |'
+echo '|---|---|---|'
+for with in std socket2 nix rustix ''; do
+    $build "$with"
+    dependencies=$(cargo tree --quiet --locked --offline --no-default-features --features "$with" \
+        --edges normal,build --prefix none --no-dedupe | sort --unique | wc --lines)
+    echo "| ${with:-no keepalive} | $((dependencies - 1)) | $(wc --bytes < $out/release/server) |"
+done
