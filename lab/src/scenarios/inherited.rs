@@ -4,10 +4,10 @@
 use anyhow::Result;
 
 use super::Scenario;
-use crate::bench::Bench;
+use super::case::Case;
 use crate::network::{Node, PLAIN};
-use crate::report::{Expected, LATE, Seen};
-use crate::witness;
+use crate::peer::witness;
+use crate::results::{Expected, LATE, Seen};
 
 pub const SCENARIO: Scenario = Scenario {
     name: "inherited",
@@ -17,13 +17,13 @@ pub const SCENARIO: Scenario = Scenario {
     run,
 };
 
-fn run(bench: &mut Bench) -> Result<()> {
-    let (mut server, address) = bench.listen()?;
-    if bench.with {
+fn run(case: &mut Case) -> Result<()> {
+    let (mut server, address) = case.listen()?;
+    if case.with {
         server.ask(&format!("hand_listener_to {}", witness::python_sets(true)))?;
     }
-    let mut client = bench.peer(Node::Client)?;
-    let idle_since = bench.now();
+    let mut client = case.peer(Node::Client)?;
+    let idle_since = case.now();
     client.ask(&format!("connect {address}"))?;
     server.must("accept")?;
 
@@ -33,20 +33,14 @@ fn run(bench: &mut Bench) -> Result<()> {
         ("socket2 of the same", format!("hand_stream_to {}", witness::socket2_gets()?)),
     ];
     for (who, command) in reports {
-        bench.check(who, Expected::new(bench.with.to_string()), server.ask(&command)?);
+        case.check(who, case.with.to_string(), server.ask(&command)?);
     }
 
-    let time = f64::from(bench.keepalive.time);
-    let probe = bench.wait(time + LATE, |packets| {
-        packets.iter().find(|p| p.is_probe() && p.from == Node::Server).cloned()
+    let time = f64::from(case.keepalive.time);
+    let probe = case.wait(time + LATE, |packets| {
+        packets.iter().find(|p| p.is_probe() && p.from == Node::Server).map(|p| p.at)
     });
-    let (expected, seen) = (
-        if bench.with { Expected::new("probe").at(time) } else { Expected::new("none") },
-        match probe {
-            Some(probe) => Seen { what: "probe".to_string(), seconds: Some(probe.at - idle_since) },
-            None => "none".into(),
-        },
-    );
-    bench.check("on the wire", expected, seen);
+    let seen = probe.map_or("none".into(), |at| Seen::at("probe", at - idle_since));
+    case.check("on the wire", case.either(Expected::at("probe", time), "none"), seen);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a captured frame means: which way it went, and whether it is a keepalive probe.
+//! Tells what captured frames mean: which way each went, and whether it is a keepalive probe.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use etherparse::{Icmpv4Type, Icmpv6Type, NetSlice, SlicedPacket, TcpSlice, TransportSlice};
 
-use crate::capture::Frame;
+use super::Frame;
 use crate::network::{Node, node_behind};
 
 /// A packet on one of the two cables, as a reader of the capture would call it.
@@ -19,11 +19,11 @@ pub struct Packet {
     pub to: Node,
     pub source: SocketAddr,
     pub destination: SocketAddr,
-    pub kind: Kind,
+    pub kind: PacketKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum PacketKind {
     Open,
     Data,
     Ack,
@@ -39,7 +39,7 @@ pub enum Kind {
     Unreachable,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for PacketKind {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Self::Open => write!(f, "opening"),
@@ -56,7 +56,7 @@ impl fmt::Display for Kind {
 
 impl Packet {
     pub fn is_probe(&self) -> bool {
-        matches!(self.kind, Kind::Probe { .. })
+        matches!(self.kind, PacketKind::Probe { .. })
     }
 
     /// Whether the packet belongs to the connection that `end` is an end of.
@@ -104,11 +104,11 @@ fn read_one(frame: &Frame, start: Duration, flows: &mut HashMap<Flow, Sent>) -> 
             (ports, classify(&tcp, flow, flows))
         }
         TransportSlice::Icmpv4(icmp) => match icmp.icmp_type() {
-            Icmpv4Type::DestinationUnreachable(_) => ((0, 0), Kind::Unreachable),
+            Icmpv4Type::DestinationUnreachable(_) => ((0, 0), PacketKind::Unreachable),
             _ => return None,
         },
         TransportSlice::Icmpv6(icmp) => match icmp.icmp_type() {
-            Icmpv6Type::DestinationUnreachable(_) => ((0, 0), Kind::Unreachable),
+            Icmpv6Type::DestinationUnreachable(_) => ((0, 0), PacketKind::Unreachable),
             _ => return None,
         },
         TransportSlice::Udp(_) | TransportSlice::Igmp(_) => return None,
@@ -124,7 +124,7 @@ fn read_one(frame: &Frame, start: Duration, flows: &mut HashMap<Flow, Sent>) -> 
     })
 }
 
-fn classify(tcp: &TcpSlice, flow: Flow, flows: &mut HashMap<Flow, Sent>) -> Kind {
+fn classify(tcp: &TcpSlice, flow: Flow, flows: &mut HashMap<Flow, Sent>) -> PacketKind {
     let (node, source, destination) = flow;
     let bytes = tcp.payload().len();
     let sequence = tcp.sequence_number();
@@ -138,17 +138,17 @@ fn classify(tcp: &TcpSlice, flow: Flow, flows: &mut HashMap<Flow, Sent>) -> Kind
     let known = flows.get(&flow).map(|sent| sent.next);
     let old = known.is_some_and(|next| sequence == next.wrapping_sub(1));
     let kind = match () {
-        _ if tcp.rst() => Kind::Reset,
-        _ if tcp.syn() => Kind::Open,
-        _ if tcp.fin() => Kind::Close,
-        _ if old && bytes <= 1 => Kind::Probe { bytes },
-        _ if bytes > 0 => Kind::Data,
-        _ if answers_probe => Kind::ProbeAck,
-        _ => Kind::Ack,
+        _ if tcp.rst() => PacketKind::Reset,
+        _ if tcp.syn() => PacketKind::Open,
+        _ if tcp.fin() => PacketKind::Close,
+        _ if old && bytes <= 1 => PacketKind::Probe { bytes },
+        _ if bytes > 0 => PacketKind::Data,
+        _ if answers_probe => PacketKind::ProbeAck,
+        _ => PacketKind::Ack,
     };
     // Sequence numbers wrap: ahead means less than half the circle.
     let next = known.filter(|next| (end.wrapping_sub(*next) as i32) < 0).unwrap_or(end);
-    flows.insert(flow, Sent { next, probed: matches!(kind, Kind::Probe { .. }) });
+    flows.insert(flow, Sent { next, probed: matches!(kind, PacketKind::Probe { .. }) });
     kind
 }
 
@@ -180,7 +180,7 @@ pub mod tests {
         Frame { at: Duration::from_secs(100), interface: 2, outgoing: !from_client, ip }
     }
 
-    fn kinds(frames: &[Frame]) -> Vec<Kind> {
+    fn kinds(frames: &[Frame]) -> Vec<PacketKind> {
         read(frames, Duration::ZERO).iter().map(|packet| packet.kind).collect()
     }
 
@@ -197,7 +197,7 @@ pub mod tests {
 
     #[test]
     fn ordinary_traffic_has_no_probe() {
-        use Kind::*;
+        use PacketKind::*;
         assert_eq!(kinds(&established()), [Open, Open, Ack, Data, Ack]);
     }
 
@@ -208,7 +208,7 @@ pub mod tests {
             frames.push(segment(true, 103, 500, "", &b"\0"[..bytes]));
             frames.push(segment(false, 500, 104, "", b""));
             let last = &kinds(&frames)[5..];
-            assert_eq!(last, [Kind::Probe { bytes }, Kind::ProbeAck]);
+            assert_eq!(last, [PacketKind::Probe { bytes }, PacketKind::ProbeAck]);
         }
     }
 
@@ -227,7 +227,7 @@ pub mod tests {
         frames.push(segment(true, 103, 500, "", b""));
         frames.push(segment(false, 500, 104, "", b""));
         frames.push(segment(false, 500, 104, "", b""));
-        assert_eq!(kinds(&frames)[6..], [Kind::ProbeAck, Kind::Ack]);
+        assert_eq!(kinds(&frames)[6..], [PacketKind::ProbeAck, PacketKind::Ack]);
     }
 
     #[test]
@@ -238,7 +238,7 @@ pub mod tests {
         frames.push(segment(true, 104, 500, "", b"more"));
         assert_eq!(
             kinds(&frames)[5..],
-            [Kind::Probe { bytes: 0 }, Kind::Probe { bytes: 0 }, Kind::Data]
+            [PacketKind::Probe { bytes: 0 }, PacketKind::Probe { bytes: 0 }, PacketKind::Data]
         );
     }
 
@@ -247,7 +247,7 @@ pub mod tests {
         let mut frames = established();
         frames.push(segment(true, 104, 500, "F", b""));
         frames.push(segment(true, 104, 500, "", b""));
-        assert_eq!(kinds(&frames)[5..], [Kind::Close, Kind::Probe { bytes: 0 }]);
+        assert_eq!(kinds(&frames)[5..], [PacketKind::Close, PacketKind::Probe { bytes: 0 }]);
     }
 
     #[test]
@@ -257,7 +257,10 @@ pub mod tests {
             segment(true, u32::MAX - 1, 500, "", b"ping"),
             segment(true, 1, 500, "", b""),
         ];
-        assert_eq!(kinds(&frames), [Kind::Open, Kind::Data, Kind::Probe { bytes: 0 }]);
+        assert_eq!(
+            kinds(&frames),
+            [PacketKind::Open, PacketKind::Data, PacketKind::Probe { bytes: 0 }]
+        );
     }
 
     #[test]
@@ -269,7 +272,7 @@ pub mod tests {
             .unwrap();
         let complaint = Frame { at: Duration::from_secs(100), interface: 2, outgoing: true, ip };
         let reset = segment(false, 500, 0, "R", b"");
-        assert_eq!(kinds(&[reset, complaint]), [Kind::Reset, Kind::Unreachable]);
+        assert_eq!(kinds(&[reset, complaint]), [PacketKind::Reset, PacketKind::Unreachable]);
     }
 
     #[test]

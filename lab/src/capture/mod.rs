@@ -1,15 +1,14 @@
-//! Everything that the router's interfaces see, as it comes, and as a file for Wireshark.
+//! Records every packet that the router's interfaces see, as it comes.
 
-use std::fs::File;
-use std::io::{self, BufWriter, IoSliceMut, PipeWriter, Write};
+use std::io::{self, IoSliceMut, PipeWriter};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use std::{iter, thread};
 
 use anyhow::{Context, Result};
 use nix::cmsg_space;
+use nix::libc::PACKET_OUTGOING;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::sockopt::{RcvBufForce, ReceiveTimestampns};
 use nix::sys::socket::{
@@ -17,11 +16,12 @@ use nix::sys::socket::{
     recvmsg, setsockopt, socket,
 };
 use nix::sys::time::TimeSpec;
-use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
-use pcap_file::{DataLink, TsResolution};
 use serde::{Deserialize, Serialize};
 
 use crate::network::Namespace;
+
+pub mod packet;
+pub mod pcap;
 
 /// One IP packet at one of the router's interfaces.
 #[derive(Clone, Serialize, Deserialize)]
@@ -33,13 +33,6 @@ pub struct Frame {
     pub outgoing: bool,
     pub ip: Vec<u8>,
 }
-
-/// `linux/if_packet.h`, `linux/if_arp.h`, `linux/if_ether.h`
-const PACKET_HOST: u8 = 0;
-const PACKET_OUTGOING: u8 = 4;
-const ARPHRD_ETHER: u16 = 1;
-const ETHERTYPE_IPV4: u16 = 0x0800;
-const ETHERTYPE_IPV6: u16 = 0x86dd;
 
 /// The kernel's, for packets that are not fetched yet.
 const ROOM: usize = 16 << 20;
@@ -136,66 +129,4 @@ fn receive(socket: &OwnedFd) -> Result<Frame> {
     let length = message.bytes;
     ip.truncate(length);
     Ok(Frame { at, interface: from.ifindex(), outgoing: from.pkttype() == PACKET_OUTGOING, ip })
-}
-
-/// Writes what `tcpdump -i any` would: each packet behind a header that names the interface and
-/// the direction (LINKTYPE_LINUX_SLL2).
-pub fn save(frames: &[Frame], path: &Path) -> Result<()> {
-    let header = PcapHeader {
-        datalink: DataLink::LINUX_SLL2,
-        ts_resolution: TsResolution::NanoSecond,
-        ..PcapHeader::default()
-    };
-    let file = BufWriter::new(File::create(path)?);
-    let mut pcap = PcapWriter::with_header(file, header)?;
-    for frame in frames {
-        let mut record = Vec::new();
-        record.extend(frame.ether_type().to_be_bytes());
-        record.extend([0; 2]);
-        record.extend((frame.interface as u32).to_be_bytes());
-        record.extend(ARPHRD_ETHER.to_be_bytes());
-        record.push(if frame.outgoing { PACKET_OUTGOING } else { PACKET_HOST });
-        // No link-layer address: its length, and the room for it.
-        record.extend([0; 9]);
-        record.extend(&frame.ip);
-        pcap.write_packet(&PcapPacket::new(frame.at, record.len() as u32, &record))?;
-    }
-    Ok(pcap.into_writer().flush()?)
-}
-
-impl Frame {
-    fn ether_type(&self) -> u16 {
-        let version = self.ip.first().map(|byte| byte >> 4);
-        if version == Some(6) { ETHERTYPE_IPV6 } else { ETHERTYPE_IPV4 }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use pcap_file::pcap::PcapReader;
-
-    use super::*;
-
-    #[test]
-    fn the_file_says_interface_direction_and_protocol() {
-        let path = std::env::temp_dir().join(format!("lab-{}.pcap", std::process::id()));
-        let at = Duration::new(1_700_000_000, 123_456_789);
-        let frames = [
-            Frame { at, interface: 2, outgoing: false, ip: vec![0x45, 1] },
-            Frame { at, interface: 3, outgoing: true, ip: vec![0x60, 2] },
-        ];
-        save(&frames, &path).unwrap();
-
-        let mut pcap = PcapReader::new(File::open(&path).unwrap()).unwrap();
-        assert_eq!(pcap.header().datalink, DataLink::LINUX_SLL2);
-        for expected in [
-            [8, 0, 0, 0, 0, 0, 0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x45, 1],
-            [0x86, 0xdd, 0, 0, 0, 0, 0, 3, 0, 1, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x60, 2],
-        ] {
-            let packet = pcap.next_packet().unwrap().unwrap();
-            assert_eq!((packet.timestamp, &*packet.data), (at, &expected[..]));
-        }
-        assert!(pcap.next_packet().is_none());
-        std::fs::remove_file(path).unwrap();
-    }
 }

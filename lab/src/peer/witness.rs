@@ -1,5 +1,5 @@
-//! Parties that we did not write, looking at a socket that a program under test hands them as
-//! their standard input: shell commands for `hand_stream_to` and `hand_listener_to`.
+//! Shell commands by which programs that are not ours look at a socket, or change it: the program
+//! under test hands it to them as their standard input (`hand_stream_to`, `hand_listener_to`).
 
 use std::env;
 use std::io;
@@ -20,7 +20,7 @@ pub fn python_sets(keepalive: bool) -> String {
     )
 }
 
-/// The lab itself: see [`socket2`].
+/// The lab itself: see [`by_socket2`].
 pub fn socket2_gets() -> Result<String> {
     Ok(format!("'{}' --witness", env::current_exe()?.display()))
 }
@@ -29,8 +29,8 @@ pub fn socket2_sets(keepalive: bool) -> Result<String> {
     Ok(format!("{}={keepalive}", socket2_gets()?))
 }
 
-/// What those two commands run.
-pub fn socket2(keepalive: Option<bool>) -> io::Result<()> {
+/// What those two commands run: sets the option, or prints it.
+pub fn by_socket2(keepalive: Option<bool>) -> io::Result<()> {
     let stdin = io::stdin();
     let socket = SockRef::from(&stdin);
     match keepalive {

@@ -1,16 +1,14 @@
-//! The picture of a scenario: client, router and server as lines, time to the right, packets as
+//! Draws the picture of a scenario: client, router and server as lines, time to the right, packets as
 //! arrows between them; one panel for each side of the comparison.
 
 use std::net::SocketAddr;
 
 use svg::Document;
-use svg::node::element::{Group, Line, Polygon, Rectangle, Text};
+use svg::node::element::{self, Group, Polygon, Rectangle, Text};
 
-use crate::bench::{POWER_OFF, POWER_ON};
+use super::{CaseResult, Event};
+use crate::capture::packet::{self, Packet, PacketKind};
 use crate::network::{Keepalive, Node};
-use crate::packet::{self, Kind, Packet};
-use crate::report::{Case, Mark};
-use crate::scenarios::Scenario;
 
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 80.0;
@@ -37,7 +35,7 @@ struct Arrow {
     x: f64,
     from: Node,
     to: Node,
-    kind: Kind,
+    kind: PacketKind,
 }
 
 #[derive(Debug, PartialEq)]
@@ -55,26 +53,26 @@ struct Label<'a> {
 struct Scene<'a> {
     side: &'a str,
     packets: Vec<Packet>,
-    marks: Vec<Mark>,
+    events: Vec<Event>,
     end: f64,
 }
 
 impl<'a> Scene<'a> {
     /// Its time begins with the first packet: how long programs take to start is no matter.
-    fn new(case: &'a Case) -> Self {
+    fn new(case: &'a CaseResult) -> Self {
         let mut packets = first_connection(&packet::read(&case.frames, case.start));
         packets.retain(|packet| packet.at <= case.end);
-        let mut marks = case.marks.clone();
+        let mut events = case.events.clone();
         let start = packets.first().map_or(0.0, |packet| packet.at);
         packets.iter_mut().for_each(|packet| packet.at -= start);
-        marks.iter_mut().for_each(|mark| mark.at -= start);
-        Self { side: &case.side, packets, marks, end: case.end - start }
+        events.iter_mut().for_each(|event| event.at -= start);
+        Self { side: &case.side, packets, events, end: case.end - start }
     }
 }
 
 /// The picture of a scenario's cases, one below the other.
-pub fn draw(scenario: &Scenario, cases: &[&Case]) -> Document {
-    let Keepalive { time, interval, probes } = scenario.shape.keepalive;
+pub fn draw(title: &str, keepalive: Keepalive, cases: &[&CaseResult]) -> Document {
+    let Keepalive { time, interval, probes } = keepalive;
     let settings = format!("keepalive: time {time} s, interval {interval} s, {probes} probes");
     let scenes: Vec<_> = cases.iter().map(|case| Scene::new(case)).collect();
     let height = TITLE + PANEL * scenes.len() as f64 + LEGEND;
@@ -86,7 +84,7 @@ pub fn draw(scenario: &Scenario, cases: &[&Case]) -> Document {
         .set("font-family", "sans-serif")
         .set("font-size", 12)
         .add(Rectangle::new().set("width", WIDTH).set("height", height).set("fill", "#ffffff"))
-        .add(text(scenario.about, (14.0, 24.0), BLACK).set("font-size", 16))
+        .add(text(title, (14.0, 24.0), BLACK).set("font-size", 16))
         .add(text(&settings, (14.0, 42.0), GREY));
     for (n, scene) in scenes.iter().enumerate() {
         picture = picture.add(moved(panel(scene, seconds), TITLE + PANEL * n as f64));
@@ -107,12 +105,12 @@ fn panel(scene: &Scene, seconds: f64) -> Group {
     for node in [Node::Client, Node::Router, Node::Server] {
         let name = format!("{node:?}").to_lowercase();
         panel = panel.add(text(&name, (14.0, lane(node) + 4.0), BLACK));
-        for powered in powered(node, &scene.marks, seconds) {
+        for powered in powered(node, &scene.events, seconds) {
             let [from, to] = powered.map(|at| (LEFT + rounded(at) * scale, lane(node)));
             panel = panel.add(line(from, to, BLACK).set("stroke-width", 2));
         }
-        let marks = scene.marks.iter().filter(|mark| mark.node == node);
-        for Label { x, span, row, text: words } in labels(marks, scale) {
+        let events = scene.events.iter().filter(|event| event.node == node);
+        for Label { x, span, row, text: words } in labels(events, scale) {
             // The client's are above the picture, the server's below.
             let away = 10.0 + LETTER.1 * row as f64;
             let (end, base) = match node {
@@ -138,7 +136,7 @@ fn first_connection(packets: &[Packet]) -> Vec<Packet> {
     let port = packets.first().map(|packet| packet.source.port());
     let ours = |address: SocketAddr| Some(address.port()) == port;
     let ours = |packet: &&Packet| {
-        packet.kind == Kind::Unreachable || ours(packet.source) || ours(packet.destination)
+        packet.kind == PacketKind::Unreachable || ours(packet.source) || ours(packet.destination)
     };
     packets.iter().filter(ours).cloned().collect()
 }
@@ -166,9 +164,9 @@ fn arrows(packets: &[Packet], scale: f64) -> Vec<Arrow> {
 
 /// Places a line's labels: each in the first row where it does not run into one before it, and to
 /// the left of what it points at where the picture ends.
-fn labels<'a>(marks: impl IntoIterator<Item = &'a Mark>, scale: f64) -> Vec<Label<'a>> {
+fn labels<'a>(events: impl IntoIterator<Item = &'a Event>, scale: f64) -> Vec<Label<'a>> {
     let mut labels: Vec<Label> = Vec::new();
-    for Mark { at, text, .. } in marks {
+    for Event { at, text, .. } in events {
         let x = LEFT + rounded(*at) * scale;
         let width = LETTER.0 * text.chars().count() as f64;
         let span = if x + width > WIDTH { (x - width, x) } else { (x, x + width) };
@@ -183,12 +181,12 @@ fn labels<'a>(marks: impl IntoIterator<Item = &'a Mark>, scale: f64) -> Vec<Labe
 }
 
 /// When a node was there, from and to.
-fn powered(node: Node, marks: &[Mark], seconds: f64) -> Vec<[f64; 2]> {
+fn powered(node: Node, events: &[Event], seconds: f64) -> Vec<[f64; 2]> {
     let mut spans = vec![[0.0, seconds]];
-    for mark in marks.iter().filter(|mark| mark.node == node) {
-        match mark.text.as_str() {
-            POWER_OFF => spans.last_mut().expect("never empty")[1] = mark.at,
-            POWER_ON => spans.push([mark.at, seconds]),
+    for event in events.iter().filter(|event| event.node == node) {
+        match event.text.as_str() {
+            Event::POWER_OFF => spans.last_mut().expect("never empty")[1] = event.at,
+            Event::POWER_ON => spans.push([event.at, seconds]),
             _ => {}
         }
     }
@@ -235,25 +233,27 @@ fn cross((x, y): (f64, f64), color: &str) -> Group {
 }
 
 /// Color and name. What keepalive sends is the one warm color; all the rest is cool.
-fn style(kind: Kind) -> (&'static str, &'static str) {
+fn style(kind: PacketKind) -> (&'static str, &'static str) {
     match kind {
-        Kind::Probe { .. } => ("#e8590c", "keepalive probe"),
-        Kind::ProbeAck => ("#2f9e44", "answer to a probe"),
-        Kind::Data => ("#1c7ed6", "data"),
-        Kind::Open | Kind::Close | Kind::Ack => (GREY, "opening, closing, acknowledging"),
-        Kind::Reset => ("#c2255c", "reset"),
-        Kind::Unreachable => ("#7048e8", "unreachable"),
+        PacketKind::Probe { .. } => ("#e8590c", "keepalive probe"),
+        PacketKind::ProbeAck => ("#2f9e44", "answer to a probe"),
+        PacketKind::Data => ("#1c7ed6", "data"),
+        PacketKind::Open | PacketKind::Close | PacketKind::Ack => {
+            (GREY, "opening, closing, acknowledging")
+        }
+        PacketKind::Reset => ("#c2255c", "reset"),
+        PacketKind::Unreachable => ("#7048e8", "unreachable"),
     }
 }
 
 fn legend() -> Group {
     let kinds = [
-        Kind::Probe { bytes: 0 },
-        Kind::ProbeAck,
-        Kind::Data,
-        Kind::Ack,
-        Kind::Reset,
-        Kind::Unreachable,
+        PacketKind::Probe { bytes: 0 },
+        PacketKind::ProbeAck,
+        PacketKind::Data,
+        PacketKind::Ack,
+        PacketKind::Reset,
+        PacketKind::Unreachable,
     ];
     let mut legend = Group::new();
     let mut x = LEFT;
@@ -266,8 +266,8 @@ fn legend() -> Group {
     legend.add(cross((x + 8.0, 14.0), BLACK)).add(text("lost", (x + 18.0, 18.0), BLACK))
 }
 
-fn line(from: (f64, f64), to: (f64, f64), color: &str) -> Line {
-    Line::new()
+fn line(from: (f64, f64), to: (f64, f64), color: &str) -> element::Line {
+    element::Line::new()
         .set("x1", from.0)
         .set("y1", from.1)
         .set("x2", to.0)
@@ -289,30 +289,30 @@ mod tests {
 
     const SCALE: f64 = 100.0;
 
-    fn packet(at: f64, from: Node, to: Node, kind: Kind) -> Packet {
+    fn packet(at: f64, from: Node, to: Node, kind: PacketKind) -> Packet {
         let any = SocketAddr::from(([10, 0, 2, 2], 4000));
         Packet { at, from, to, source: any, destination: any, kind }
     }
 
-    fn mark(at: f64, text: &str) -> Mark {
-        Mark { at, node: Node::Server, text: text.to_string() }
+    fn event(at: f64, text: &str) -> Event {
+        Event { at, node: Node::Server, text: text.to_string() }
     }
 
     #[test]
     fn a_forwarded_packet_is_one_arrow() {
         let packets = [
-            packet(1.0, Node::Client, Node::Router, Kind::Data),
-            packet(1.0001, Node::Router, Node::Server, Kind::Data),
+            packet(1.0, Node::Client, Node::Router, PacketKind::Data),
+            packet(1.0001, Node::Router, Node::Server, PacketKind::Data),
         ];
         let (from, to) = (Node::Client, Node::Server);
-        assert_eq!(arrows(&packets, SCALE), [Arrow { x: 180.0, from, to, kind: Kind::Data }]);
+        assert_eq!(arrows(&packets, SCALE), [Arrow { x: 180.0, from, to, kind: PacketKind::Data }]);
     }
 
     #[test]
     fn a_dropped_packet_ends_at_the_router() {
         let packets = [
-            packet(1.0, Node::Client, Node::Router, Kind::Data),
-            packet(2.0, Node::Client, Node::Router, Kind::Data),
+            packet(1.0, Node::Client, Node::Router, PacketKind::Data),
+            packet(2.0, Node::Client, Node::Router, PacketKind::Data),
         ];
         let ends: Vec<_> = arrows(&packets, SCALE).iter().map(|arrow| arrow.to).collect();
         assert_eq!(ends, [Node::Router, Node::Router]);
@@ -321,8 +321,8 @@ mod tests {
     #[test]
     fn the_router_s_own_words_are_not_a_forwarded_packet() {
         let packets = [
-            packet(1.0, Node::Client, Node::Router, Kind::Reset),
-            packet(1.0, Node::Router, Node::Client, Kind::Reset),
+            packet(1.0, Node::Client, Node::Router, PacketKind::Reset),
+            packet(1.0, Node::Router, Node::Client, PacketKind::Reset),
         ];
         assert_eq!(arrows(&packets, SCALE).len(), 2);
     }
@@ -330,9 +330,9 @@ mod tests {
     #[test]
     fn an_exchange_is_spread_out_and_times_are_rounded() {
         let packets = [
-            packet(1.04, Node::Client, Node::Router, Kind::Open),
-            packet(1.04, Node::Server, Node::Router, Kind::Open),
-            packet(3.01, Node::Client, Node::Router, Kind::Data),
+            packet(1.04, Node::Client, Node::Router, PacketKind::Open),
+            packet(1.04, Node::Server, Node::Router, PacketKind::Open),
+            packet(3.01, Node::Client, Node::Router, PacketKind::Data),
         ];
         let xs: Vec<_> = arrows(&packets, SCALE).iter().map(|arrow| arrow.x).collect();
         assert_eq!(xs, [180.0, 180.0 + GAP, 380.0]);
@@ -340,31 +340,32 @@ mod tests {
 
     #[test]
     fn labels_give_way_to_each_other() {
-        let marks = [mark(1.0, "a long label"), mark(1.1, "another"), mark(4.0, "far away")];
-        let rows: Vec<_> = labels(&marks, SCALE).iter().map(|label| label.row).collect();
+        let events = [event(1.0, "a long label"), event(1.1, "another"), event(4.0, "far away")];
+        let rows: Vec<_> = labels(&events, SCALE).iter().map(|label| label.row).collect();
         assert_eq!(rows, [0, 1, 0]);
     }
 
     #[test]
     fn a_label_at_the_end_stays_in_the_picture() {
-        let marks = [mark(8.5, "TimedOut (os error 110)")];
-        let label = &labels(&marks, SCALE)[0];
+        let events = [event(8.5, "TimedOut (os error 110)")];
+        let label = &labels(&events, SCALE)[0];
         assert_eq!(label.span.1, label.x);
         assert!(label.span.0 > LEFT);
     }
 
     #[test]
     fn a_node_without_power_has_no_line() {
-        let marks = [mark(1.0, POWER_OFF), mark(2.0, "noise"), mark(3.0, POWER_ON)];
-        assert_eq!(powered(Node::Server, &marks, 9.0), [[0.0, 1.0], [3.0, 9.0]]);
-        assert_eq!(powered(Node::Client, &marks, 9.0), [[0.0, 9.0]]);
+        let events =
+            [event(1.0, Event::POWER_OFF), event(2.0, "noise"), event(3.0, Event::POWER_ON)];
+        assert_eq!(powered(Node::Server, &events, 9.0), [[0.0, 1.0], [3.0, 9.0]]);
+        assert_eq!(powered(Node::Client, &events, 9.0), [[0.0, 9.0]]);
     }
 
     #[test]
     fn the_first_connection_alone_is_drawn() {
         let mut packets = [
-            packet(1.0, Node::Client, Node::Router, Kind::Open),
-            packet(1.0, Node::Client, Node::Router, Kind::Open),
+            packet(1.0, Node::Client, Node::Router, PacketKind::Open),
+            packet(1.0, Node::Client, Node::Router, PacketKind::Open),
         ];
         packets[1].source.set_port(4001);
         packets[1].destination.set_port(7);

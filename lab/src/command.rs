@@ -1,0 +1,116 @@
+//! Starts every program that the lab uses, and says what was run and what it answered.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, ensure};
+
+static VERBOSE: AtomicBool = AtomicBool::new(false);
+
+/// From now on, prints each command on standard error before it is started.
+pub fn print_commands() {
+    VERBOSE.store(true, Ordering::Relaxed);
+}
+
+pub fn prints_commands() -> bool {
+    VERBOSE.load(Ordering::Relaxed)
+}
+
+/// A program of an administrator, whose directories are not on everybody's path.
+pub fn administrative(program: &str) -> Command {
+    let path = env::var("PATH").unwrap_or_default();
+    let mut command = Command::new(program);
+    if !env::split_paths(&path).any(|directory| directory == Path::new("/usr/sbin")) {
+        command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
+    }
+    command
+}
+
+/// Starts a program that goes on running.
+pub fn start(command: &mut Command) -> Result<Child> {
+    start_with(command, "")
+}
+
+/// Runs a program to its end, with `input` as its standard input; returns its standard output.
+///
+/// # Errors
+///
+/// The program cannot be started, or it fails: then the error has its standard error.
+pub fn run(command: &mut Command, input: &str) -> Result<String> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = start_with(command, input)?;
+    // A program that fails may not read it all; what it says about that comes below.
+    let _ = child.stdin.take().expect("piped above").write_all(input.as_bytes());
+    let output = child.wait_with_output()?;
+    let answer = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "`{}` failed ({}): {}",
+        as_typed(command),
+        output.status,
+        answer.trim()
+    );
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn start_with(command: &mut Command, input: &str) -> Result<Child> {
+    if prints_commands() {
+        let here_document = match input {
+            "" => String::new(),
+            text => format!(" <<'END'\n{}\nEND", text.trim_end()),
+        };
+        eprintln!("{}{here_document}", as_typed(command));
+    }
+    command.spawn().with_context(|| format!("`{}` cannot be started", as_typed(command)))
+}
+
+/// The command as a shell takes it.
+fn as_typed(command: &Command) -> String {
+    let directory = command.get_current_dir().map(|directory| directory.as_os_str());
+    let mut words: Vec<String> =
+        directory.into_iter().map(|directory| format!("cd {} &&", quoted(directory))).collect();
+    words.extend(command.get_envs().filter_map(|(name, value)| {
+        Some(format!("{}={}", name.to_string_lossy(), quoted(value?)))
+    }));
+    words.push(quoted(command.get_program()));
+    words.extend(command.get_args().map(quoted));
+    words.join(" ")
+}
+
+fn quoted(word: &OsStr) -> String {
+    let word = word.to_string_lossy();
+    let plain = |c: char| c.is_alphanumeric() || "-_./=:,+".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.into_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_as_it_could_be_typed() {
+        let mut command = Command::new("rustc");
+        command.args(["--edition", "2024", "it's", ""]).env("A", "b c").current_dir("/");
+        assert_eq!(as_typed(&command), r"cd / && A='b c' rustc --edition 2024 'it'\''s' ''");
+    }
+
+    #[test]
+    fn a_failed_program_is_named_with_what_it_answered() {
+        let error = run(Command::new("sh").args(["-c", "cat >&2; exit 5"]), "no such thing");
+        let error = error.unwrap_err().to_string();
+        assert_eq!(error, "`sh -c 'cat >&2; exit 5'` failed (exit status: 5): no such thing");
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let error = run(&mut Command::new("./no-such-program"), "").unwrap_err().to_string();
+        assert_eq!(error, "`./no-such-program` cannot be started");
+    }
+}
