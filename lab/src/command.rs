@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, ensure};
@@ -30,9 +30,11 @@ pub fn administrative(program: &str) -> Command {
     command
 }
 
-/// Starts a program that goes on running.
-pub fn start(command: &mut Command) -> Result<Child> {
-    start_with(command, "")
+/// Starts a program that goes on running, with its standard input and output.
+pub fn start(command: &mut Command) -> Result<(Child, ChildStdin, ChildStdout)> {
+    let mut child = spawn(command, "")?;
+    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+    Ok((child, stdin.expect("spawn pipes it"), stdout.expect("spawn pipes it")))
 }
 
 /// Runs a program to its end, with `input` as its standard input; returns its standard output.
@@ -41,23 +43,16 @@ pub fn start(command: &mut Command) -> Result<Child> {
 ///
 /// The program cannot be started, or it fails: then the error has its standard error.
 pub fn run(command: &mut Command, input: &str) -> Result<String> {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = start_with(command, input)?;
+    let mut child = spawn(command.stderr(Stdio::piped()), input)?;
     // A program that fails may not read it all; what it says about that comes below.
-    let _ = child.stdin.take().expect("piped above").write_all(input.as_bytes());
-    let output = child.wait_with_output()?;
-    let answer = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.success(),
-        "`{}` failed ({}): {}",
-        as_typed(command),
-        output.status,
-        answer.trim()
-    );
-    Ok(String::from_utf8(output.stdout)?)
+    let _ = child.stdin.take().expect("spawn pipes it").write_all(input.as_bytes());
+    let Output { status, stdout, stderr } = child.wait_with_output()?;
+    let answer = String::from_utf8_lossy(&stderr);
+    ensure!(status.success(), "`{}` failed ({status}): {}", as_typed(command), answer.trim());
+    Ok(String::from_utf8(stdout)?)
 }
 
-fn start_with(command: &mut Command, input: &str) -> Result<Child> {
+fn spawn(command: &mut Command, input: &str) -> Result<Child> {
     if prints_commands() {
         let here_document = match input {
             "" => String::new(),
@@ -65,20 +60,17 @@ fn start_with(command: &mut Command, input: &str) -> Result<Child> {
         };
         eprintln!("{}{here_document}", as_typed(command));
     }
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
     command.spawn().with_context(|| format!("`{}` cannot be started", as_typed(command)))
 }
 
 /// The command as a shell takes it.
 fn as_typed(command: &Command) -> String {
-    let directory = command.get_current_dir().map(|directory| directory.as_os_str());
-    let mut words: Vec<String> =
-        directory.into_iter().map(|directory| format!("cd {} &&", quoted(directory))).collect();
-    words.extend(command.get_envs().filter_map(|(name, value)| {
-        Some(format!("{}={}", name.to_string_lossy(), quoted(value?)))
-    }));
-    words.push(quoted(command.get_program()));
-    words.extend(command.get_args().map(quoted));
-    words.join(" ")
+    let variables = command
+        .get_envs()
+        .filter_map(|(name, value)| Some(format!("{}={}", name.to_string_lossy(), quoted(value?))));
+    let words = [command.get_program()].into_iter().chain(command.get_args()).map(quoted);
+    variables.chain(words).collect::<Vec<_>>().join(" ")
 }
 
 fn quoted(word: &OsStr) -> String {
@@ -97,8 +89,8 @@ mod tests {
     #[test]
     fn a_command_is_shown_as_it_could_be_typed() {
         let mut command = Command::new("rustc");
-        command.args(["--edition", "2024", "it's", ""]).env("A", "b c").current_dir("/");
-        assert_eq!(as_typed(&command), r"cd / && A='b c' rustc --edition 2024 'it'\''s' ''");
+        command.args(["--edition", "2024", "it's", ""]).env("A", "b c");
+        assert_eq!(as_typed(&command), r"A='b c' rustc --edition 2024 'it'\''s' ''");
     }
 
     #[test]

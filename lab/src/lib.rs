@@ -8,6 +8,7 @@
 //! [`results`] come back through a pipe, and become captures, pictures and the table.
 #![cfg(target_os = "linux")]
 
+use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,7 +24,6 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::arguments::{Args, Format, root};
 use crate::capture::pcap;
 use crate::network::Family;
-use crate::not_run::NotRun;
 use crate::peer::compile::{Std, compile};
 use crate::peer::witness;
 use crate::results::picture;
@@ -35,11 +35,27 @@ mod arguments;
 mod capture;
 mod command;
 mod network;
-mod not_run;
 mod peer;
 mod results;
 mod sandbox;
 mod scenarios;
+
+/// What this machine lacks, and how to get it: that the lab could not do its work says nothing
+/// about keepalive.
+#[derive(Debug)]
+struct NotRun(String);
+
+impl NotRun {
+    const EXIT_CODE: u8 = 3;
+}
+
+impl fmt::Display for NotRun {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "not run: {}", self.0)
+    }
+}
+
+impl std::error::Error for NotRun {}
 
 /// The scenarios whose pictures the README shows.
 const README_PICTURES: [&str; 2] = ["idle-behind-nat", "power-loss"];
@@ -69,8 +85,8 @@ fn run(args: Args) -> Result<bool> {
         sandbox::inside(&program, &scenarios);
         return Ok(true);
     }
-    if let Some(keepalive) = args.witness {
-        witness::by_socket2(keepalive)?;
+    if let Some(set) = args.witness {
+        witness::by_socket2(set)?;
         return Ok(true);
     }
     // Output may go to a program that has seen enough, such as head.

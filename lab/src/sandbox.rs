@@ -8,15 +8,15 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::{env, fs, process, thread};
 
 use anyhow::{Result, bail, ensure};
 use nix::unistd::{User, geteuid};
 
+use crate::NotRun;
 use crate::command;
 use crate::network::{Family, Network};
-use crate::not_run::NotRun;
 use crate::results::CaseResult;
 use crate::scenarios::{self, Scenario, case};
 
@@ -85,9 +85,8 @@ impl Sandbox {
         unshare.arg(env::current_exe()?).arg("--inside").arg(program);
         unshare.args(command::prints_commands().then_some("--verbose"));
         unshare.args(scenarios.iter().map(|scenario| scenario.name));
-        let mut inside = command::start(unshare.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
-        let _alive = inside.stdin.take();
-        for line in BufReader::new(inside.stdout.take().expect("piped above")).lines() {
+        let (mut inside, _alive, stdout) = command::start(&mut unshare)?;
+        for line in BufReader::new(stdout).lines() {
             done(serde_json::from_str(&line?)?);
         }
         let status = inside.wait()?;
@@ -108,9 +107,9 @@ fn as_user(program: &str, user: &Option<User>) -> Command {
     let Some(User { uid, gid, .. }) = user else { return command::administrative(program) };
     let mut command = command::administrative("setpriv");
     command.args([format!("--reuid={uid}"), format!("--regid={gid}")]);
-    // env, since setpriv would search the path with root's rights; and the directory that root is
-    // in may be closed to others.
-    command.args(["--clear-groups", "env", program]).current_dir("/");
+    // setpriv would search the path with root's rights, and the directory that root is in may be
+    // closed to others.
+    command.args(["--clear-groups", "env", "--chdir=/", program]);
     command
 }
 

@@ -1,6 +1,6 @@
 //! Records every packet that the router's interfaces see, as it comes.
 
-use std::io::{self, IoSliceMut, PipeWriter};
+use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use std::{iter, thread};
 use anyhow::{Context, Result};
 use nix::cmsg_space;
 use nix::libc::PACKET_OUTGOING;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::sockopt::{RcvBufForce, ReceiveTimestampns};
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType,
@@ -41,50 +41,39 @@ const ROOM: usize = 16 << 20;
 const LARGEST_PACKET: usize = 1500;
 
 pub struct Capture {
-    tap: Arc<Tap>,
-    /// Dropped, it ends the thread that listens.
-    _stop: PipeWriter,
-}
-
-struct Tap {
     socket: OwnedFd,
     frames: Mutex<Vec<Frame>>,
     more: Condvar,
 }
 
 impl Capture {
-    pub fn start(namespace: &Namespace) -> Result<Self> {
+    /// Starts it; a thread fetches what comes until the capture is dropped.
+    pub fn start(namespace: &Namespace) -> Result<Arc<Self>> {
         let socket = namespace.enter(|| {
-            let socket = socket(
-                AddressFamily::Packet,
-                SockType::Datagram,
-                SockFlag::SOCK_CLOEXEC,
-                SockProtocol::EthAll,
-            )?;
+            let (family, flags) = (AddressFamily::Packet, SockFlag::SOCK_CLOEXEC);
+            let socket = socket(family, SockType::Datagram, flags, SockProtocol::EthAll)?;
             setsockopt(&socket, ReceiveTimestampns, &true)?;
             // Room for the probes of a thousand connections at once, which root alone can have.
             // Else some of them are missing in that one scenario's capture; its rows do not care.
             let _ = setsockopt(&socket, RcvBufForce, &ROOM);
             Ok(socket)
         })?;
-        let (stopped, _stop) = io::pipe()?;
-        let tap = Arc::new(Tap { socket, frames: Mutex::default(), more: Condvar::new() });
-        let listener = Arc::clone(&tap);
+        let capture = Arc::new(Self { socket, frames: Mutex::default(), more: Condvar::new() });
+        let listener = Arc::downgrade(&capture);
         thread::spawn(move || {
-            let mut events = [
-                PollFd::new(listener.socket.as_fd(), PollFlags::POLLIN),
-                PollFd::new(stopped.as_fd(), PollFlags::POLLIN),
-            ];
-            while poll(&mut events, PollTimeout::NONE).is_ok() && events[1].any() == Some(false) {
-                drop(listener.frames());
-                listener.more.notify_all();
+            while let Some(capture) = listener.upgrade() {
+                let mut events = [PollFd::new(capture.socket.as_fd(), PollFlags::POLLIN)];
+                if poll(&mut events, 100u8).is_ok_and(|ready| ready > 0) {
+                    drop(capture.fetch());
+                    capture.more.notify_all();
+                }
             }
         });
-        Ok(Self { tap, _stop })
+        Ok(capture)
     }
 
     pub fn frames(&self) -> Vec<Frame> {
-        self.tap.frames().clone()
+        self.fetch().clone()
     }
 
     /// Waits until `found` finds something among the frames so far, at most until the deadline.
@@ -93,21 +82,19 @@ impl Capture {
         deadline: Instant,
         mut found: impl FnMut(&[Frame]) -> Option<T>,
     ) -> Option<T> {
-        let mut frames = self.tap.frames();
+        let mut frames = self.fetch();
         loop {
             if let Some(it) = found(&frames) {
                 return Some(it);
             }
             let left = deadline.checked_duration_since(Instant::now())?;
-            frames = self.tap.more.wait_timeout(frames, left).unwrap().0;
+            frames = self.more.wait_timeout(frames, left).unwrap().0;
         }
     }
-}
 
-impl Tap {
     /// All frames up to this moment: the kernel hands a packet to the socket before it lets it
     /// through, so what a program has received is among them.
-    fn frames(&self) -> MutexGuard<'_, Vec<Frame>> {
+    fn fetch(&self) -> MutexGuard<'_, Vec<Frame>> {
         let mut frames = self.frames.lock().unwrap();
         frames.extend(iter::from_fn(|| receive(&self.socket).ok()));
         frames

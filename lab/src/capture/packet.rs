@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use etherparse::{Icmpv4Type, Icmpv6Type, NetSlice, SlicedPacket, TcpSlice, TransportSlice};
+use etherparse::{IpNumber, IpSlice, TcpSlice, icmpv4, icmpv6};
 
 use super::Frame;
 use crate::network::{Node, node_behind};
@@ -41,16 +41,16 @@ pub enum PacketKind {
 
 impl fmt::Display for PacketKind {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Self::Open => write!(f, "opening"),
-            Self::Data => write!(f, "data"),
-            Self::Ack => write!(f, "acknowledgement"),
-            Self::Probe { bytes } => write!(f, "probe, {bytes} bytes"),
-            Self::ProbeAck => write!(f, "answer"),
-            Self::Close => write!(f, "closing"),
-            Self::Reset => write!(f, "reset"),
-            Self::Unreachable => write!(f, "unreachable"),
-        }
+        f.write_str(match self {
+            Self::Open => "opening",
+            Self::Data => "data",
+            Self::Ack => "acknowledgement",
+            Self::Probe { bytes } => return write!(f, "probe, {bytes} bytes"),
+            Self::ProbeAck => "answer",
+            Self::Close => "closing",
+            Self::Reset => "reset",
+            Self::Unreachable => "unreachable",
+        })
     }
 }
 
@@ -86,42 +86,24 @@ pub fn read(frames: &[Frame], start: Duration) -> Vec<Packet> {
 
 fn read_one(frame: &Frame, start: Duration, flows: &mut HashMap<Flow, Sent>) -> Option<Packet> {
     let node = node_behind(frame.interface)?;
-    let sliced = SlicedPacket::from_ip(&frame.ip).ok()?;
-    let (source, destination): (IpAddr, IpAddr) = match sliced.net? {
-        NetSlice::Ipv4(ip) => {
-            (ip.header().source_addr().into(), ip.header().destination_addr().into())
+    let ip = IpSlice::from_slice(&frame.ip).ok()?;
+    let payload = ip.payload().payload;
+    let mut source = SocketAddr::new(ip.source_addr(), 0);
+    let mut destination = SocketAddr::new(ip.destination_addr(), 0);
+    let kind = match (ip.payload_ip_number(), *payload.first()?) {
+        (IpNumber::TCP, _) => {
+            let tcp = TcpSlice::from_slice(payload).ok()?;
+            source.set_port(tcp.source_port());
+            destination.set_port(tcp.destination_port());
+            classify(&tcp, (node, source, destination), flows)
         }
-        NetSlice::Ipv6(ip) => {
-            (ip.header().source_addr().into(), ip.header().destination_addr().into())
-        }
-        NetSlice::Arp(_) => return None,
-    };
-    let (ports, kind) = match sliced.transport? {
-        TransportSlice::Tcp(tcp) => {
-            let ports = (tcp.source_port(), tcp.destination_port());
-            let flow =
-                (node, SocketAddr::new(source, ports.0), SocketAddr::new(destination, ports.1));
-            (ports, classify(&tcp, flow, flows))
-        }
-        TransportSlice::Icmpv4(icmp) => match icmp.icmp_type() {
-            Icmpv4Type::DestinationUnreachable(_) => ((0, 0), PacketKind::Unreachable),
-            _ => return None,
-        },
-        TransportSlice::Icmpv6(icmp) => match icmp.icmp_type() {
-            Icmpv6Type::DestinationUnreachable(_) => ((0, 0), PacketKind::Unreachable),
-            _ => return None,
-        },
-        TransportSlice::Udp(_) | TransportSlice::Igmp(_) => return None,
+        (IpNumber::ICMP, icmpv4::TYPE_DEST_UNREACH)
+        | (IpNumber::IPV6_ICMP, icmpv6::TYPE_DST_UNREACH) => PacketKind::Unreachable,
+        _ => return None,
     };
     let (from, to) = if frame.outgoing { (Node::Router, node) } else { (node, Node::Router) };
-    Some(Packet {
-        at: frame.at.as_secs_f64() - start.as_secs_f64(),
-        from,
-        to,
-        source: SocketAddr::new(source, ports.0),
-        destination: SocketAddr::new(destination, ports.1),
-        kind,
-    })
+    let at = frame.at.as_secs_f64() - start.as_secs_f64();
+    Some(Packet { at, from, to, source, destination, kind })
 }
 
 fn classify(tcp: &TcpSlice, flow: Flow, flows: &mut HashMap<Flow, Sent>) -> PacketKind {
@@ -153,114 +135,100 @@ fn classify(tcp: &TcpSlice, flow: Flow, flows: &mut HashMap<Flow, Sent>) -> Pack
 }
 
 #[cfg(test)]
-pub mod tests {
-    use etherparse::PacketBuilder;
+mod tests {
     use etherparse::icmpv4::DestUnreachableHeader;
+    use etherparse::{Icmpv4Type, PacketBuilder};
 
+    use super::PacketKind::*;
     use super::*;
 
     const CLIENT: ([u8; 4], u16) = ([10, 0, 2, 2], 4000);
     const SERVER: ([u8; 4], u16) = ([10, 0, 3, 2], 7);
 
-    /// A segment on the client's cable: who sent it, its sequence number and acknowledgement, the
-    /// letters of its flags, its data.
-    fn segment(from_client: bool, seq: u32, ack: u32, flags: &str, data: &[u8]) -> Frame {
+    /// A segment on the client's cable: its sequence number and acknowledgement, its one flag, if
+    /// any, and its data.
+    fn segment(from_client: bool, seq: u32, ack: u32, flag: char, data: &[u8]) -> Frame {
         let (from, to) = if from_client { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
-        let mut tcp = PacketBuilder::ipv4(from.0, to.0, 64).tcp(from.1, to.1, seq, 1000).ack(ack);
-        for flag in flags.chars() {
-            tcp = match flag {
-                'S' => tcp.syn(),
-                'F' => tcp.fin(),
-                'R' => tcp.rst(),
-                _ => unreachable!("no such flag"),
-            };
-        }
+        let tcp = PacketBuilder::ipv4(from.0, to.0, 64).tcp(from.1, to.1, seq, 1000).ack(ack);
+        let tcp = match flag {
+            'S' => tcp.syn(),
+            'F' => tcp.fin(),
+            'R' => tcp.rst(),
+            _ => tcp,
+        };
         let mut ip = Vec::new();
         tcp.write(&mut ip, data).unwrap();
         Frame { at: Duration::from_secs(100), interface: 2, outgoing: !from_client, ip }
+    }
+
+    fn client(seq: u32, data: &[u8]) -> Frame {
+        segment(true, seq, 500, '-', data)
+    }
+
+    fn server_acknowledges(ack: u32) -> Frame {
+        segment(false, 500, ack, '-', b"")
+    }
+
+    /// A connection whose client has sent 4 bytes from 100 on, all acknowledged.
+    fn established() -> [Frame; 5] {
+        let open = [segment(true, 99, 0, 'S', b""), segment(false, 499, 100, 'S', b"")];
+        let [from_client, from_server] = open;
+        [from_client, from_server, client(100, b""), client(100, b"ping"), server_acknowledges(104)]
     }
 
     fn kinds(frames: &[Frame]) -> Vec<PacketKind> {
         read(frames, Duration::ZERO).iter().map(|packet| packet.kind).collect()
     }
 
-    /// A connection whose client has sent 4 bytes from 100 on, all acknowledged.
-    fn established() -> Vec<Frame> {
-        vec![
-            segment(true, 99, 0, "S", b""),
-            segment(false, 499, 100, "S", b""),
-            segment(true, 100, 500, "", b""),
-            segment(true, 100, 500, "", b"ping"),
-            segment(false, 500, 104, "", b""),
-        ]
+    /// What these are, after the established connection's.
+    fn kinds_after(frames: impl Into<Vec<Frame>>) -> Vec<PacketKind> {
+        kinds(&[established().into(), frames.into()].concat())[5..].to_vec()
     }
 
     #[test]
     fn ordinary_traffic_has_no_probe() {
-        use PacketKind::*;
         assert_eq!(kinds(&established()), [Open, Open, Ack, Data, Ack]);
     }
 
     #[test]
     fn probe_is_one_below_the_next_with_no_data_or_one_byte() {
         for bytes in [0, 1] {
-            let mut frames = established();
-            frames.push(segment(true, 103, 500, "", &b"\0"[..bytes]));
-            frames.push(segment(false, 500, 104, "", b""));
-            let last = &kinds(&frames)[5..];
-            assert_eq!(last, [PacketKind::Probe { bytes }, PacketKind::ProbeAck]);
+            let probe = client(103, &b"\0"[..bytes]);
+            assert_eq!(kinds_after([probe, server_acknowledges(104)]), [Probe { bytes }, ProbeAck]);
         }
     }
 
     #[test]
     fn two_old_bytes_or_another_place_are_no_probe() {
         for (sequence, data) in [(103, &b"gg"[..]), (104, b""), (102, b""), (104, b"g")] {
-            let mut frames = established();
-            frames.push(segment(true, sequence, 500, "", data));
-            assert!(!read(&frames, Duration::ZERO)[5].is_probe(), "{sequence} {data:?}");
+            let kinds = kinds_after([client(sequence, data)]);
+            assert!(!matches!(kinds[0], Probe { .. }), "{sequence} {data:?}");
         }
     }
 
     #[test]
     fn only_the_first_answer_is_the_probe_s() {
-        let mut frames = established();
-        frames.push(segment(true, 103, 500, "", b""));
-        frames.push(segment(false, 500, 104, "", b""));
-        frames.push(segment(false, 500, 104, "", b""));
-        assert_eq!(kinds(&frames)[6..], [PacketKind::ProbeAck, PacketKind::Ack]);
+        let frames = [client(103, b""), server_acknowledges(104), server_acknowledges(104)];
+        assert_eq!(kinds_after(frames)[1..], [ProbeAck, Ack]);
     }
 
     #[test]
     fn a_probe_does_not_move_the_next_sequence_number() {
-        let mut frames = established();
-        frames.push(segment(true, 103, 500, "", b""));
-        frames.push(segment(true, 103, 500, "", b""));
-        frames.push(segment(true, 104, 500, "", b"more"));
-        assert_eq!(
-            kinds(&frames)[5..],
-            [PacketKind::Probe { bytes: 0 }, PacketKind::Probe { bytes: 0 }, PacketKind::Data]
-        );
+        let frames = [client(103, b""), client(103, b""), client(104, b"more")];
+        assert_eq!(kinds_after(frames), [Probe { bytes: 0 }, Probe { bytes: 0 }, Data]);
     }
 
     #[test]
     fn a_fin_takes_a_sequence_number() {
-        let mut frames = established();
-        frames.push(segment(true, 104, 500, "F", b""));
-        frames.push(segment(true, 104, 500, "", b""));
-        assert_eq!(kinds(&frames)[5..], [PacketKind::Close, PacketKind::Probe { bytes: 0 }]);
+        let frames = [segment(true, 104, 500, 'F', b""), client(104, b"")];
+        assert_eq!(kinds_after(frames), [Close, Probe { bytes: 0 }]);
     }
 
     #[test]
     fn sequence_numbers_wrap() {
-        let frames = [
-            segment(true, u32::MAX - 2, 0, "S", b""),
-            segment(true, u32::MAX - 1, 500, "", b"ping"),
-            segment(true, 1, 500, "", b""),
-        ];
-        assert_eq!(
-            kinds(&frames),
-            [PacketKind::Open, PacketKind::Data, PacketKind::Probe { bytes: 0 }]
-        );
+        let open = segment(true, u32::MAX - 2, 0, 'S', b"");
+        let frames = [open, client(u32::MAX - 1, b"ping"), client(1, b"")];
+        assert_eq!(kinds(&frames), [Open, Data, Probe { bytes: 0 }]);
     }
 
     #[test]
@@ -270,15 +238,14 @@ pub mod tests {
             .icmpv4(Icmpv4Type::DestinationUnreachable(DestUnreachableHeader::Host))
             .write(&mut ip, b"")
             .unwrap();
-        let complaint = Frame { at: Duration::from_secs(100), interface: 2, outgoing: true, ip };
-        let reset = segment(false, 500, 0, "R", b"");
-        assert_eq!(kinds(&[reset, complaint]), [PacketKind::Reset, PacketKind::Unreachable]);
+        let reset = segment(false, 500, 0, 'R', b"");
+        let complaint = Frame { ip, ..reset.clone() };
+        assert_eq!(kinds(&[reset, complaint]), [Reset, Unreachable]);
     }
 
     #[test]
     fn direction_time_and_addresses() {
-        let start = Duration::from_millis(98_500);
-        let packets = read(&established()[..2], start);
+        let packets = read(&established(), Duration::from_millis(98_500));
         assert_eq!((packets[0].from, packets[0].to), (Node::Client, Node::Router));
         assert_eq!((packets[1].from, packets[1].to), (Node::Router, Node::Client));
         assert_eq!(packets[0].at, 1.5);
@@ -288,9 +255,9 @@ pub mod tests {
 
     #[test]
     fn a_frame_of_another_interface_or_of_no_protocol_is_left_out() {
-        let mut frame = segment(true, 1, 1, "S", b"");
-        frame.interface = 9;
-        let noise = Frame { ip: vec![0x45, 0, 0], ..segment(true, 1, 1, "S", b"") };
-        assert_eq!(kinds(&[frame, noise]), []);
+        let open = segment(true, 1, 1, 'S', b"");
+        let other = Frame { interface: 9, ..open.clone() };
+        let noise = Frame { ip: vec![0x45, 0, 0], ..open };
+        assert_eq!(kinds(&[other, noise]), []);
     }
 }

@@ -7,8 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
+use crate::NotRun;
 use crate::command;
-use crate::not_run::NotRun;
 
 /// What the program under test gets its keepalive from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -67,14 +67,12 @@ pub fn compile(std: Std, sysroot: Option<&Path>, root: &Path, out: &Path) -> Res
 /// With a crate to link, cargo knows the way; it says where the program is in its messages.
 fn compile_with_cargo(root: &Path) -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--quiet", "-p", "lab", "--bin", "peer-socket2"]);
-    cargo.args(["--features", "via-socket2", "--message-format", "json-render-diagnostics"]);
-    let messages = command::run(cargo.current_dir(root), "")?;
-    let executable = serde_json::Deserializer::from_str(&messages)
-        .into_iter()
-        .filter_map(|message: Result<serde_json::Value, _>| {
-            Some(PathBuf::from(message.ok()?.get("executable")?.as_str()?))
-        })
-        .last();
+    cargo.arg("build").arg("--manifest-path").arg(root.join("lab/Cargo.toml"));
+    cargo.args(["--quiet", "--bin", "peer-socket2", "--features", "via-socket2"]);
+    let messages = command::run(cargo.args(["--message-format", "json-render-diagnostics"]), "")?;
+    let executable = messages.lines().rev().find_map(|message| {
+        let message: serde_json::Value = serde_json::from_str(message).ok()?;
+        Some(PathBuf::from(message.get("executable")?.as_str()?))
+    });
     executable.context("cargo names no executable")
 }

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{Child, ChildStdin};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,10 +28,7 @@ pub struct Peer {
 
 impl Peer {
     pub fn start(program: &Path, namespace: &Namespace) -> Result<Self> {
-        let mut command = namespace.command(program)?;
-        let mut child = command::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
-        let stdin = child.stdin.take().expect("piped above");
-        let stdout = child.stdout.take().expect("piped above");
+        let (child, stdin, stdout) = command::start(&mut namespace.command(program)?)?;
         let (sender, answers) = channel();
         thread::spawn(move || {
             BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|l| sender.send(l))

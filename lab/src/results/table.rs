@@ -37,49 +37,40 @@ struct SeenByStd {
 pub fn verdicts(stds: &[StdResults]) -> Vec<Verdict> {
     let mut verdicts: Vec<Verdict> = Vec::new();
     for case in stds.iter().flat_map(|std| &std.cases) {
+        let CaseResult { scenario, side, .. } = case;
         for Observation { what, expected, .. } in &case.observations {
-            let has = |verdict: &Verdict| {
-                (&verdict.scenario, &verdict.side, &verdict.what)
-                    == (&case.scenario, &case.side, what)
-            };
-            if verdicts.iter().any(has) {
+            let known = |it: &Verdict| (&it.scenario, &it.side, &it.what) == (scenario, side, what);
+            if verdicts.iter().any(known) {
                 continue;
             }
-            let observations: Vec<_> = stds.iter().map(|std| find(std, case, what)).collect();
-            let pass = |seen: &Option<&Observation>| seen.is_some_and(Observation::passes);
+            let seen = stds.iter().map(|std| seen_by(std, case, what));
+            let (seen, pass): (_, Vec<bool>) = seen.unzip();
             verdicts.push(Verdict {
-                scenario: case.scenario.clone(),
-                side: case.side.clone(),
+                scenario: scenario.clone(),
+                side: side.clone(),
                 what: what.clone(),
                 expected: expected.text(),
-                pass: observations.iter().flatten().all(pass),
-                seen: stds.iter().zip(observations).map(|(std, seen)| both(std, seen)).collect(),
+                seen,
+                pass: !pass.contains(&false),
             });
         }
     }
     verdicts
 }
 
-/// The observation of that name in a std's IPv4 and IPv6 case.
-fn find<'a>(std: &'a StdResults, like: &CaseResult, what: &str) -> [Option<&'a Observation>; 2] {
-    [Family::IPv4, Family::IPv6].map(|family| {
+/// What the IPv4 and IPv6 cases of a std saw of one thing, and whether both passed.
+fn seen_by(std: &StdResults, like: &CaseResult, what: &str) -> (SeenByStd, bool) {
+    let observations = [Family::IPv4, Family::IPv6].map(|family| {
         let case = std.cases.iter().find(|case| {
             (&case.scenario, &case.side, case.family) == (&like.scenario, &like.side, family)
         })?;
         case.observations.iter().find(|observation| observation.what == what)
-    })
-}
-
-fn both(std: &StdResults, observations: [Option<&Observation>; 2]) -> SeenByStd {
-    let seen = observations.map(|it| it.map_or("nothing", |observation| &observation.seen.what));
-    SeenByStd {
-        std: std.std.clone(),
-        seen: match seen {
-            [v4, v6] if v4 == v6 => v4.to_string(),
-            [v4, v6] => format!("IPv4: {v4}; IPv6: {v6}"),
-        },
-        seconds: observations.map(|it| it?.seen.seconds).to_vec(),
-    }
+    });
+    let pass = observations.iter().all(|it| it.is_some_and(Observation::passes));
+    let [v4, v6] = observations.map(|it| it.map_or("nothing", |it| &it.seen.what));
+    let seen = if v4 == v6 { v4.to_string() } else { format!("IPv4: {v4}; IPv6: {v6}") };
+    let seconds = observations.map(|it| it?.seen.seconds).to_vec();
+    (SeenByStd { std: std.std.clone(), seen, seconds }, pass)
 }
 
 /// The verdicts in one of comfy-table's styles, no wider than `width` if it is known.

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -22,7 +23,7 @@ pub struct Case<'a> {
     pub with: bool,
     pub keepalive: Keepalive,
     network: Network,
-    capture: Capture,
+    capture: Arc<Capture>,
     program: &'a Path,
     result: &'a mut CaseResult,
 }

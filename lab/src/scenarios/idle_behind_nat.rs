@@ -1,12 +1,6 @@
 //! A middlebox forgets a connection that says nothing for longer than it cares to remember.
 
-use anyhow::Result;
-
-use super::case::{Case, Connection, STILL_BLOCKED};
-use super::{Scenario, WITH_KEEPALIVE};
-use crate::capture::packet::PacketKind;
-use crate::network::{Keepalive, Node, Shape};
-use crate::results::Expected;
+use super::*;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "idle-behind-nat",

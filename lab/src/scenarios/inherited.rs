@@ -1,13 +1,7 @@
 //! What an accepted stream reports when the option was set on the listener. No standard promises
 //! anything here, so neither may std's documentation; this row records what this kernel does.
 
-use anyhow::Result;
-
-use super::Scenario;
-use super::case::Case;
-use crate::network::{Node, PLAIN};
-use crate::peer::witness;
-use crate::results::{Expected, LATE, Seen};
+use super::*;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "inherited",
@@ -20,7 +14,7 @@ pub const SCENARIO: Scenario = Scenario {
 fn run(case: &mut Case) -> Result<()> {
     let (mut server, address) = case.listen()?;
     if case.with {
-        server.ask(&format!("hand_listener_to {}", witness::python_sets(true)))?;
+        server.ask(&format!("hand_listener_to {}", witness::python(Some(true))))?;
     }
     let mut client = case.peer(Node::Client)?;
     let idle_since = case.now();
@@ -29,8 +23,8 @@ fn run(case: &mut Case) -> Result<()> {
 
     let reports = [
         ("keepalive() of the accepted stream", "keepalive".to_string()),
-        ("Python of the same", format!("hand_stream_to {}", witness::PYTHON_GETS)),
-        ("socket2 of the same", format!("hand_stream_to {}", witness::socket2_gets()?)),
+        ("Python of the same", format!("hand_stream_to {}", witness::python(None))),
+        ("socket2 of the same", format!("hand_stream_to {}", witness::socket2(None)?)),
     ];
     for (who, command) in reports {
         case.check(who, case.with.to_string(), server.ask(&command)?);

@@ -4,8 +4,12 @@ use anyhow::Result;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
-use crate::network::Shape;
-use crate::scenarios::case::Case;
+// What scenarios are written with: each imports all of it from here.
+use self::case::{Case, Connection, STILL_BLOCKED, TIMED_OUT};
+use crate::capture::packet::{Packet, PacketKind};
+use crate::network::{Keepalive, Node, PLAIN, Shape};
+use crate::peer::witness;
+use crate::results::{Expected, LATE, Seen};
 
 pub mod case;
 mod idle_behind_nat;

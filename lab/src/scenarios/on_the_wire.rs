@@ -1,12 +1,6 @@
 //! What keepalive sends, and when: to a peer that answers, and to one that does not.
 
-use anyhow::Result;
-
-use super::case::{Case, Connection};
-use super::{Scenario, WITH_KEEPALIVE};
-use crate::capture::packet::{Packet, PacketKind};
-use crate::network::{Keepalive, Node, PLAIN, Shape};
-use crate::results::{Expected, LATE, Seen};
+use super::*;
 
 const KEEPALIVE: Keepalive = Keepalive { time: 2, interval: 1, probes: 3 };
 

@@ -1,11 +1,6 @@
 //! Parties that are not ours look at the same socket, and change it behind std's back.
 
-use anyhow::Result;
-
-use super::Scenario;
-use super::case::{Case, Connection};
-use crate::network::{Node, PLAIN};
-use crate::peer::witness;
+use super::*;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "others-agree",
@@ -18,21 +13,19 @@ pub const SCENARIO: Scenario = Scenario {
 fn run(case: &mut Case) -> Result<()> {
     let Connection { mut client, server: _server, .. } = case.connect()?;
     let (value, opposite) = (case.with, !case.with);
-    let hand_to = |witness: &str| format!("hand_stream_to {witness}");
-    let socket2 = hand_to(&witness::socket2_gets()?);
-
+    let hand_to = |witness: String| format!("hand_stream_to {witness}");
     let steps = [
         ("at first", "keepalive".to_string(), false),
         ("after std set it", format!("set_keepalive {value}"), value),
-        ("after Python set it", hand_to(&witness::python_sets(opposite)), opposite),
-        ("after socket2 set it", hand_to(&witness::socket2_sets(value)?), value),
+        ("after Python set it", hand_to(witness::python(Some(opposite))), opposite),
+        ("after socket2 set it", hand_to(witness::socket2(Some(value))?), value),
         ("after std set it again", format!("set_keepalive {opposite}"), opposite),
     ];
     for (when, command, expected) in steps {
         client.ask(&command)?;
         let std = client.ask("keepalive")?;
-        let socket2 = client.ask(&socket2)?;
-        let python = client.ask(&hand_to(witness::PYTHON_GETS))?;
+        let socket2 = client.ask(&hand_to(witness::socket2(None)?))?;
+        let python = client.ask(&hand_to(witness::python(None)))?;
         // Not an option's value but a running timer, which is what the option is for.
         let sockets = case.namespace(Node::Client).run("ss", &["-tnoH"], "")?;
         let ss = sockets.contains("timer:(keepalive,");

@@ -1,11 +1,6 @@
 //! The server is gone from one instant to the next, while the client waits for it in `read`.
 
-use anyhow::Result;
-
-use super::case::{Case, Connection, STILL_BLOCKED, TIMED_OUT};
-use super::{Scenario, WITH_KEEPALIVE};
-use crate::network::{Node, PLAIN};
-use crate::results::Expected;
+use super::*;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "power-loss",

@@ -1,11 +1,6 @@
 //! The server comes back under its address, and knows nothing of the connection.
 
-use anyhow::Result;
-
-use super::case::{Case, Connection, STILL_BLOCKED};
-use super::{Scenario, WITH_KEEPALIVE};
-use crate::network::{Keepalive, Node, PLAIN, Shape};
-use crate::results::Expected;
+use super::*;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "reboot",

@@ -1,11 +1,6 @@
 //! A server holds a descriptor for each client that it believes to be there.
 
-use anyhow::Result;
-
-use super::case::{Case, STILL_BLOCKED, TIMED_OUT};
-use super::{Scenario, WITH_KEEPALIVE};
-use crate::network::{Node, PLAIN};
-use crate::results::Expected;
+use super::*;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "server-side",

@@ -1,12 +1,6 @@
 //! The option stays with the connection, whatever the program does to its end of it.
 
-use anyhow::Result;
-
-use super::case::{Case, Connection};
-use super::{Scenario, WITH_KEEPALIVE};
-use crate::capture::packet::Packet;
-use crate::network::{Node, PLAIN};
-use crate::results::{Expected, LATE, Seen};
+use super::*;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "states",

@@ -1,11 +1,6 @@
 //! `set_keepalive(false)` ends what `set_keepalive(true)` began.
 
-use anyhow::Result;
-
-use super::Scenario;
-use super::case::{Case, Connection};
-use crate::network::{Node, PLAIN};
-use crate::results::{Expected, LATE, Seen};
+use super::*;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "switched-off",

@@ -1,10 +1,6 @@
 //! Only silence is probed: whatever the peer acknowledges starts the idle time anew.
 
-use anyhow::Result;
-
-use super::Scenario;
-use super::case::{Case, Connection};
-use crate::network::{Keepalive, PLAIN, Shape};
+use super::*;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "traffic",

@@ -1,12 +1,7 @@
 //! Where keepalive does not help: while data is on its way, it is the retransmission of that data
 //! that finds out, after as long as the kernel retries (on Linux a quarter of an hour).
 
-use anyhow::Result;
-
-use super::Scenario;
-use super::case::{Case, Connection, STILL_BLOCKED, TIMED_OUT};
-use crate::network::{Node, PLAIN};
-use crate::results::Expected;
+use super::*;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "unacknowledged",

@@ -2,13 +2,7 @@
 //! might expect `read` to fail with that; but to the kernel a probe, whose sequence number is an
 //! old one, is nothing that a complaint could be about.
 
-use anyhow::Result;
-
-use super::case::{Case, Connection, STILL_BLOCKED, TIMED_OUT};
-use super::{Scenario, WITH_KEEPALIVE};
-use crate::capture::packet::PacketKind;
-use crate::network::{Node, PLAIN, Shape};
-use crate::results::Expected;
+use super::*;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "unreachable",
