@@ -16,42 +16,32 @@ use std::{fs, mem, thread};
 
 /// The patched std, or a nightly one: the methods that this project is about.
 #[cfg(not(any(feature = "via-socket2", noop)))]
-mod option {
-    use super::*;
-
-    pub fn set(stream: &TcpStream, keepalive: bool) -> io::Result<()> {
-        stream.set_keepalive(keepalive)
-    }
-
-    pub fn get(stream: &TcpStream) -> io::Result<bool> {
-        stream.keepalive()
-    }
+fn option(stream: &TcpStream) -> &TcpStream {
+    stream
 }
 
-/// What a program does today, without the methods.
+/// What a program does today, without the methods; these are called the same.
 #[cfg(feature = "via-socket2")]
-mod option {
-    use super::*;
-
-    pub fn set(stream: &TcpStream, keepalive: bool) -> io::Result<()> {
-        socket2::SockRef::from(stream).set_keepalive(keepalive)
-    }
-
-    pub fn get(stream: &TcpStream) -> io::Result<bool> {
-        socket2::SockRef::from(stream).keepalive()
-    }
+fn option(stream: &TcpStream) -> socket2::SockRef<'_> {
+    stream.into()
 }
 
 /// A std that says yes and does nothing: what the lab must catch.
 #[cfg(noop)]
-mod option {
-    use super::*;
+fn option(_: &TcpStream) -> Noop {
+    Noop
+}
 
-    pub fn set(_: &TcpStream, _: bool) -> io::Result<()> {
+#[cfg(noop)]
+struct Noop;
+
+#[cfg(noop)]
+impl Noop {
+    fn set_keepalive(&self, _: bool) -> io::Result<()> {
         Ok(())
     }
 
-    pub fn get(_: &TcpStream) -> io::Result<bool> {
+    fn keepalive(&self) -> io::Result<bool> {
         Ok(false)
     }
 }
@@ -80,66 +70,61 @@ impl Peer {
     }
 
     fn call(&mut self, verb: &str, rest: &str) -> io::Result<String> {
-        let done = || Ok("ok".to_string());
         match verb {
             "listen" => {
                 let listener = self.listener.insert(TcpListener::bind(rest)?);
-                Ok(listener.local_addr()?.to_string())
+                return Ok(listener.local_addr()?.to_string());
             }
             "accept" => {
-                let listener = self.listener.as_ref().expect("listen comes first");
                 for _ in 0..count(rest) {
-                    self.streams.push(listener.accept()?.0);
+                    self.streams.push(self.listener().accept()?.0);
                 }
-                done()
             }
             "connect" => {
-                let (address, times) = rest.split_once(' ').unwrap_or((rest, "1"));
+                let (address, times) = rest.split_once(' ').unwrap_or((rest, ""));
                 for _ in 0..count(times) {
                     self.streams.push(TcpStream::connect(address)?);
                 }
-                Ok(self.stream().local_addr()?.to_string())
+                return Ok(self.stream().local_addr()?.to_string());
             }
             "set_keepalive" => {
                 let keepalive = rest.parse().expect("true or false");
-                self.streams.iter().try_for_each(|stream| option::set(stream, keepalive))?;
-                done()
+                self.streams
+                    .iter()
+                    .try_for_each(|stream| option(stream).set_keepalive(keepalive))?;
             }
-            "keepalive" => Ok(option::get(self.stream())?.to_string()),
-            "write" => self.stream().write_all(rest.as_bytes()).and_then(|()| done()),
-            "read" => read(self.stream()),
-            "shutdown" => self.stream().shutdown(Shutdown::Write).and_then(|()| done()),
-            "set_nonblocking" => self.stream().set_nonblocking(true).and_then(|()| done()),
-            "try_clone" => {
-                // The clone stays, the original is dropped.
-                self.streams[0] = self.stream().try_clone()?;
-                done()
-            }
+            "keepalive" => return Ok(option(self.stream()).keepalive()?.to_string()),
+            "write" => self.stream().write_all(rest.as_bytes())?,
+            "read" => return read(self.stream()),
+            "shutdown" => self.stream().shutdown(Shutdown::Write)?,
+            "set_nonblocking" => self.stream().set_nonblocking(true)?,
+            // The clone stays, the original is dropped.
+            "try_clone" => self.streams[0] = self.stream().try_clone()?,
             "drain" => {
                 // Like a server that reads what clients send until they are gone.
-                let mut ends: Vec<String> = Vec::new();
-                for stream in self.streams.drain(..) {
-                    ends.push(read(&stream).unwrap_or_else(|e| describe(&e)));
-                }
+                let streams = self.streams.drain(..);
+                let mut ends: Vec<String> =
+                    streams.map(|stream| read(&stream).unwrap_or_else(|e| describe(&e))).collect();
                 let all = ends.len();
                 ends.dedup();
-                Ok(format!("{all} × {}", ends.join(", ")))
+                return Ok(format!("{all} × {}", ends.join(", ")));
             }
             "thread" => {
                 // The streams move; the command runs over there, and is answered when it is done.
                 let mut child = Peer { streams: mem::take(&mut self.streams), ..Peer::default() };
                 let command = rest.to_string();
                 thread::spawn(move || child.obey(&command));
-                done()
             }
-            "descriptors" => Ok(fs::read_dir("/proc/self/fd")?.count().to_string()),
-            "hand_stream_to" => hand_to(rest, self.stream().try_clone()?.into()),
-            "hand_listener_to" => {
-                let listener = self.listener.as_ref().expect("listen comes first");
-                hand_to(rest, listener.try_clone()?.into())
-            }
+            "descriptors" => return Ok(fs::read_dir("/proc/self/fd")?.count().to_string()),
+            "hand_stream_to" => return hand_to(rest, self.stream().try_clone()?.into()),
+            "hand_listener_to" => return hand_to(rest, self.listener().try_clone()?.into()),
             _ => panic!("no such command: {verb}"),
         }
+        Ok("ok".to_string())
+    }
+
+    fn listener(&self) -> &TcpListener {
+        self.listener.as_ref().expect("listen comes first")
     }
 
     fn stream(&self) -> &TcpStream {

@@ -1,5 +1,5 @@
-//! Where the networks are: namespaces that hold everything that a run makes, and take it along
-//! when they go.
+//! Holds the networks: namespaces that everything a run makes is in, and that take it along when
+//! they go.
 //!
 //! `unshare` starts the lab a second time, as the first process of a new process namespace. When
 //! that process ends, for whatever reason, the kernel kills all others in there, and with the last
@@ -7,61 +7,39 @@
 //! that nobody else holds: so also after Ctrl-C, a panic or `kill -9`.
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::{env, fmt, fs, process, thread};
+use std::process::Command;
+use std::{env, fs, process, thread};
 
 use anyhow::{Result, bail, ensure};
 use nix::unistd::{User, geteuid};
 
-use crate::bench;
+use crate::NotRun;
+use crate::command;
 use crate::network::{Family, Network};
-use crate::report::Case;
-use crate::scenarios::{self, Scenario};
+use crate::results::CaseResult;
+use crate::scenarios::{self, Scenario, case};
 
-/// The lab could not do its work on this machine, which says nothing about keepalive.
-#[derive(Debug)]
-pub struct NotRun(String);
-
-impl NotRun {
-    /// For a caller that must tell "not run" from "failed".
-    pub const EXIT_CODE: u8 = 3;
-}
-
-impl fmt::Display for NotRun {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "not run: {}", self.0)
-    }
-}
-
-impl std::error::Error for NotRun {}
-
-/// The programs that a run needs, how to ask whether they are there, and their Debian packages.
-const TOOLS: [(&str, &str, &str); 4] = [
-    ("unshare", "--version", "util-linux"),
-    ("nft", "--version", "nftables"),
-    ("ss", "--version", "iproute2"),
-    ("python3", "--version", "python3"),
+/// The programs that a run needs, and their Debian packages.
+const TOOLS: [(&str, &str); 6] = [
+    ("unshare", "util-linux"),
+    ("nsenter", "util-linux"),
+    ("nft", "nftables"),
+    ("ip", "iproute2"),
+    ("ss", "iproute2"),
+    ("python3", "python3"),
 ];
 
 /// How to get namespaces: as root, or as root of a user namespace.
 const AS_ROOT: &[&str] = &[];
 const AS_USER: &[&str] = &["--user", "--map-root-user"];
 
-/// The settings by which kernels refuse user namespaces: file, refusing value, command to allow.
+/// The settings by which kernels refuse user namespaces, with the value that refuses and one that
+/// allows.
 const REFUSALS: [(&str, &str, &str); 3] = [
-    ("/proc/sys/user/max_user_namespaces", "0", "sysctl user.max_user_namespaces=10000"),
-    (
-        "/proc/sys/kernel/unprivileged_userns_clone",
-        "0",
-        "sysctl kernel.unprivileged_userns_clone=1",
-    ),
-    (
-        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-        "1",
-        "sysctl kernel.apparmor_restrict_unprivileged_userns=0",
-    ),
+    ("user.max_user_namespaces", "0", "10000"),
+    ("kernel.unprivileged_userns_clone", "0", "1"),
+    ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
 ];
 
 /// A place to run in, known to be possible on this machine.
@@ -73,12 +51,11 @@ pub struct Sandbox {
 impl Sandbox {
     /// `user`, if given, is an ordinary user that root becomes for the run.
     pub fn new(user: Option<User>) -> Result<Self> {
-        let missing = TOOLS.iter().filter(|(tool, version, _)| {
-            let found = command(tool, user.as_ref()).arg(version).stdout(Stdio::null()).status();
-            found.is_err()
-        });
-        let missing: Vec<String> =
-            missing.map(|(tool, _, package)| format!("{tool} (package {package})")).collect();
+        let missing: Vec<String> = TOOLS
+            .iter()
+            .filter(|(tool, _)| command::run(as_user(tool, &user).arg("-V"), "").is_err())
+            .map(|(tool, package)| format!("{tool} (package {package})"))
+            .collect();
         if !missing.is_empty() {
             bail!(NotRun(format!("this machine lacks {}", missing.join(", "))));
         }
@@ -86,9 +63,9 @@ impl Sandbox {
         let is_root = geteuid().is_root() && user.is_none();
         let ways: &[_] = if is_root { &[AS_ROOT, AS_USER] } else { &[AS_USER] };
         let possible = ways.iter().find(|way| {
-            let mut unshare = command("unshare", user.as_ref());
-            unshare.args(**way).args(["--net", "--pid", "--fork", "true"]).stderr(Stdio::null());
-            unshare.status().is_ok_and(|status| status.success())
+            let mut unshare = as_user("unshare", &user);
+            unshare.args(**way).args(["--net", "--pid", "--fork", "true"]);
+            command::run(&mut unshare, "").is_ok()
         });
         match possible {
             Some(way) => Ok(Self { user, way }),
@@ -101,49 +78,51 @@ impl Sandbox {
         &self,
         program: &Path,
         scenarios: &[&Scenario],
-        mut done: impl FnMut(Case),
+        mut done: impl FnMut(CaseResult),
     ) -> Result<()> {
-        let mut inside = command("unshare", self.user.as_ref())
-            .args(self.way)
-            .args(["--net", "--pid", "--fork", "--kill-child"])
-            .arg(env::current_exe()?)
-            .arg("--inside")
-            .arg(program)
-            .args(scenarios.iter().map(|scenario| scenario.name))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let _alive = inside.stdin.take();
-        for line in BufReader::new(inside.stdout.take().expect("piped above")).lines() {
+        let mut unshare = as_user("unshare", &self.user);
+        unshare.args(self.way).args(["--net", "--pid", "--fork", "--kill-child"]);
+        unshare.arg(env::current_exe()?).arg("--inside").arg(program);
+        unshare.args(command::prints_commands().then_some("--verbose"));
+        unshare.args(scenarios.iter().map(|scenario| scenario.name));
+        let (mut inside, _alive, stdout) = command::start(&mut unshare)?;
+        for line in BufReader::new(stdout).lines() {
             done(serde_json::from_str(&line?)?);
         }
         let status = inside.wait()?;
         if status.code() == Some(NotRun::EXIT_CODE.into()) {
-            bail!(NotRun("the kernel cannot make the network (see above)".to_string()));
+            bail!(NotRun(
+                "the kernel refuses a part of the network (see above); `modprobe --all veth \
+                 nft_masq nft_ct` as root helps where it is a module that is not loaded"
+                    .to_string()
+            ));
         }
         ensure!(status.success(), "the run ended early: {status}");
         Ok(())
     }
 }
 
-/// The tools of an administrator are not on everybody's path.
-fn command(program: &str, user: Option<&User>) -> Command {
-    let path = env::var("PATH").unwrap_or_default();
-    let mut command = Command::new(program);
-    command.env("PATH", format!("{path}:/usr/sbin:/sbin")).current_dir("/");
-    if let Some(user) = user {
-        command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
-    }
+/// A command that root runs as `user`, if there is one.
+fn as_user(program: &str, user: &Option<User>) -> Command {
+    let Some(User { uid, gid, .. }) = user else { return command::administrative(program) };
+    let mut command = command::administrative("setpriv");
+    command.args([format!("--reuid={uid}"), format!("--regid={gid}")]);
+    // setpriv would search the path with root's rights, and the directory that root is in may be
+    // closed to others.
+    command.args(["--clear-groups", "env", "--chdir=/", program]);
     command
 }
 
 fn refusal(is_root: bool) -> String {
     let settings: Vec<String> = REFUSALS
         .iter()
-        .filter(|(file, refusing, _)| {
+        .filter(|(name, refusing, _)| {
+            let file = Path::new("/proc/sys").join(name.replace('.', "/"));
             fs::read_to_string(file).is_ok_and(|value| value.trim() == *refusing)
         })
-        .map(|(file, value, allow)| format!("{file} is {value}: `{allow}` as root allows them"))
+        .map(|(name, refusing, allowing)| {
+            format!("{name} is {refusing}: `sysctl {name}={allowing}` as root allows them")
+        })
         .collect();
     let why = match settings.is_empty() {
         true => "no setting says so, so it is a container's profile (Docker: \
@@ -176,7 +155,7 @@ pub fn inside(program: &Path, scenarios: &[&Scenario]) {
             for family in [Family::IPv4, Family::IPv6] {
                 for with in [true, false] {
                     scope.spawn(move || {
-                        let case = bench::run(scenario, family, with, program);
+                        let case = case::run(scenario, family, with, program);
                         println!("{}", serde_json::to_string(&case).expect("plain data"));
                     });
                 }

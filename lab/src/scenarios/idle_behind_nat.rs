@@ -1,12 +1,6 @@
 //! A middlebox forgets a connection that says nothing for longer than it cares to remember.
 
-use anyhow::Result;
-
-use super::{Scenario, WITH_KEEPALIVE};
-use crate::bench::{Bench, Connection, STILL_BLOCKED};
-use crate::network::{Keepalive, Node, Shape};
-use crate::packet::Kind;
-use crate::report::Expected;
+use super::*;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "idle-behind-nat",
@@ -35,39 +29,32 @@ pub const SCENARIO: Scenario = Scenario {
 /// Several of the router's timeouts.
 const PAUSE: f64 = 7.0;
 
-fn run(bench: &mut Bench) -> Result<()> {
-    let Connection { mut client, mut server, .. } = bench.connect()?;
-    bench.set_keepalive(Node::Client, &mut client)?;
+fn run(case: &mut Case) -> Result<()> {
+    let Connection { mut client, mut server, .. } = case.connect()?;
+    case.set_keepalive(Node::Client, &mut client)?;
     client.must("write hello")?;
-    bench.check("before the pause", Expected::new("hello"), server.ask("read")?);
-    bench.idle(PAUSE);
+    case.check("before the pause", "hello", server.ask("read")?);
+    case.idle(PAUSE);
 
-    let written = bench.now();
+    let written = case.now();
     client.must("write are you there?")?;
-    bench.mark(Node::Client, "write()");
+    case.mark(Node::Client, "write()");
     server.tell("read")?;
-    let arrived = bench.hear(&mut server, "read", written, 3.0)?;
+    let arrived = case.hear(&mut server, "read", written, 3.0)?;
     if arrived.seconds.is_some() {
         server.must("write yes")?;
     }
     client.tell("read")?;
-    let reply = bench.hear(&mut client, "read", written, 3.0)?;
-    bench.mark(Node::Client, format!("read(): {}", reply.what));
+    let reply = case.hear_read(&mut client, written, 3.0)?;
 
-    let forwarded = bench.packets().iter().any(|packet| {
-        packet.at > written && packet.to == Node::Server && packet.kind == Kind::Data
+    let forwarded = case.packets().iter().any(|packet| {
+        packet.at > written && packet.to == Node::Server && packet.kind == PacketKind::Data
     });
     let forwarded = if forwarded { "forwarded" } else { "dropped" };
-    let [at_router, at_server, at_client] = match bench.with {
-        true => [
-            Expected::new("forwarded"),
-            Expected::new("are you there?").at(0.0),
-            Expected::new("yes").at(0.0),
-        ],
-        false => ["dropped", STILL_BLOCKED, STILL_BLOCKED].map(Expected::new),
-    };
-    bench.check("the write, at the router", at_router, forwarded);
-    bench.check("the write, in the server's read", at_server, arrived);
-    bench.check("the reply, in the client's read", at_client, reply);
+    case.check("the write, at the router", case.either("forwarded", "dropped"), forwarded);
+    let arrives = case.either(Expected::at("are you there?", 0.0), STILL_BLOCKED);
+    case.check("the write, in the server's read", arrives, arrived);
+    let replied = case.either(Expected::at("yes", 0.0), STILL_BLOCKED);
+    case.check("the reply, in the client's read", replied, reply);
     Ok(())
 }

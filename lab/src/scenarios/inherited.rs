@@ -1,13 +1,7 @@
 //! What an accepted stream reports when the option was set on the listener. No standard promises
 //! anything here, so neither may std's documentation; this row records what this kernel does.
 
-use anyhow::Result;
-
-use super::Scenario;
-use crate::bench::Bench;
-use crate::network::{Node, PLAIN};
-use crate::report::{Expected, LATE, Seen};
-use crate::witness;
+use super::*;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "inherited",
@@ -17,36 +11,30 @@ pub const SCENARIO: Scenario = Scenario {
     run,
 };
 
-fn run(bench: &mut Bench) -> Result<()> {
-    let (mut server, address) = bench.listen()?;
-    if bench.with {
-        server.ask(&format!("hand_listener_to {}", witness::python_sets(true)))?;
+fn run(case: &mut Case) -> Result<()> {
+    let (mut server, address) = case.listen()?;
+    if case.with {
+        server.ask(&format!("hand_listener_to {}", witness::python(Some(true))))?;
     }
-    let mut client = bench.peer(Node::Client)?;
-    let idle_since = bench.now();
+    let mut client = case.peer(Node::Client)?;
+    let idle_since = case.now();
     client.ask(&format!("connect {address}"))?;
     server.must("accept")?;
 
     let reports = [
         ("keepalive() of the accepted stream", "keepalive".to_string()),
-        ("Python of the same", format!("hand_stream_to {}", witness::PYTHON_GETS)),
-        ("socket2 of the same", format!("hand_stream_to {}", witness::socket2_gets()?)),
+        ("Python of the same", format!("hand_stream_to {}", witness::python(None))),
+        ("socket2 of the same", format!("hand_stream_to {}", witness::socket2(None)?)),
     ];
     for (who, command) in reports {
-        bench.check(who, Expected::new(bench.with.to_string()), server.ask(&command)?);
+        case.check(who, case.with.to_string(), server.ask(&command)?);
     }
 
-    let time = f64::from(bench.keepalive.time);
-    let probe = bench.wait(time + LATE, |packets| {
-        packets.iter().find(|p| p.is_probe() && p.from == Node::Server).cloned()
+    let time = f64::from(case.keepalive.time);
+    let probe = case.wait(time + LATE, |packets| {
+        packets.iter().find(|p| p.is_probe() && p.from == Node::Server).map(|p| p.at)
     });
-    let (expected, seen) = (
-        if bench.with { Expected::new("probe").at(time) } else { Expected::new("none") },
-        match probe {
-            Some(probe) => Seen { what: "probe".to_string(), seconds: Some(probe.at - idle_since) },
-            None => "none".into(),
-        },
-    );
-    bench.check("on the wire", expected, seen);
+    let seen = probe.map_or("none".into(), |at| Seen::at("probe", at - idle_since));
+    case.check("on the wire", case.either(Expected::at("probe", time), "none"), seen);
     Ok(())
 }

@@ -1,10 +1,17 @@
 //! What the lab shows. A new scenario is a file here, and its two lines below.
 
 use anyhow::Result;
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 
-use crate::bench::Bench;
-use crate::network::Shape;
+// What scenarios are written with: each imports all of it from here.
+use self::case::{Case, Connection, STILL_BLOCKED, TIMED_OUT};
+use crate::capture::packet::{Packet, PacketKind};
+use crate::network::{Keepalive, Node, PLAIN, Shape};
+use crate::peer::witness;
+use crate::results::{Expected, LATE, Seen};
 
+pub mod case;
 mod idle_behind_nat;
 mod inherited;
 mod on_the_wire;
@@ -24,24 +31,34 @@ pub struct Scenario {
     /// What the two sides of the comparison are called: with what it is about, and without.
     pub sides: [&'static str; 2],
     pub shape: Shape,
-    pub run: fn(&mut Bench) -> Result<()>,
+    pub run: fn(&mut Case) -> Result<()>,
 }
 
 /// In the order of the report.
-pub const ALL: &[Scenario] = &[
-    idle_behind_nat::SCENARIO,
-    power_loss::SCENARIO,
-    unreachable::SCENARIO,
-    unacknowledged::SCENARIO,
-    reboot::SCENARIO,
-    server_side::SCENARIO,
-    on_the_wire::SCENARIO,
-    switched_off::SCENARIO,
-    traffic::SCENARIO,
-    states::SCENARIO,
-    inherited::SCENARIO,
-    others_agree::SCENARIO,
+pub const ALL: &[&Scenario] = &[
+    &idle_behind_nat::SCENARIO,
+    &power_loss::SCENARIO,
+    &unreachable::SCENARIO,
+    &unacknowledged::SCENARIO,
+    &reboot::SCENARIO,
+    &server_side::SCENARIO,
+    &on_the_wire::SCENARIO,
+    &switched_off::SCENARIO,
+    &traffic::SCENARIO,
+    &states::SCENARIO,
+    &inherited::SCENARIO,
+    &others_agree::SCENARIO,
 ];
 
 /// The sides of most scenarios.
 const WITH_KEEPALIVE: [&str; 2] = ["with keepalive", "without"];
+
+impl ValueEnum for &'static Scenario {
+    fn value_variants<'a>() -> &'a [Self] {
+        ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name).help(self.about))
+    }
+}

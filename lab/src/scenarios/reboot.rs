@@ -1,11 +1,6 @@
 //! The server comes back under its address, and knows nothing of the connection.
 
-use anyhow::Result;
-
-use super::{Scenario, WITH_KEEPALIVE};
-use crate::bench::{Bench, Connection, STILL_BLOCKED};
-use crate::network::{Keepalive, Node, PLAIN, Shape};
-use crate::report::Expected;
+use super::*;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "reboot",
@@ -16,26 +11,21 @@ pub const SCENARIO: Scenario = Scenario {
     run,
 };
 
-fn run(bench: &mut Bench) -> Result<()> {
-    let Connection { mut client, server, .. } = bench.connect()?;
-    let idle_since = bench.set_keepalive(Node::Client, &mut client)?;
+fn run(case: &mut Case) -> Result<()> {
+    let Connection { mut client, server, .. } = case.connect()?;
+    let idle_since = case.set_keepalive(Node::Client, &mut client)?;
     client.tell("read")?;
-    bench.power_off(Node::Server, server)?;
-    bench.power_on_server()?;
+    case.power_off(Node::Server, server)?;
+    case.power_on_server()?;
 
-    let first_probe = f64::from(bench.keepalive.time);
-    let end = bench.hear(&mut client, "read", idle_since, 3.0 * first_probe)?;
-    bench.mark(Node::Client, format!("read(): {}", end.what));
+    let first_probe = f64::from(case.keepalive.time);
+    let end = case.hear_read(&mut client, idle_since, 3.0 * first_probe)?;
     let reset = end.seconds.is_some();
-    let expected = match bench.with {
-        true => Expected::new("ConnectionReset (os error 104)").at(first_probe),
-        false => Expected::new(STILL_BLOCKED),
-    };
-    bench.check("read", expected, end);
+    let resets = Expected::at("ConnectionReset (os error 104)", first_probe);
+    case.check("read", case.either(resets, STILL_BLOCKED), end);
     if reset {
-        bench.check("the next read", Expected::new("end of stream"), client.ask("read")?);
-        let fails = Expected::new("BrokenPipe (os error 32)");
-        bench.check("the next write", fails, client.ask("write ping")?);
+        case.check("the next read", "end of stream", client.ask("read")?);
+        case.check("the next write", "BrokenPipe (os error 32)", client.ask("write ping")?);
     }
     Ok(())
 }

@@ -1,12 +1,6 @@
 //! The option stays with the connection, whatever the program does to its end of it.
 
-use anyhow::Result;
-
-use super::{Scenario, WITH_KEEPALIVE};
-use crate::bench::{Bench, Connection};
-use crate::network::{Node, PLAIN};
-use crate::packet::Packet;
-use crate::report::{Expected, LATE, Seen};
+use super::*;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "states",
@@ -26,38 +20,31 @@ const STATES: [(&str, &[&str], &[&str]); 5] = [
     ("moved to a child thread", &[], &["thread read"]),
 ];
 
-fn run(bench: &mut Bench) -> Result<()> {
+fn run(case: &mut Case) -> Result<()> {
     // The programs must live until the last look at the packets.
     let mut connections = Vec::new();
     for (name, before, after) in STATES {
-        let mut connection = bench.connect()?;
+        let mut connection = case.connect()?;
         let client = &mut connection.client;
         before.iter().try_for_each(|command| client.must(command))?;
-        let since = bench.set_keepalive(Node::Client, client)?;
+        let since = case.set_keepalive(Node::Client, client)?;
         after.iter().try_for_each(|command| client.must(command))?;
         connections.push((name, since, connection));
     }
 
-    let time = f64::from(bench.keepalive.time);
+    let time = f64::from(case.keepalive.time);
     let probes = |packets: &[Packet], Connection { end, .. }: &Connection| -> Vec<f64> {
         let ours = packets.iter().filter(|p| p.is_probe() && p.source == *end);
         ours.map(|probe| probe.at).collect()
     };
     // Two of each, and each is seen on both cables.
-    bench.wait(2.0 * (time + LATE), |packets| {
+    case.wait(2.0 * (time + LATE), |packets| {
         connections.iter().all(|(.., c)| probes(packets, c).len() >= 4).then_some(())
     });
     for (name, since, connection) in &connections {
-        let probes = probes(&bench.packets(), connection);
-        let seen = Seen {
-            what: if probes.is_empty() { "no probe" } else { "probes" }.to_string(),
-            seconds: probes.first().map(|at| at - since),
-        };
-        let expected = match bench.with {
-            true => Expected::new("probes").at(time),
-            false => Expected::new("no probe"),
-        };
-        bench.check(name, expected, seen);
+        let first = probes(&case.packets(), connection).first().map(|at| at - since);
+        let seen = first.map_or("no probe".into(), |seconds| Seen::at("probes", seconds));
+        case.check(name, case.either(Expected::at("probes", time), "no probe"), seen);
     }
     Ok(())
 }

@@ -1,12 +1,6 @@
 //! `set_keepalive(false)` ends what `set_keepalive(true)` began.
 
-use anyhow::Result;
-
-use super::Scenario;
-use crate::bench::{Bench, Connection};
-use crate::network::{Node, PLAIN};
-use crate::packet::Packet;
-use crate::report::{Expected, LATE, Seen};
+use super::*;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "switched-off",
@@ -16,29 +10,24 @@ pub const SCENARIO: Scenario = Scenario {
     run,
 };
 
-fn run(bench: &mut Bench) -> Result<()> {
-    let Connection { mut client, server: _server, .. } = bench.connect()?;
-    let idle_since = bench.now();
+fn run(case: &mut Case) -> Result<()> {
+    let Connection { mut client, server: _server, .. } = case.connect()?;
+    let idle_since = case.now();
     client.must("set_keepalive true")?;
-    let time = f64::from(bench.keepalive.time);
-    let first = bench.wait(time + LATE, |packets| packets.iter().find(|p| p.is_probe()).cloned());
-    bench.check(
-        "probe while on",
-        Expected::new("seen").at(time),
-        match first {
-            Some(probe) => Seen { what: "seen".to_string(), seconds: Some(probe.at - idle_since) },
-            None => "none".into(),
-        },
-    );
-    if bench.with {
+    let time = f64::from(case.keepalive.time);
+    let first = case.wait(time + LATE, |packets| {
+        packets.iter().find(|packet| packet.is_probe()).map(|probe| probe.at)
+    });
+    let seen = first.map_or("none".into(), |at| Seen::at("seen", at - idle_since));
+    case.check("probe while on", Expected::at("seen", time), seen);
+    if case.with {
         client.must("set_keepalive false")?;
-        bench.mark(Node::Client, "set_keepalive(false)");
+        case.mark(Node::Client, "set_keepalive(false)");
     }
-    let since = bench.now();
-    bench.idle(3.0 * time);
-    let more = bench.packets().iter().any(|p: &Packet| p.is_probe() && p.at > since);
-    let expected = if bench.with { "none" } else { "seen" };
+    let since = case.now();
+    case.idle(3.0 * time);
+    let more = case.packets().iter().any(|packet| packet.is_probe() && packet.at > since);
     let seen = if more { "seen" } else { "none" };
-    bench.check("probes after that", Expected::new(expected), seen);
+    case.check("probes after that", case.either("none", "seen"), seen);
     Ok(())
 }

@@ -1,12 +1,7 @@
 //! Where keepalive does not help: while data is on its way, it is the retransmission of that data
 //! that finds out, after as long as the kernel retries (on Linux a quarter of an hour).
 
-use anyhow::Result;
-
-use super::Scenario;
-use crate::bench::{Bench, Connection, STILL_BLOCKED};
-use crate::network::{Node, PLAIN};
-use crate::report::Expected;
+use super::*;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "unacknowledged",
@@ -16,24 +11,19 @@ pub const SCENARIO: Scenario = Scenario {
     run,
 };
 
-fn run(bench: &mut Bench) -> Result<()> {
-    let Connection { mut client, server, .. } = bench.connect()?;
-    let idle_since = bench.now();
+fn run(case: &mut Case) -> Result<()> {
+    let Connection { mut client, server, .. } = case.connect()?;
+    let idle_since = case.now();
     client.must("set_keepalive true")?;
-    bench.power_off(Node::Server, server)?;
-    if !bench.with {
+    case.power_off(Node::Server, server)?;
+    if !case.with {
         client.must("write ping")?;
-        bench.mark(Node::Client, "write()");
+        case.mark(Node::Client, "write()");
     }
     client.tell("read")?;
 
-    let detection = bench.keepalive.detection();
-    let end = bench.hear(&mut client, "read", idle_since, 3.0 * detection)?;
-    bench.mark(Node::Client, format!("read(): {}", end.what));
-    let expected = match bench.with {
-        true => Expected::new("TimedOut (os error 110)").at(detection),
-        false => Expected::new(STILL_BLOCKED),
-    };
-    bench.check("read", expected, end);
+    let detection = case.keepalive.detection();
+    let end = case.hear_read(&mut client, idle_since, 3.0 * detection)?;
+    case.check("read", case.either(Expected::at(TIMED_OUT, detection), STILL_BLOCKED), end);
     Ok(())
 }

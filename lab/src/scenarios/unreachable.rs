@@ -2,13 +2,7 @@
 //! might expect `read` to fail with that; but to the kernel a probe, whose sequence number is an
 //! old one, is nothing that a complaint could be about.
 
-use anyhow::Result;
-
-use super::{Scenario, WITH_KEEPALIVE};
-use crate::bench::{Bench, Connection, STILL_BLOCKED};
-use crate::network::{Node, PLAIN, Shape};
-use crate::packet::Kind;
-use crate::report::Expected;
+use super::*;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "unreachable",
@@ -18,28 +12,17 @@ pub const SCENARIO: Scenario = Scenario {
     run,
 };
 
-fn run(bench: &mut Bench) -> Result<()> {
-    let Connection { mut client, server, .. } = bench.connect()?;
-    let idle_since = bench.set_keepalive(Node::Client, &mut client)?;
+fn run(case: &mut Case) -> Result<()> {
+    let Connection { mut client, server, .. } = case.connect()?;
+    let idle_since = case.set_keepalive(Node::Client, &mut client)?;
     client.tell("read")?;
-    bench.power_off(Node::Server, server)?;
+    case.power_off(Node::Server, server)?;
 
-    let detection = bench.keepalive.detection();
-    let end = bench.hear(&mut client, "read", idle_since, 3.0 * detection)?;
-    bench.mark(Node::Client, format!("read(): {}", end.what));
-    let told = bench.packets().iter().any(|packet| packet.kind == Kind::Unreachable);
-    let (expected, expected_told) = match bench.with {
-        true => (Expected::new("TimedOut (os error 110)").at(detection), "said so"),
-        false => (Expected::new(STILL_BLOCKED), "was not asked"),
-    };
-    bench.check(
-        "the router",
-        Expected::new(expected_told),
-        match told {
-            true => "said so",
-            false => "was not asked",
-        },
-    );
-    bench.check("read", expected, end);
+    let detection = case.keepalive.detection();
+    let end = case.hear_read(&mut client, idle_since, 3.0 * detection)?;
+    let told = case.packets().iter().any(|packet| packet.kind == PacketKind::Unreachable);
+    let told = if told { "said so" } else { "was not asked" };
+    case.check("the router", case.either("said so", "was not asked"), told);
+    case.check("read", case.either(Expected::at(TIMED_OUT, detection), STILL_BLOCKED), end);
     Ok(())
 }

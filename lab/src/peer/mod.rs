@@ -1,15 +1,19 @@
-//! A running program under test (`lab/programs/peer.rs`): it is told a command, and heard.
+//! Runs the program under test (`lab/programs/peer.rs`): tells it commands, and hears its answers.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::command;
 use crate::network::Namespace;
+
+pub mod compile;
+pub mod witness;
 
 /// For what cannot block: long enough for the busiest machine.
 const AT_ONCE: Duration = Duration::from_secs(10);
@@ -24,15 +28,7 @@ pub struct Peer {
 
 impl Peer {
     pub fn start(program: &Path, namespace: &Namespace) -> Result<Self> {
-        let mut child = namespace.enter(|| {
-            Command::new(program)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .with_context(|| format!("starting {}", program.display()))
-        })?;
-        let stdin = child.stdin.take().expect("piped above");
-        let stdout = child.stdout.take().expect("piped above");
+        let (child, stdin, stdout) = command::start(&mut namespace.command(program)?)?;
         let (sender, answers) = channel();
         thread::spawn(move || {
             BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|l| sender.send(l))

@@ -1,26 +1,17 @@
-//! The network of one case: a client and a server, each in a network namespace of its own, and a
-//! router between them. A scenario declares a [`Shape`]; [`Network::new`] makes it so.
-//!
-//! A namespace is an open file and nothing else: no name, no mount. When the last file and the
-//! last process are gone the kernel takes it down, with its interfaces, rules and settings.
+//! Builds the network of one case: a client and a server, each in a network namespace of its own,
+//! and a router between them. A scenario declares a [`Shape`]; [`Network::new`] makes it so.
 
-use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use nix::sched::{CloneFlags, setns, unshare};
-use rtnetlink::packet_route::address::AddressHeaderFlags;
-use rtnetlink::packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute};
-use rtnetlink::packet_route::route::RouteMessage;
-use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 use socket2::SockRef;
+
+mod namespace;
+
+pub use namespace::Namespace;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Node {
@@ -75,20 +66,19 @@ pub const PLAIN: Shape = Shape {
 /// A veth pair between the router and a node. Its number names it everywhere: the interface's
 /// index in the router, the subnets 10.0.NUMBER.0/24 and fd00:0:0:NUMBER::/64.
 struct Cable {
-    node: Node,
     router_interface: &'static str,
     number: u8,
 }
 
-const CLIENT_CABLE: Cable = Cable { node: Node::Client, router_interface: "client", number: 2 };
-const SERVER_CABLE: Cable = Cable { node: Node::Server, router_interface: "server", number: 3 };
+const CLIENT_CABLE: Cable = Cable { router_interface: "client", number: 2 };
+const SERVER_CABLE: Cable = Cable { router_interface: "server", number: 3 };
+
+/// The one interface of a node.
+const NODE_INTERFACE: &str = "router";
 
 /// The last part of an address on a cable.
 const ROUTER_END: u8 = 1;
 const NODE_END: u8 = 2;
-
-/// The one interface of a node.
-const NODE_INTERFACE: (&str, u32) = ("router", 2);
 
 impl Cable {
     const fn address(&self, family: Family, end: u8) -> IpAddr {
@@ -100,6 +90,17 @@ impl Cable {
             }
         }
     }
+
+    /// The commands for `ip` that bring one end up.
+    fn bring_up(&self, interface: &str, end: u8) -> String {
+        let [ipv4, ipv6] = [Family::IPv4, Family::IPv6].map(|family| self.address(family, end));
+        // Without nodad it still serves only when the kernel gets round to not asking.
+        format!(
+            "link set {interface} up
+            address add {ipv4}/24 dev {interface}
+            address add {ipv6}/64 dev {interface} nodad\n"
+        )
+    }
 }
 
 /// IPv6 spends a second or two asking whether an address is taken. Until that is settled for the
@@ -107,10 +108,10 @@ impl Cable {
 const NO_DAD: [(&str, &str); 2] =
     [("ipv6/conf/all/accept_dad", "0"), ("ipv6/conf/default/accept_dad", "0")];
 
+const FORWARD: [(&str, &str); 2] = [("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1")];
+
 /// How long a new network may take to let a connection through.
 const WARM: Duration = Duration::from_secs(20);
-
-const FORWARD: [(&str, &str); 2] = [("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1")];
 
 /// Where a client finds the server.
 pub const fn server_address(family: Family) -> IpAddr {
@@ -119,10 +120,10 @@ pub const fn server_address(family: Family) -> IpAddr {
 
 /// The node at the other end of one of the router's interfaces.
 pub fn node_behind(router_interface: usize) -> Option<Node> {
-    [CLIENT_CABLE, SERVER_CABLE]
+    [(Node::Client, CLIENT_CABLE), (Node::Server, SERVER_CABLE)]
         .into_iter()
-        .find(|cable| usize::from(cable.number) == router_interface)
-        .map(|cable| cable.node)
+        .find(|(_, cable)| usize::from(cable.number) == router_interface)
+        .map(|(node, _)| node)
 }
 
 pub struct Network {
@@ -137,7 +138,11 @@ impl Network {
         let router = Namespace::new()?;
         router.set(&NO_DAD)?;
         router.set(&FORWARD)?;
-        router.filter(shape.router_rules)?;
+        router.run(
+            "nft",
+            &["-f", "-"],
+            &format!("table inet lab {{\n{}\n}}", shape.router_rules),
+        )?;
         router.set(shape.router_sysctls)?;
         let network = Self {
             keepalive: shape.keepalive,
@@ -163,8 +168,8 @@ impl Network {
     /// while its processes die is heard: no FIN, no RST.
     pub fn unplug(&self, node: Node) -> Result<()> {
         let cable = if node == Node::Client { CLIENT_CABLE } else { SERVER_CABLE };
-        self.router
-            .netlink(async |handle| Ok(handle.link().del(cable.number.into()).execute().await?))
+        self.router.run("ip", &["link", "delete", cable.router_interface], "")?;
+        Ok(())
     }
 
     /// The same addresses, and a kernel that knows nothing of what was before.
@@ -181,25 +186,17 @@ impl Network {
             ("ipv4/tcp_keepalive_intvl", &interval.to_string()),
             ("ipv4/tcp_keepalive_probes", &probes.to_string()),
         ])?;
-        let router_end = (cable.router_interface, cable.number.into());
-        self.router.netlink(async |handle| {
-            let far_end = named(LinkMessageBuilder::<LinkUnspec>::new(), NODE_INTERFACE)
-                .append_extra_attribute(LinkAttribute::NetNsFd(node.0.as_raw_fd()))
-                .build();
-            let pair = LinkMessageBuilder::<LinkVeth>::new_with_info_kind(InfoKind::Veth)
-                .set_info_data(InfoData::Veth(InfoVeth::Peer(far_end)));
-            let pair = named(pair, router_end).build();
-            handle.link().add(pair).execute().await.context("making a veth pair")?;
-            bring_up(&handle, router_end.1, cable, ROUTER_END).await
-        })?;
-        node.netlink(async |handle| {
-            bring_up(&handle, NODE_INTERFACE.1, cable, NODE_END).await?;
-            for family in [Family::IPv4, Family::IPv6] {
-                let gateway = cable.address(family, ROUTER_END);
-                handle.route().add(default_route(gateway)).execute().await?;
-            }
-            Ok(())
-        })
+        let Cable { router_interface, number } = cable;
+        let far_end = format!("{NODE_INTERFACE} netns {}", node.path()?.display());
+        let pair = format!("link add {router_interface} index {number} type veth peer {far_end}\n");
+        let near_end = cable.bring_up(router_interface, ROUTER_END);
+        self.router.run("ip", &["-batch", "-"], &(pair + &near_end))?;
+
+        let gateways = [Family::IPv4, Family::IPv6].map(|family| cable.address(family, ROUTER_END));
+        let routes = gateways.map(|gateway| format!("route add default via {gateway}\n")).concat();
+        let far_end = cable.bring_up(NODE_INTERFACE, NODE_END);
+        node.run("ip", &["-batch", "-"], &(far_end + &routes))?;
+        Ok(())
     }
 
     /// The first packets on new cables meet interfaces that are not quite up, and neighbors that
@@ -217,84 +214,5 @@ impl Network {
             ensure!(server.read(&mut [0]).is_err(), "a reset connection is readable");
         }
         Ok(())
-    }
-}
-
-fn named<T>(link: LinkMessageBuilder<T>, (name, index): (&str, u32)) -> LinkMessageBuilder<T> {
-    link.name(name).index(index)
-}
-
-async fn bring_up(handle: &Handle, index: u32, cable: &Cable, end: u8) -> Result<()> {
-    let up = LinkUnspec::new_with_index(index).up().build();
-    handle.link().change(up).execute().await.context("setting an interface up")?;
-    for (family, prefix) in [(Family::IPv4, 24), (Family::IPv6, 64)] {
-        let mut address = handle.address().add(index, cable.address(family, end), prefix);
-        // Without this it still serves only when the kernel gets round to not asking.
-        address.message_mut().header.flags = AddressHeaderFlags::Nodad;
-        address.execute().await.context("adding an address")?;
-    }
-    Ok(())
-}
-
-fn default_route(gateway: IpAddr) -> RouteMessage {
-    match gateway {
-        IpAddr::V4(ip) => RouteMessageBuilder::<Ipv4Addr>::new().gateway(ip).build(),
-        IpAddr::V6(ip) => RouteMessageBuilder::<Ipv6Addr>::new().gateway(ip).build(),
-    }
-}
-
-pub struct Namespace(File);
-
-impl Namespace {
-    fn new() -> Result<Self> {
-        // A thread of its own, because what it unshares is its alone; the file outlives it.
-        thread::spawn(|| {
-            unshare(CloneFlags::CLONE_NEWNET).context("making a network namespace")?;
-            Ok(Self(File::open("/proc/thread-self/ns/net")?))
-        })
-        .join()
-        .expect("no panic in there")
-    }
-
-    /// Runs `f` in a thread that is in this namespace; what it opens or starts stays in it.
-    pub fn enter<T: Send>(&self, f: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        thread::scope(|scope| {
-            let inside = scope.spawn(|| {
-                setns(&self.0, CloneFlags::CLONE_NEWNET)?;
-                f()
-            });
-            inside.join().expect("no panic in there")
-        })
-    }
-
-    fn set(&self, sysctls: &[(&str, &str)]) -> Result<()> {
-        self.enter(|| {
-            for (name, value) in sysctls {
-                fs::write(Path::new("/proc/sys/net").join(name), value)
-                    .with_context(|| format!("setting net/{name} to {value}"))?;
-            }
-            Ok(())
-        })
-    }
-
-    fn filter(&self, rules: &str) -> Result<()> {
-        self.enter(|| {
-            let mut nft = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn()?;
-            let mut stdin = nft.stdin.take().expect("piped above");
-            write!(stdin, "table inet lab {{\n{rules}\n}}")?;
-            drop(stdin);
-            ensure!(nft.wait()?.success(), "nft refused the router's rules");
-            Ok(())
-        })
-    }
-
-    fn netlink(&self, f: impl AsyncFnOnce(Handle) -> Result<()> + Send) -> Result<()> {
-        self.enter(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-            let _guard = runtime.enter();
-            let (connection, handle, _) = rtnetlink::new_connection()?;
-            runtime.spawn(connection);
-            runtime.block_on(f(handle))
-        })
     }
 }

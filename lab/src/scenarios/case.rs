@@ -1,34 +1,31 @@
-//! One case of a scenario: its own network, its own capture, the programs in it, and the rows
-//! that come out. Every scenario is run twice for each IP family, with the thing that it is about
-//! and without, so that what would happen anyway proves nothing.
+//! Runs one case of a scenario: its own network, its own capture and the programs in it. Every
+//! scenario is run twice for each IP family, with the thing that it is about and without, so that
+//! what would happen anyway proves nothing.
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
 
+use super::Scenario;
 use crate::capture::Capture;
+use crate::capture::packet::{self, Packet};
 use crate::network::{Family, Keepalive, Namespace, Network, Node, server_address};
-use crate::packet::{self, Packet};
 use crate::peer::Peer;
-use crate::report::{Case, Expected, Mark, Row, Seen};
-use crate::scenarios::Scenario;
+use crate::results::{CaseResult, Event, Expected, Observation, Seen};
 
-pub struct Bench<'a> {
+/// What the scenario does things with.
+pub struct Case<'a> {
     /// With what the scenario is about, or without.
     pub with: bool,
     pub keepalive: Keepalive,
     network: Network,
-    family: Family,
+    capture: Arc<Capture>,
     program: &'a Path,
-    capture: Capture,
-    start: Duration,
-    /// When the last row came out: what follows is only the programs' end.
-    end: f64,
-    marks: Vec<Mark>,
-    rows: Vec<Row>,
+    result: &'a mut CaseResult,
 }
 
 /// A connection between a program at the client and one at the server.
@@ -39,55 +36,49 @@ pub struct Connection {
     pub end: SocketAddr,
 }
 
-/// Runs a scenario once; what goes wrong on the way is a row that fails.
-pub fn run(scenario: &Scenario, family: Family, with: bool, program: &Path) -> Case {
-    let mut case = Case {
+/// What [`Case::hear`] reports of a call that did not return.
+pub const STILL_BLOCKED: &str = "still blocked";
+
+/// What a call fails with when no probe was answered.
+pub const TIMED_OUT: &str = "TimedOut (os error 110)";
+
+/// Runs a scenario once; what goes wrong on the way is an observation that fails.
+pub fn run(scenario: &Scenario, family: Family, with: bool, program: &Path) -> CaseResult {
+    let mut result = CaseResult {
         scenario: scenario.name.to_string(),
         side: scenario.sides[usize::from(!with)].to_string(),
         with,
         family,
         start: since_epoch(),
         end: 0.0,
-        rows: Vec::new(),
-        marks: Vec::new(),
+        observations: Vec::new(),
+        events: Vec::new(),
         frames: Vec::new(),
     };
-    let outcome = Bench::new(scenario, family, with, program).and_then(|mut bench| {
-        let outcome = (scenario.run)(&mut bench);
-        case.start = bench.start;
-        case.end = bench.end;
-        case.frames = bench.capture.frames();
-        case.rows = bench.rows;
-        case.marks = bench.marks;
+    let outcome = Case::new(scenario, program, &mut result).and_then(|mut case| {
+        let outcome = (scenario.run)(&mut case);
+        case.result.frames = case.capture.frames();
         outcome
     });
     if let Err(error) = outcome {
-        let seen = Seen { what: format!("{error:#}"), seconds: None };
-        case.rows.push(Row::new("the case itself", Expected::new("runs to its end"), seen));
+        let failed = Observation::new("the case itself", "runs to its end", format!("{error:#}"));
+        result.observations.push(failed);
     }
-    case
+    result
 }
 
-impl<'a> Bench<'a> {
-    fn new(scenario: &Scenario, family: Family, with: bool, program: &'a Path) -> Result<Self> {
+impl<'a> Case<'a> {
+    fn new(scenario: &Scenario, program: &'a Path, result: &'a mut CaseResult) -> Result<Self> {
         let network = Network::new(&scenario.shape)?;
-        Ok(Self {
-            with,
-            keepalive: scenario.shape.keepalive,
-            capture: Capture::start(network.namespace(Node::Router))?,
-            network,
-            family,
-            program,
-            start: since_epoch(),
-            end: 0.0,
-            marks: Vec::new(),
-            rows: Vec::new(),
-        })
+        let capture = Capture::start(network.namespace(Node::Router))?;
+        result.start = since_epoch();
+        let (with, keepalive) = (result.with, scenario.shape.keepalive);
+        Ok(Self { with, keepalive, network, capture, program, result })
     }
 
     /// Seconds since the case began, on the clock of the packets' times.
     pub fn now(&self) -> f64 {
-        since_epoch().saturating_sub(self.start).as_secs_f64()
+        since_epoch().saturating_sub(self.result.start).as_secs_f64()
     }
 
     pub fn namespace(&self, node: Node) -> &Namespace {
@@ -101,7 +92,7 @@ impl<'a> Bench<'a> {
     /// A listener at the server, and where a client finds it.
     pub fn listen(&self) -> Result<(Peer, SocketAddr)> {
         let mut server = self.peer(Node::Server)?;
-        let any_port = SocketAddr::new(server_address(self.family), 0);
+        let any_port = SocketAddr::new(server_address(self.result.family), 0);
         let address = server.ask(&format!("listen {any_port}"))?.parse()?;
         Ok((server, address))
     }
@@ -128,7 +119,7 @@ impl<'a> Bench<'a> {
     /// The power fails at a node: it is not heard any more, and its program is gone.
     pub fn power_off(&mut self, node: Node, program: Peer) -> Result<()> {
         self.network.unplug(node)?;
-        self.mark(node, POWER_OFF);
+        self.mark(node, Event::POWER_OFF);
         drop(program);
         Ok(())
     }
@@ -136,7 +127,7 @@ impl<'a> Bench<'a> {
     /// The server's kernel starts anew.
     pub fn power_on_server(&mut self) -> Result<()> {
         self.network.replace_server()?;
-        self.mark(Node::Server, POWER_ON);
+        self.mark(Node::Server, Event::POWER_ON);
         Ok(())
     }
 
@@ -145,18 +136,23 @@ impl<'a> Bench<'a> {
         thread::sleep(Duration::from_secs_f64(seconds));
     }
 
-    /// A command's answer, with the time of its coming in seconds after `since`; "still blocked"
+    /// A command's answer, with the time of its coming in seconds after `since`; [`STILL_BLOCKED`]
     /// if it has not come `seconds` after that.
     pub fn hear(&self, peer: &mut Peer, verb: &str, since: f64, seconds: f64) -> Result<Seen> {
         let left = (since + seconds - self.now()).max(0.0);
-        match peer.hear(verb, Instant::now() + Duration::from_secs_f64(left))? {
-            Some(what) => Ok(Seen { what, seconds: Some(self.now() - since) }),
-            None => Ok(Seen { what: STILL_BLOCKED.to_string(), seconds: None }),
-        }
+        let answer = peer.hear(verb, Instant::now() + Duration::from_secs_f64(left))?;
+        Ok(answer.map_or(STILL_BLOCKED.into(), |what| Seen::at(what, self.now() - since)))
+    }
+
+    /// How a `read` at the client ends that blocks since before `since`: `seconds` are time enough.
+    pub fn hear_read(&mut self, client: &mut Peer, since: f64, seconds: f64) -> Result<Seen> {
+        let end = self.hear(client, "read", since, seconds)?;
+        self.mark(Node::Client, format!("read(): {}", end.what));
+        Ok(end)
     }
 
     pub fn packets(&self) -> Vec<Packet> {
-        packet::read(&self.capture.frames(), self.start)
+        packet::read(&self.capture.frames(), self.result.start)
     }
 
     /// Waits until `found` finds something among the packets so far, for `seconds` at most.
@@ -166,26 +162,25 @@ impl<'a> Bench<'a> {
         mut found: impl FnMut(&[Packet]) -> Option<T>,
     ) -> Option<T> {
         let deadline = Instant::now() + Duration::from_secs_f64(seconds);
-        self.capture.wait_until(deadline, |frames| found(&packet::read(frames, self.start)))
+        self.capture.wait_until(deadline, |frames| found(&packet::read(frames, self.result.start)))
     }
 
     /// Notes, for the picture, what happened at a node.
     pub fn mark(&mut self, node: Node, text: impl Into<String>) {
-        self.marks.push(Mark { at: self.now(), node, text: text.into() });
+        let at = self.now();
+        self.result.events.push(Event { at, node, text: text.into() });
     }
 
-    pub fn check(&mut self, what: &str, expected: Expected, seen: impl Into<Seen>) {
-        self.rows.push(Row::new(what, expected, seen.into()));
-        self.end = self.now();
+    /// What is expected of this case: the one with what the scenario is about, or the other.
+    pub fn either(&self, with: impl Into<Expected>, without: impl Into<Expected>) -> Expected {
+        if self.with { with.into() } else { without.into() }
+    }
+
+    pub fn check(&mut self, what: &str, expected: impl Into<Expected>, seen: impl Into<Seen>) {
+        self.result.observations.push(Observation::new(what, expected, seen));
+        self.result.end = self.now();
     }
 }
-
-/// Marks that the picture heeds: between them, the node's line is broken.
-pub const POWER_OFF: &str = "power off";
-pub const POWER_ON: &str = "power on";
-
-/// What [`Bench::hear`] reports of a call that did not return.
-pub const STILL_BLOCKED: &str = "still blocked";
 
 fn since_epoch() -> Duration {
     SystemTime::UNIX_EPOCH.elapsed().expect("the clock is past 1970")

@@ -1,16 +1,14 @@
-//! The picture of a scenario: client, router and server as lines, time to the right, packets as
-//! arrows between them; one panel for each side of the comparison.
+//! Draws the picture of a scenario: client, router and server as lines, time to the right, packets
+//! as arrows between them; one panel for each side of the comparison.
 
 use std::net::SocketAddr;
 
-use svg::Document;
-use svg::node::element::{Group, Line, Polygon, Rectangle, Text};
+use svg::node::element::{self, Group, Polygon, Rectangle, Text};
+use svg::{Document, Node as _};
 
-use crate::bench::{POWER_OFF, POWER_ON};
+use super::{CaseResult, Event};
+use crate::capture::packet::{self, Packet, PacketKind};
 use crate::network::{Keepalive, Node};
-use crate::packet::{self, Kind, Packet};
-use crate::report::{Case, Mark};
-use crate::scenarios::Scenario;
 
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 80.0;
@@ -37,7 +35,7 @@ struct Arrow {
     x: f64,
     from: Node,
     to: Node,
-    kind: Kind,
+    kind: PacketKind,
 }
 
 #[derive(Debug, PartialEq)]
@@ -55,26 +53,26 @@ struct Label<'a> {
 struct Scene<'a> {
     side: &'a str,
     packets: Vec<Packet>,
-    marks: Vec<Mark>,
+    events: Vec<Event>,
     end: f64,
 }
 
 impl<'a> Scene<'a> {
     /// Its time begins with the first packet: how long programs take to start is no matter.
-    fn new(case: &'a Case) -> Self {
+    fn new(case: &'a CaseResult) -> Self {
         let mut packets = first_connection(&packet::read(&case.frames, case.start));
         packets.retain(|packet| packet.at <= case.end);
-        let mut marks = case.marks.clone();
+        let mut events = case.events.clone();
         let start = packets.first().map_or(0.0, |packet| packet.at);
         packets.iter_mut().for_each(|packet| packet.at -= start);
-        marks.iter_mut().for_each(|mark| mark.at -= start);
-        Self { side: &case.side, packets, marks, end: case.end - start }
+        events.iter_mut().for_each(|event| event.at -= start);
+        Self { side: &case.side, packets, events, end: case.end - start }
     }
 }
 
 /// The picture of a scenario's cases, one below the other.
-pub fn draw(scenario: &Scenario, cases: &[&Case]) -> Document {
-    let Keepalive { time, interval, probes } = scenario.shape.keepalive;
+pub fn draw(title: &str, keepalive: Keepalive, cases: &[&CaseResult]) -> Document {
+    let Keepalive { time, interval, probes } = keepalive;
     let settings = format!("keepalive: time {time} s, interval {interval} s, {probes} probes");
     let scenes: Vec<_> = cases.iter().map(|case| Scene::new(case)).collect();
     let height = TITLE + PANEL * scenes.len() as f64 + LEGEND;
@@ -86,10 +84,10 @@ pub fn draw(scenario: &Scenario, cases: &[&Case]) -> Document {
         .set("font-family", "sans-serif")
         .set("font-size", 12)
         .add(Rectangle::new().set("width", WIDTH).set("height", height).set("fill", "#ffffff"))
-        .add(text(scenario.about, (14.0, 24.0), BLACK).set("font-size", 16))
+        .add(text(title, (14.0, 24.0), BLACK).set("font-size", 16))
         .add(text(&settings, (14.0, 42.0), GREY));
     for (n, scene) in scenes.iter().enumerate() {
-        picture = picture.add(moved(panel(scene, seconds), TITLE + PANEL * n as f64));
+        picture.append(moved(panel(scene, seconds), TITLE + PANEL * n as f64));
     }
     picture.add(moved(legend(), height - LEGEND))
 }
@@ -100,35 +98,29 @@ fn panel(scene: &Scene, seconds: f64) -> Group {
     for second in 0..=seconds as u32 {
         let x = LEFT + f64::from(second) * scale;
         let time = text(&format!("{second} s"), (x, AXIS + 14.0), GREY);
-        panel = panel
-            .add(line((x, lane(Node::Client)), (x, AXIS), PALE))
-            .add(time.set("text-anchor", "middle"));
+        panel.append(line((x, lane(Node::Client)), (x, AXIS), PALE));
+        panel.append(time.set("text-anchor", "middle"));
     }
     for node in [Node::Client, Node::Router, Node::Server] {
-        let name = format!("{node:?}").to_lowercase();
-        panel = panel.add(text(&name, (14.0, lane(node) + 4.0), BLACK));
-        for powered in powered(node, &scene.marks, seconds) {
-            let [from, to] = powered.map(|at| (LEFT + rounded(at) * scale, lane(node)));
-            panel = panel.add(line(from, to, BLACK).set("stroke-width", 2));
+        let y = lane(node);
+        panel.append(text(&format!("{node:?}").to_lowercase(), (14.0, y + 4.0), BLACK));
+        let events: Vec<&Event> = scene.events.iter().filter(|event| event.node == node).collect();
+        for powered in powered(&events, seconds) {
+            let [from, to] = powered.map(|at| (LEFT + rounded(at) * scale, y));
+            panel.append(line(from, to, BLACK).set("stroke-width", 2));
         }
-        let marks = scene.marks.iter().filter(|mark| mark.node == node);
-        for Label { x, span, row, text: words } in labels(marks, scale) {
+        for Label { x, span, row, text: words } in labels(&events, scale) {
             // The client's are above the picture, the server's below.
             let away = 10.0 + LETTER.1 * row as f64;
             let (end, base) = match node {
-                Node::Client => (lane(node) - away, lane(node) - away - 2.0),
-                _ => (lane(node) + away, lane(node) + away + 10.0),
+                Node::Client => (y - away, y - away - 2.0),
+                _ => (y + away, y + away + 10.0),
             };
-            panel = panel.add(line((x, lane(node)), (x, end), BLACK)).add(text(
-                words,
-                (span.0, base),
-                BLACK,
-            ));
+            panel.append(line((x, y), (x, end), BLACK));
+            panel.append(text(words, (span.0, base), BLACK));
         }
     }
-    for arrow in arrows(&scene.packets, scale) {
-        panel = panel.add(draw_arrow(&arrow));
-    }
+    arrows(&scene.packets, scale).iter().for_each(|arrow| panel.append(draw_arrow(arrow)));
     panel
 }
 
@@ -138,7 +130,7 @@ fn first_connection(packets: &[Packet]) -> Vec<Packet> {
     let port = packets.first().map(|packet| packet.source.port());
     let ours = |address: SocketAddr| Some(address.port()) == port;
     let ours = |packet: &&Packet| {
-        packet.kind == Kind::Unreachable || ours(packet.source) || ours(packet.destination)
+        packet.kind == PacketKind::Unreachable || ours(packet.source) || ours(packet.destination)
     };
     packets.iter().filter(ours).cloned().collect()
 }
@@ -147,28 +139,26 @@ fn first_connection(packets: &[Packet]) -> Vec<Packet> {
 /// from end to end; one that it does not forward ends there.
 fn arrows(packets: &[Packet], scale: f64) -> Vec<Arrow> {
     let mut arrows: Vec<Arrow> = Vec::new();
-    for packet in packets {
+    for &Packet { at, from, to, kind, .. } in packets {
         if let Some(last) = arrows.last_mut()
-            && last.to == Node::Router
-            && packet.from == Node::Router
-            && packet.to != last.from
-            && packet.kind == last.kind
+            && (last.to, last.kind) == (from, kind)
+            && from == Node::Router
+            && last.from != to
         {
-            last.to = packet.to;
+            last.to = to;
             continue;
         }
         let earliest = arrows.last().map_or(LEFT, |last| last.x + GAP);
-        let x = f64::max(LEFT + rounded(packet.at) * scale, earliest);
-        arrows.push(Arrow { x, from: packet.from, to: packet.to, kind: packet.kind });
+        arrows.push(Arrow { x: f64::max(LEFT + rounded(at) * scale, earliest), from, to, kind });
     }
     arrows
 }
 
 /// Places a line's labels: each in the first row where it does not run into one before it, and to
 /// the left of what it points at where the picture ends.
-fn labels<'a>(marks: impl IntoIterator<Item = &'a Mark>, scale: f64) -> Vec<Label<'a>> {
+fn labels<'a>(events: &[&'a Event], scale: f64) -> Vec<Label<'a>> {
     let mut labels: Vec<Label> = Vec::new();
-    for Mark { at, text, .. } in marks {
+    for Event { at, text, .. } in events {
         let x = LEFT + rounded(*at) * scale;
         let width = LETTER.0 * text.chars().count() as f64;
         let span = if x + width > WIDTH { (x - width, x) } else { (x, x + width) };
@@ -183,12 +173,12 @@ fn labels<'a>(marks: impl IntoIterator<Item = &'a Mark>, scale: f64) -> Vec<Labe
 }
 
 /// When a node was there, from and to.
-fn powered(node: Node, marks: &[Mark], seconds: f64) -> Vec<[f64; 2]> {
+fn powered(events: &[&Event], seconds: f64) -> Vec<[f64; 2]> {
     let mut spans = vec![[0.0, seconds]];
-    for mark in marks.iter().filter(|mark| mark.node == node) {
-        match mark.text.as_str() {
-            POWER_OFF => spans.last_mut().expect("never empty")[1] = mark.at,
-            POWER_ON => spans.push([mark.at, seconds]),
+    for event in events {
+        match event.text.as_str() {
+            Event::POWER_OFF => spans.last_mut().expect("never empty")[1] = event.at,
+            Event::POWER_ON => spans.push([event.at, seconds]),
             _ => {}
         }
     }
@@ -201,78 +191,59 @@ fn rounded(seconds: f64) -> f64 {
 }
 
 fn lane(node: Node) -> f64 {
-    FIRST_LANE
-        + match node {
-            Node::Client => 0.0,
-            Node::Router => LANE,
-            Node::Server => 2.0 * LANE,
-        }
+    FIRST_LANE + LANE * f64::from(node as u8)
 }
 
 fn draw_arrow(arrow: &Arrow) -> Group {
     let (x, from, to) = (arrow.x, lane(arrow.from), lane(arrow.to));
     let (color, _) = style(arrow.kind);
     let back = if to > from { -7.0 } else { 7.0 };
-    let head = [(x, to), (x - 3.5, to + back), (x + 3.5, to + back)];
-    let head = head.map(|(x, y)| format!("{x},{y}")).join(" ");
+    let head = format!("{x},{to} {},{base} {},{base}", x - 3.5, x + 3.5, base = to + back);
     let group = Group::new()
         .add(line((x, from), (x, to + back / 2.0), color).set("stroke-width", 2))
         .add(Polygon::new().set("points", head).set("fill", color));
-    match arrow.to {
-        Node::Router => group.add(cross((x, to - back), color)),
-        _ => group,
-    }
+    if arrow.to == Node::Router { group.add(cross((x, to - back), color)) } else { group }
 }
 
 /// Where a packet ended that the router did not forward.
 fn cross((x, y): (f64, f64), color: &str) -> Group {
     let arm = 3.5;
-    Group::new().add(line((x - arm, y - arm), (x + arm, y + arm), color)).add(line(
-        (x - arm, y + arm),
-        (x + arm, y - arm),
-        color,
-    ))
+    let falling = line((x - arm, y - arm), (x + arm, y + arm), color);
+    let rising = line((x - arm, y + arm), (x + arm, y - arm), color);
+    Group::new().add(falling).add(rising)
 }
 
 /// Color and name. What keepalive sends is the one warm color; all the rest is cool.
-fn style(kind: Kind) -> (&'static str, &'static str) {
+fn style(kind: PacketKind) -> (&'static str, &'static str) {
     match kind {
-        Kind::Probe { .. } => ("#e8590c", "keepalive probe"),
-        Kind::ProbeAck => ("#2f9e44", "answer to a probe"),
-        Kind::Data => ("#1c7ed6", "data"),
-        Kind::Open | Kind::Close | Kind::Ack => (GREY, "opening, closing, acknowledging"),
-        Kind::Reset => ("#c2255c", "reset"),
-        Kind::Unreachable => ("#7048e8", "unreachable"),
+        PacketKind::Probe { .. } => ("#e8590c", "keepalive probe"),
+        PacketKind::ProbeAck => ("#2f9e44", "answer to a probe"),
+        PacketKind::Data => ("#1c7ed6", "data"),
+        PacketKind::Open | PacketKind::Close | PacketKind::Ack => {
+            (GREY, "opening, closing, acknowledging")
+        }
+        PacketKind::Reset => ("#c2255c", "reset"),
+        PacketKind::Unreachable => ("#7048e8", "unreachable"),
     }
 }
 
 fn legend() -> Group {
-    let kinds = [
-        Kind::Probe { bytes: 0 },
-        Kind::ProbeAck,
-        Kind::Data,
-        Kind::Ack,
-        Kind::Reset,
-        Kind::Unreachable,
-    ];
+    use PacketKind::*;
     let mut legend = Group::new();
     let mut x = LEFT;
-    for (color, name) in kinds.map(style) {
-        legend = legend
-            .add(line((x, 14.0), (x + 16.0, 14.0), color).set("stroke-width", 4))
-            .add(text(name, (x + 22.0, 18.0), BLACK));
+    for kind in [Probe { bytes: 0 }, ProbeAck, Data, Ack, Reset, Unreachable] {
+        let (color, name) = style(kind);
+        legend.append(line((x, 14.0), (x + 16.0, 14.0), color).set("stroke-width", 4));
+        legend.append(text(name, (x + 22.0, 18.0), BLACK));
         x += 40.0 + LETTER.0 * name.len() as f64;
     }
     legend.add(cross((x + 8.0, 14.0), BLACK)).add(text("lost", (x + 18.0, 18.0), BLACK))
 }
 
-fn line(from: (f64, f64), to: (f64, f64), color: &str) -> Line {
-    Line::new()
-        .set("x1", from.0)
-        .set("y1", from.1)
-        .set("x2", to.0)
-        .set("y2", to.1)
-        .set("stroke", color)
+fn line((x1, y1): (f64, f64), (x2, y2): (f64, f64), color: &str) -> element::Line {
+    let ends = [("x1", x1), ("y1", y1), ("x2", x2), ("y2", y2)];
+    let line = element::Line::new().set("stroke", color);
+    ends.into_iter().fold(line, |line, (name, value)| line.set(name, value))
 }
 
 fn text(words: &str, (x, y): (f64, f64), color: &str) -> Text {
@@ -285,87 +256,77 @@ fn moved(group: Group, down: f64) -> Group {
 
 #[cfg(test)]
 mod tests {
+    use super::Node::*;
+    use super::PacketKind::*;
     use super::*;
 
     const SCALE: f64 = 100.0;
 
-    fn packet(at: f64, from: Node, to: Node, kind: Kind) -> Packet {
+    fn packet(at: f64, from: Node, to: Node, kind: PacketKind) -> Packet {
         let any = SocketAddr::from(([10, 0, 2, 2], 4000));
         Packet { at, from, to, source: any, destination: any, kind }
     }
 
-    fn mark(at: f64, text: &str) -> Mark {
-        Mark { at, node: Node::Server, text: text.to_string() }
+    fn events(events: &[(f64, &str)]) -> Vec<Event> {
+        let event = |&(at, text): &(f64, &str)| Event { at, node: Server, text: text.to_string() };
+        events.iter().map(event).collect()
     }
 
     #[test]
     fn a_forwarded_packet_is_one_arrow() {
-        let packets = [
-            packet(1.0, Node::Client, Node::Router, Kind::Data),
-            packet(1.0001, Node::Router, Node::Server, Kind::Data),
-        ];
-        let (from, to) = (Node::Client, Node::Server);
-        assert_eq!(arrows(&packets, SCALE), [Arrow { x: 180.0, from, to, kind: Kind::Data }]);
+        let packets = [packet(1.0, Client, Router, Data), packet(1.0001, Router, Server, Data)];
+        let arrow = Arrow { x: 180.0, from: Client, to: Server, kind: Data };
+        assert_eq!(arrows(&packets, SCALE), [arrow]);
     }
 
     #[test]
     fn a_dropped_packet_ends_at_the_router() {
-        let packets = [
-            packet(1.0, Node::Client, Node::Router, Kind::Data),
-            packet(2.0, Node::Client, Node::Router, Kind::Data),
-        ];
+        let packets = [packet(1.0, Client, Router, Data), packet(2.0, Client, Router, Data)];
         let ends: Vec<_> = arrows(&packets, SCALE).iter().map(|arrow| arrow.to).collect();
-        assert_eq!(ends, [Node::Router, Node::Router]);
+        assert_eq!(ends, [Router, Router]);
     }
 
     #[test]
     fn the_router_s_own_words_are_not_a_forwarded_packet() {
-        let packets = [
-            packet(1.0, Node::Client, Node::Router, Kind::Reset),
-            packet(1.0, Node::Router, Node::Client, Kind::Reset),
-        ];
+        let packets = [packet(1.0, Client, Router, Reset), packet(1.0, Router, Client, Reset)];
         assert_eq!(arrows(&packets, SCALE).len(), 2);
     }
 
     #[test]
     fn an_exchange_is_spread_out_and_times_are_rounded() {
-        let packets = [
-            packet(1.04, Node::Client, Node::Router, Kind::Open),
-            packet(1.04, Node::Server, Node::Router, Kind::Open),
-            packet(3.01, Node::Client, Node::Router, Kind::Data),
-        ];
+        let opens = [packet(1.04, Client, Router, Open), packet(1.04, Server, Router, Open)];
+        let packets = [&opens[..], &[packet(3.01, Client, Router, Data)]].concat();
         let xs: Vec<_> = arrows(&packets, SCALE).iter().map(|arrow| arrow.x).collect();
         assert_eq!(xs, [180.0, 180.0 + GAP, 380.0]);
     }
 
     #[test]
     fn labels_give_way_to_each_other() {
-        let marks = [mark(1.0, "a long label"), mark(1.1, "another"), mark(4.0, "far away")];
-        let rows: Vec<_> = labels(&marks, SCALE).iter().map(|label| label.row).collect();
+        let events = events(&[(1.0, "a long label"), (1.1, "another"), (4.0, "far away")]);
+        let events: Vec<&Event> = events.iter().collect();
+        let rows: Vec<_> = labels(&events, SCALE).iter().map(|label| label.row).collect();
         assert_eq!(rows, [0, 1, 0]);
     }
 
     #[test]
     fn a_label_at_the_end_stays_in_the_picture() {
-        let marks = [mark(8.5, "TimedOut (os error 110)")];
-        let label = &labels(&marks, SCALE)[0];
+        let events = events(&[(8.5, "TimedOut (os error 110)")]);
+        let label = &labels(&[&events[0]], SCALE)[0];
         assert_eq!(label.span.1, label.x);
         assert!(label.span.0 > LEFT);
     }
 
     #[test]
     fn a_node_without_power_has_no_line() {
-        let marks = [mark(1.0, POWER_OFF), mark(2.0, "noise"), mark(3.0, POWER_ON)];
-        assert_eq!(powered(Node::Server, &marks, 9.0), [[0.0, 1.0], [3.0, 9.0]]);
-        assert_eq!(powered(Node::Client, &marks, 9.0), [[0.0, 9.0]]);
+        let events = events(&[(1.0, Event::POWER_OFF), (2.0, "noise"), (3.0, Event::POWER_ON)]);
+        let events: Vec<&Event> = events.iter().collect();
+        assert_eq!(powered(&events, 9.0), [[0.0, 1.0], [3.0, 9.0]]);
+        assert_eq!(powered(&[], 9.0), [[0.0, 9.0]]);
     }
 
     #[test]
     fn the_first_connection_alone_is_drawn() {
-        let mut packets = [
-            packet(1.0, Node::Client, Node::Router, Kind::Open),
-            packet(1.0, Node::Client, Node::Router, Kind::Open),
-        ];
+        let mut packets = [(); 2].map(|()| packet(1.0, Client, Router, Open));
         packets[1].source.set_port(4001);
         packets[1].destination.set_port(7);
         assert_eq!(first_connection(&packets), packets[..1]);

@@ -1,0 +1,35 @@
+//! Shell commands by which others look at a socket or change it: the program under test hands it
+//! to them as their standard input (`hand_stream_to`, `hand_listener_to`).
+
+use std::env;
+use std::io;
+
+use anyhow::Result;
+use socket2::SockRef;
+
+/// Python prints the option, or sets it.
+pub fn python(set: Option<bool>) -> String {
+    let option = "s.SOL_SOCKET, s.SO_KEEPALIVE";
+    let call = match set {
+        Some(keepalive) => format!("it.setsockopt({option}, {})", u8::from(keepalive)),
+        None => format!("print(\"true\" if it.getsockopt({option}) else \"false\")"),
+    };
+    format!("python3 -IS -c 'import socket as s; it = s.socket(fileno=0); {call}'")
+}
+
+/// socket2 does: the lab itself runs [`by_socket2`].
+pub fn socket2(set: Option<bool>) -> Result<String> {
+    let value = set.map_or(String::new(), |keepalive| format!("={keepalive}"));
+    Ok(format!("'{}' --witness{value}", env::current_exe()?.display()))
+}
+
+/// Sets the option of the socket that is standard input, or prints it.
+pub fn by_socket2(set: Option<bool>) -> io::Result<()> {
+    let stdin = io::stdin();
+    let socket = SockRef::from(&stdin);
+    match set {
+        Some(keepalive) => socket.set_keepalive(keepalive)?,
+        None => println!("{}", socket.keepalive()?),
+    }
+    Ok(())
+}
