@@ -286,3 +286,25 @@ fn quote(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     shlex::try_quote(&word).map_or_else(|_| word.to_string(), |quoted| quoted.into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use fs_err as fs;
+
+    use super::*;
+
+    /// As an emulator under strace: the program itself ends, and what it started would go on.
+    #[test]
+    fn what_is_ended_takes_its_children_along() {
+        let dir = tempfile::tempdir().unwrap();
+        let alive = dir.path().join("alive");
+        let script = "(while :; do : >alive; sleep 0.05; done) & wait";
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).current_dir(&dir);
+        let error = shell.run_within(Duration::from_millis(500)).err().unwrap();
+        assert!(error.to_string().contains("still ran after"), "{error}");
+        fs::remove_file(&alive).unwrap();
+        thread::sleep(Duration::from_millis(500));
+        assert!(!alive.exists(), "its child goes on");
+    }
+}
