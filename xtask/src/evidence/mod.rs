@@ -1,8 +1,14 @@
 //! The evidence that the series is fit to be merged.
 
+mod cache;
 pub mod cross;
 
 pub mod lab;
+pub mod merge;
 pub mod mutants;
+mod pool;
+mod report;
+mod scope;
+mod shard;
 pub mod targets;
 pub mod verify;

@@ -52,20 +52,18 @@ pub fn added<'a>(base: &[Diagnostic], series: &'a [Diagnostic]) -> Vec<&'a Diagn
         .collect()
 }
 
-/// A line of `cargo --message-format json`.
+/// What cargo said of a build with `--message-format=json`.
+#[derive(Default)]
+pub struct Said {
+    pub diagnostics: Vec<Diagnostic>,
+    pub artifacts: Vec<Artifact>,
+}
+
 #[derive(Deserialize)]
-#[serde(tag = "reason", rename_all = "kebab-case")]
-pub enum Line {
-    CompilerMessage {
-        message: Message,
-    },
-    CompilerArtifact {
-        target: CargoTarget,
-        filenames: Vec<PathBuf>,
-        executable: Option<PathBuf>,
-    },
-    #[serde(other)]
-    Other,
+pub struct Artifact {
+    pub target: CargoTarget,
+    pub filenames: Vec<PathBuf>,
+    pub executable: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -73,9 +71,59 @@ pub struct CargoTarget {
     pub name: String,
 }
 
+#[derive(Deserialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+enum Line {
+    CompilerMessage {
+        message: Message,
+    },
+    CompilerArtifact(Artifact),
+    #[serde(other)]
+    Other,
+}
+
+/// Reads cargo's standard output; `library` is where std's sources are. Lines that are not cargo's
+/// are passed over: a build script or a linker may print some.
+pub fn read(stdout: &[u8], library: &Path) -> Said {
+    let mut said = Said::default();
+    for line in String::from_utf8_lossy(stdout).lines() {
+        match serde_json::from_str(line) {
+            Ok(Line::CompilerMessage { message }) => {
+                said.diagnostics.extend(message.into_diagnostic(library));
+            }
+            Ok(Line::CompilerArtifact(artifact)) => said.artifacts.push(artifact),
+            Ok(Line::Other) | Err(_) => {}
+        }
+    }
+    said
+}
+
+/// Reads what rustc wrote to standard error, with `--error-format=json`. LLVM has no part in the format:
+/// of a processor that it does not know, it says so as it is.
+pub fn read_rustc(stderr: &[u8], library: &Path) -> Vec<Diagnostic> {
+    let stderr = String::from_utf8_lossy(stderr);
+    let messages = stderr.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
+    messages.filter_map(|message| message.into_diagnostic(library)).collect()
+}
+
+impl Said {
+    /// The compiler's errors as it shows them, or else the last lines that cargo wrote to `stderr`.
+    pub fn errors(&self, stderr: &[u8]) -> String {
+        let errors = self.diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
+        let errors: Vec<_> = errors.map(|error| error.rendered.as_str()).collect();
+        if errors.is_empty() { ending(&String::from_utf8_lossy(stderr)) } else { errors.join("\n") }
+    }
+}
+
+/// The last lines of what a program printed.
+pub fn ending(text: &str) -> String {
+    let lines: Vec<_> = text.trim_end().lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
 /// A message in rustc's JSON format.
 #[derive(Deserialize)]
-pub struct Message {
+struct Message {
     level: String,
     code: Option<Code>,
     message: String,
@@ -97,7 +145,7 @@ struct Span {
 impl Message {
     /// The message with paths as they are on every machine; `None` for those that only sum up
     /// others.
-    pub fn into_diagnostic(self, library: &Path) -> Option<Diagnostic> {
+    fn into_diagnostic(self, library: &Path) -> Option<Diagnostic> {
         let sums_up = self.code.is_none()
             && self.spans.is_empty()
             && (self.message.starts_with("aborting due to")
@@ -203,10 +251,18 @@ mod tests {
     }
 
     fn parse(json: &str) -> Option<Diagnostic> {
-        match serde_json::from_str(json).unwrap() {
-            Line::CompilerMessage { message } => message.into_diagnostic(Path::new("/b/library")),
-            _ => panic!("not a compiler message"),
-        }
+        let json = json.replace('\n', "");
+        read(json.as_bytes(), Path::new("/b/library")).diagnostics.pop()
+    }
+
+    #[test]
+    fn other_lines_are_passed_over() {
+        let output = "cargo: not JSON\n{\"odd\": 1}\n{\"reason\": \"compiler-artifact\", \"target\": \
+                      {\"name\": \"std\"}, \"filenames\": [\"/b/libstd.rmeta\"]}\n";
+        let said = read(output.as_bytes(), Path::new("/b/library"));
+        assert_eq!(said.artifacts.len(), 1);
+        assert_eq!(said.artifacts[0].target.name, "std");
+        assert_eq!(said.errors(b"error: no linker\n"), "error: no linker");
     }
 
     #[test]

@@ -2,14 +2,15 @@
 //! run that does not come to its end is not taken for one that passed.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use anyhow::{Result, bail};
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// What to call the test program with, and with `RUSTC_BOOTSTRAP=1`: the format is not yet stable.
 pub const ARGUMENTS: [&str; 2] = ["-Zunstable-options", "--format=json"];
 
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq)]
 pub struct Counts {
     pub passed: usize,
     pub failed: usize,
@@ -18,71 +19,52 @@ pub struct Counts {
     pub failures: Vec<(String, String)>,
 }
 
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-enum Line {
-    Suite(Suite),
-    Test(Test),
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "event", rename_all = "lowercase")]
-enum Suite {
-    Started { test_count: usize },
-    Ok(Sums),
-    Failed(Sums),
-}
-
-#[derive(Deserialize)]
-struct Sums {
-    passed: usize,
-    failed: usize,
-    ignored: usize,
-}
-
-#[derive(Deserialize)]
-struct Test {
-    name: String,
-    event: String,
-    #[serde(default)]
-    stdout: String,
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} passed", self.passed)?;
+        for (count, word) in [(self.failed, "FAILED"), (self.ignored, "ignored")] {
+            if count > 0 {
+                write!(f, ", {count} {word}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Reads what the test program printed. Lines that are not the harness's are passed over.
 pub fn parse(output: &str) -> Result<Counts> {
-    let mut expected = None;
-    let mut sums = None;
+    let mut expected = 0;
+    let mut ended = None;
     let mut running = BTreeSet::new();
     let mut failures = Vec::new();
-    for line in output.lines().filter(|line| line.starts_with('{')) {
-        match serde_json::from_str(line) {
-            Ok(Line::Suite(Suite::Started { test_count })) => expected = Some(test_count),
-            Ok(Line::Suite(Suite::Ok(found) | Suite::Failed(found))) => sums = Some(found),
-            Ok(Line::Test(test)) => match test.event.as_str() {
-                "started" => {
-                    running.insert(test.name);
+    for line in output.lines() {
+        let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
+        let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+        let number = |key: &str| line[key].as_u64().map(|number| number as usize);
+        match (text("type").as_str(), text("event").as_str()) {
+            ("suite", "started") => expected = number("test_count").unwrap_or(0),
+            ("suite", _) => {
+                ended = number("passed").zip(number("failed")).zip(number("ignored"));
+            }
+            ("test", "started") => {
+                running.insert(text("name"));
+            }
+            ("test", event) => {
+                running.remove(&text("name"));
+                if !["ok", "ignored"].contains(&event) {
+                    failures.push((text("name"), text("stdout")));
                 }
-                event => {
-                    running.remove(&test.name);
-                    if !["ok", "ignored"].contains(&event) {
-                        failures.push((test.name, test.stdout));
-                    }
-                }
-            },
-            Ok(Line::Other) | Err(_) => {}
+            }
+            _ => {}
         }
     }
-    let Some(Sums { passed, failed, ignored }) = sums else {
+    let Some(((passed, failed), ignored)) = ended else {
+        let running = if running.is_empty() { ["no test".into()].into() } else { running };
         let running: Vec<_> = running.into_iter().collect();
-        bail!(
-            "the test program ended before the tests did, in: {}",
-            if running.is_empty() { "no test".into() } else { running.join(", ") }
-        );
+        bail!("the test program ended before the tests did, in: {}", running.join(", "));
     };
-    if passed + failed + ignored != expected.unwrap_or(0) || passed == 0 {
-        bail!("{passed} passed, {failed} failed, {ignored} ignored, of {expected:?} tests");
+    if passed + failed + ignored != expected || passed == 0 {
+        bail!("{passed} passed, {failed} failed, {ignored} ignored, of {expected} tests");
     }
     Ok(Counts { passed, failed, ignored, failures })
 }

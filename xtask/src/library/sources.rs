@@ -78,15 +78,12 @@ impl Sources {
 
 /// library/ at the base.
 pub fn base_library(tree: &Tree) -> Result<LibraryId> {
-    let base = tree.state()?.base;
-    tree.git.read(&["rev-parse", "--verify", &format!("{base}:library")])
+    library_in(tree, &tree.state()?.base)
 }
 
 /// library/ with the series, or a part of it.
 pub struct Patched {
     pub library: LibraryId,
-    /// The same without tests that are crates of their own, which change nothing for std.
-    pub std: LibraryId,
     /// How much of the series is in it, in words.
     pub extent: String,
 }
@@ -95,51 +92,36 @@ impl Patched {
     /// After the first `count` patches, or else as it is in the tree right now, with whatever is not
     /// committed.
     pub fn of(tree: &Tree, first: Option<usize>) -> Result<Patched> {
-        match first {
-            Some(count) => Patched::first(tree, count),
-            None => {
-                let add = ["add", "--all", "--", "library"];
-                Patched::from_index(tree, &add, "the series".into())
-            }
-        }
-    }
-
-    fn first(tree: &Tree, count: usize) -> Result<Patched> {
+        let Some(count) = first else {
+            return Ok(Patched { library: library_right_now(tree)?, extent: "the series".into() });
+        };
         let range = format!("{}..HEAD", tree.state()?.base);
         let commits = tree.git.read(&["rev-list", "--reverse", &range])?;
         let total = commits.lines().count();
         let Some(commit) = count.checked_sub(1).and_then(|n| commits.lines().nth(n)) else {
             bail!("--first {count}: the series has {total} patches; say 1 to {total}");
         };
-        let extent = format!("the first {count} of {total} patches");
-        Patched::from_index(tree, &["read-tree", commit], extent)
+        let library = library_in(tree, commit)?;
+        Ok(Patched { library, extent: format!("the first {count} of {total} patches") })
     }
+}
 
-    /// What `fill` leaves in a copy of the tree's index. What someone has staged stays as it is.
-    fn from_index(tree: &Tree, fill: &[&str], extent: String) -> Result<Patched> {
-        let git_dir = tree.git.read(&["rev-parse", "--absolute-git-dir"])?;
-        let scratch = tempfile::Builder::new().prefix("xtask-index-").tempdir_in(&git_dir)?;
-        let index = scratch.path().join("index");
-        fs::copy(Path::new(&git_dir).join("index"), &index)?;
-        let git = |args: &[&str]| {
-            let mut command = tree.git.command(args);
-            command.env("GIT_INDEX_FILE", &index);
-            command
-        };
-        git(fill).run()?;
-        let library = git(&["write-tree", "--prefix=library/"]).read()?;
-        git(&[
-            "rm",
-            "-r",
-            "-f",
-            "--quiet",
-            "--cached",
-            "--ignore-unmatch",
-            "--",
-            "library/std/tests",
-        ])
-        .run()?;
-        let std = git(&["write-tree", "--prefix=library/"]).read()?;
-        Ok(Patched { library, std, extent })
-    }
+fn library_in(tree: &Tree, commit: &str) -> Result<LibraryId> {
+    tree.git.read(&["rev-parse", "--verify", &format!("{commit}:library")])
+}
+
+/// library/ with what is not committed, by way of a copy of the tree's index: what someone has staged
+/// stays as it is.
+fn library_right_now(tree: &Tree) -> Result<LibraryId> {
+    let git_dir = tree.git.read(&["rev-parse", "--absolute-git-dir"])?;
+    let scratch = tempfile::Builder::new().prefix("xtask-index-").tempdir_in(&git_dir)?;
+    let index = scratch.path().join("index");
+    fs::copy(Path::new(&git_dir).join("index"), &index)?;
+    let git = |args: &[&str]| {
+        let mut command = tree.git.command(args);
+        command.env("GIT_INDEX_FILE", &index);
+        command
+    };
+    git(&["add", "--all", "--", "library"]).run()?;
+    git(&["write-tree", "--prefix=library/"]).read()
 }

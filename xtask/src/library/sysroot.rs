@@ -1,11 +1,8 @@
-//! The patched std compiled as the ones in releases are, for any target.
-//!
-//! Bootstrap's prebuilt lane compiles std for its own tests: for the host alone, and without the
-//! debug information, the single codegen unit and the frame pointers of a release. What users are
-//! to work with is compiled here, from the same sources and with the settings that upstream keeps
-//! for this purpose: the profile `dist` of library/Cargo.toml.
+//! Compiles std for one target, from its sources as they are shown: as the ones in releases are, or
+//! quickly for tests. Every std that the tool works with, but for bootstrap's own, is from here.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,15 +10,25 @@ use anyhow::{Context, Result, bail};
 use fs_err as fs;
 
 use crate::compiler::Compiler;
+use crate::library::diagnostic;
 use crate::library::sources::Sources;
 use crate::run::command::CommandExt;
-use crate::say::progress::Step;
+use crate::run::lock::{self, Lock};
+use crate::session::Session;
 
-/// What bootstrap passes to the compiler for std, as far as it shows in the result.
-const FLAGS: [&str; 7] = [
+#[derive(Clone, Copy, PartialEq)]
+pub enum Profile {
+    /// Type-checked alone: all that it takes to type-check others.
+    Metadata,
+    /// As in a release: upstream's profile `dist` of library/Cargo.toml, with what bootstrap passes to
+    /// the compiler beside it, as far as it shows in the result.
+    Dist,
+    /// Compiled in a third of the time, without optimizations, debug information and backtraces.
+    Dev,
+}
+
+const DIST_FLAGS: [&str; 6] = [
     "-Zunstable-options",
-    // What std is made of is no public API.
-    "-Zforce-unstable-if-unmarked",
     "-Cprefer-dynamic",
     "-Csplit-debuginfo=off",
     "-Zinline-mir",
@@ -29,80 +36,211 @@ const FLAGS: [&str; 7] = [
     "-Zmir_strip_debuginfo=locals-in-tiny-functions",
 ];
 
-/// Compiles std for `target`, as much of it as changed, and returns the files that a toolchain needs
-/// of it. Cargo keeps its work in `out`.
-pub fn compile(
-    toolchain: &Compiler,
-    sources: &Sources,
-    target: &str,
-    out: &Path,
-) -> Result<Vec<PathBuf>> {
-    let step = Step::start(format!("compiling std for {target}"));
-    let profiler = profiler_runtime(toolchain, target, out)?;
-    let build = || {
-        let mut cargo = cargo(toolchain, sources, target, out)?;
-        let mut features = "backtrace".to_owned();
-        if let Some(library) = &profiler {
-            features += " profiler";
-            cargo.env("LLVM_PROFILER_RT_LIB", library);
+impl Profile {
+    /// Where cargo compiles to, in the workshop, and where below the target's directory the results are.
+    fn directories(self) -> (&'static str, &'static str) {
+        match self {
+            Profile::Metadata => ("metadata", "debug"),
+            Profile::Dist => ("target", "dist"),
+            Profile::Dev => ("target", "debug"),
         }
-        cargo.args(["--features", &features]).run().with_context(|| {
-            format!(
-                "std does not compile for {target}. A target of another machine needs a linker, \
-                 which {} names",
-                linker_variable(target)
-            )
-        })
-    };
-    build()?;
-    let artifacts = out.join(target).join("dist/deps");
-    if has_a_crate_twice(&artifacts)? {
-        // Something changed that makes other file names: start over, for what is left from before
-        // must not get in.
-        fs::remove_dir_all(out.join(target))?;
-        build()?;
     }
-    step.done();
-    let files = libraries(&artifacts)?;
-    if files.is_empty() {
-        bail!("Cargo compiled std, but {} holds no library", artifacts.display());
+
+    /// Whether a file is of use in a sysroot.
+    fn needs(self, file: &Path) -> bool {
+        match self {
+            Profile::Metadata => file.extension() == Some("rmeta".as_ref()),
+            Profile::Dist => true,
+            Profile::Dev => file.extension() == Some("rlib".as_ref()),
+        }
     }
-    Ok(files)
 }
 
-fn cargo(toolchain: &Compiler, sources: &Sources, target: &str, out: &Path) -> Result<Command> {
-    let mut flags: Vec<String> = FLAGS.map(Into::into).into();
-    // A path of a release, for the compiler to find under lib/rustlib/src, and none of this machine.
-    let commit = toolchain.version_field("commit-hash")?;
-    let tree = sources.library.parent().context("library/ is in a directory")?;
-    flags.push(format!("--remap-path-prefix={}=/rustc/{commit}", tree.display()));
-    if let Some(cargo_home) = cargo_home() {
-        let crates = cargo_home.join("registry/src");
-        flags.push(format!("--remap-path-prefix={}=/rust/deps", crates.display()));
-    }
-    if target.starts_with("riscv") {
-        flags.push("-Cforce-unwind-tables=yes".into());
+/// A place to compile the std of one base for one target, which one invocation at a time may use.
+pub struct Workshop<'a> {
+    pub sources: Sources,
+    compiler: &'a Compiler,
+    target: String,
+    dir: PathBuf,
+    /// The program that links for the target, where it is not the compiler's own choice; to begin with,
+    /// the one that the user's environment names.
+    pub linker: Option<OsString>,
+    /// Options of the compiler for the target.
+    pub rustflags: Vec<String>,
+    /// How many processes at most; cargo decides if it is not said.
+    pub jobs: Option<usize>,
+    _lock: Lock,
+}
+
+impl<'a> Workshop<'a> {
+    /// Waits until nobody else uses the place.
+    pub fn open(session: &'a Session, target: &str) -> Result<Workshop<'a>> {
+        let Session { project, base, compiler, tree, .. } = session;
+        let dir = project.build_of(base, "std").join(target);
+        let lock = lock::acquire(&dir.join("lock"), &format!("compiling std for {target}"))?;
+        Ok(Workshop {
+            sources: Sources::at(tree, &dir),
+            compiler,
+            target: target.into(),
+            linker: std::env::var_os(linker_variable(target)),
+            dir,
+            rustflags: Vec::new(),
+            jobs: None,
+            _lock: lock,
+        })
     }
 
-    let mut cargo = sources.cargo(toolchain, "build");
-    cargo
-        .args(["--locked", "--profile", "dist", "--target", target])
-        // Each library comes with its metadata in a file of its own, as in releases.
-        .arg("-Zno-embed-metadata")
-        .arg("--manifest-path")
-        .arg(sources.library.join("sysroot/Cargo.toml"))
-        .arg("--target-dir")
-        .arg(out)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
-        // Without it, Cargo gives libstd.so a name with no hash.
-        .env("__CARGO_DEFAULT_LIB_METADATA", "tcp-keepalive")
-        // The libc crate declares the cfgs that it knows.
-        .env("LIBC_CHECK_CFG", "1");
-    let linker = linker_variable(target);
-    if let Some(value) = std::env::var_os(&linker) {
-        cargo.env(linker, value);
+    /// Compiles as much of std as changed, and makes `sysroot` anew with it. `--sysroot` takes it; and
+    /// the compiler itself is in there, too, if it runs on the target.
+    pub fn sysroot(&self, profile: Profile, sysroot: &Path) -> Result<()> {
+        let files = self.compile(profile)?;
+        if sysroot.exists() {
+            fs::remove_dir_all(sysroot)?;
+        }
+        let libraries = sysroot.join("lib/rustlib").join(&self.target).join("lib");
+        fs::create_dir_all(&libraries)?;
+        for file in files {
+            let new = libraries.join(file.file_name().context("a library has no name")?);
+            fs::hard_link(&file, &new).or_else(|_| fs::copy(&file, &new).map(drop))?;
+        }
+        if self.target == self.compiler.host {
+            fs::create_dir_all(sysroot.join("bin"))?;
+            let rustc = sysroot.join("bin/rustc");
+            fs_err::os::unix::fs::symlink(self.compiler.bin("rustc"), rustc)?;
+        }
+        Ok(())
     }
-    Ok(cargo)
+
+    /// Compiles as much of std as changed, and returns the files that a toolchain needs of it.
+    pub fn compile(&self, profile: Profile) -> Result<Vec<PathBuf>> {
+        self.sources.fetch_crates(self.compiler)?;
+        let (out, results) = profile.directories();
+        let out = self.dir.join(out).join(&self.target).join(results);
+        self.build(profile)?;
+        if has_a_crate_twice(&out.join("deps"))? {
+            // Something changed that makes other file names: start over, for what is left from before
+            // must not get in.
+            fs::remove_dir_all(&out)?;
+            self.build(profile)?;
+        }
+        let mut files = libraries(&out.join("deps"))?;
+        files.retain(|file| profile.needs(file));
+        if files.is_empty() {
+            bail!("Cargo compiled std, but {} holds no library", out.display());
+        }
+        Ok(files)
+    }
+
+    fn build(&self, profile: Profile) -> Result<()> {
+        let subcommand = if profile == Profile::Metadata { "check" } else { "build" };
+        let mut cargo = self.cargo(subcommand, profile)?;
+        cargo.args(["--package", "sysroot"]);
+        if profile == Profile::Dist {
+            // Each library comes with its metadata in a file of its own, as in releases.
+            cargo.args(["--profile", "dist", "-Zno-embed-metadata", "--features", "backtrace"]);
+            // The libc crate declares the cfgs that it knows.
+            cargo.env("LIBC_CHECK_CFG", "1");
+            if let Some(library) = self.profiler_runtime()? {
+                cargo.args(["--features", "profiler"]).env("LLVM_PROFILER_RT_LIB", library);
+            }
+        }
+        let failure = || {
+            format!(
+                "std does not compile for {}. A target of another machine needs a linker, which {} \
+                 names",
+                self.target,
+                linker_variable(&self.target)
+            )
+        };
+        cargo.run().map(drop).with_context(failure)
+    }
+
+    /// Compiles std's own unit tests, and returns the program. They are part of the crate `std`, and
+    /// link a second, finished one, which must come from the same build: that of `sysroot`, made of
+    /// [`Profile::Dev`].
+    pub fn unit_tests(&self, sysroot: &Path) -> Result<PathBuf> {
+        let mut cargo = self.cargo("rustc", Profile::Dev)?;
+        cargo.args(["--package=std", "--lib", "--profile=test", "--features=panic-unwind"]);
+        cargo.args(["--message-format=json", "--", "--sysroot"]).arg(sysroot);
+        let output = cargo.answer()?;
+        let said = diagnostic::read(&output.stdout, &self.sources.library);
+        if !output.status.success() {
+            bail!("std's unit tests do not build:\n{}", said.errors(&output.stderr));
+        }
+        let mut programs = said.artifacts.into_iter().filter_map(|artifact| artifact.executable);
+        programs.next().context("cargo said that all is well, but built no unit tests of std")
+    }
+
+    fn cargo(&self, subcommand: &str, profile: Profile) -> Result<Command> {
+        // What std is made of is no public API.
+        let mut flags = vec!["-Zforce-unstable-if-unmarked".to_owned()];
+        flags.extend(self.rustflags.iter().cloned());
+        if profile == Profile::Dist {
+            flags.extend(DIST_FLAGS.map(Into::into));
+            // Paths of a release, for the compiler to find under lib/rustlib/src; none of this machine.
+            let commit = self.compiler.version_field("commit-hash")?;
+            flags.push(format!("--remap-path-prefix={}=/rustc/{commit}", self.dir.display()));
+            if let Some(cargo_home) = cargo_home() {
+                let crates = cargo_home.join("registry/src");
+                flags.push(format!("--remap-path-prefix={}=/rust/deps", crates.display()));
+            }
+            if self.target.starts_with("riscv") {
+                flags.push("-Cforce-unwind-tables=yes".into());
+            }
+        }
+        let mut cargo = self.sources.cargo(self.compiler, subcommand);
+        cargo
+            .args(["--locked", "--offline", "--target", &self.target, "--target-dir"])
+            .arg(self.dir.join(profile.directories().0))
+            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+            // Without it, Cargo gives libstd.so a name with no hash.
+            .env("__CARGO_DEFAULT_LIB_METADATA", "tcp-keepalive")
+            .env("CARGO_PROFILE_DEV_DEBUG", "0");
+        if let Some(jobs) = self.jobs {
+            cargo.args(["--jobs", &jobs.to_string()]);
+        }
+        if let Some(linker) = &self.linker {
+            cargo.env(linker_variable(&self.target), linker);
+        }
+        Ok(cargo)
+    }
+
+    /// LLVM's run-time library for code coverage, which rust-lang/rust compiles from C sources that not
+    /// every archive has. It is taken from the std of the release, if there is one for the target.
+    fn profiler_runtime(&self) -> Result<Option<PathBuf>> {
+        let libdir = self.compiler.libdir(&self.target);
+        if !libdir.exists() || which::which("ar").is_err() {
+            return Ok(None);
+        }
+        let is_profiler = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("libprofiler_builtins-") && name.ends_with(".rlib")
+        };
+        let Some(released) = libraries(&libdir)?.into_iter().find(is_profiler) else {
+            return Ok(None);
+        };
+        let library = self.dir.join("libclang_rt.profile.a");
+        if library.exists() {
+            return Ok(Some(library));
+        }
+        let scratch = tempfile::tempdir()?;
+        Command::new("ar").arg("x").arg(released).current_dir(&scratch).run()?;
+        let mut objects = Vec::new();
+        for entry in fs::read_dir(scratch.path())? {
+            let name = entry?.file_name();
+            let text = name.to_string_lossy();
+            // The others are what rustc made: the crate's metadata and its own, empty, code.
+            if text.ends_with(".o") && !text.ends_with(".rcgu.o") {
+                objects.push(name);
+            }
+        }
+        objects.sort();
+        Command::new("ar").args(["rcsD", "packed.a"]).args(objects).current_dir(&scratch).run()?;
+        let partial = library.with_extension("new");
+        fs::copy(scratch.path().join("packed.a"), &partial)?;
+        fs::rename(partial, &library)?;
+        Ok(Some(library))
+    }
 }
 
 /// The variable by which Cargo is told the linker for a target.
@@ -147,44 +285,4 @@ fn has_a_crate_twice(directory: &Path) -> Result<bool> {
         }
     }
     Ok(false)
-}
-
-/// LLVM's run-time library for code coverage, which rust-lang/rust compiles from C sources that not
-/// every archive has. It is taken from the std of the release, if there is one for the target.
-fn profiler_runtime(toolchain: &Compiler, target: &str, out: &Path) -> Result<Option<PathBuf>> {
-    let libdir = toolchain.libdir(target);
-    if !libdir.exists() || which::which("ar").is_err() {
-        return Ok(None);
-    }
-    let is_profiler = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with("libprofiler_builtins-") && name.ends_with(".rlib")
-    };
-    let Some(released) = libraries(&libdir)?.into_iter().find(is_profiler) else {
-        return Ok(None);
-    };
-    let directory = out.join("profiler").join(target);
-    let library = directory.join("libclang_rt.profile.a");
-    if library.exists() {
-        return Ok(Some(library));
-    }
-
-    let scratch = tempfile::tempdir()?;
-    Command::new("ar").arg("x").arg(released).current_dir(&scratch).run()?;
-    let mut objects = Vec::new();
-    for entry in fs::read_dir(scratch.path())? {
-        let name = entry?.file_name();
-        let text = name.to_string_lossy();
-        // The others are what rustc made: the crate's metadata and its own, empty, code.
-        if text.ends_with(".o") && !text.ends_with(".rcgu.o") {
-            objects.push(name);
-        }
-    }
-    objects.sort();
-    Command::new("ar").args(["rcsD", "packed.a"]).args(objects).current_dir(&scratch).run()?;
-    fs::create_dir_all(&directory)?;
-    let partial = library.with_extension("new");
-    fs::copy(scratch.path().join("packed.a"), &partial)?;
-    fs::rename(partial, &library)?;
-    Ok(Some(library))
 }

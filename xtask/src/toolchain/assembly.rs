@@ -14,16 +14,16 @@ use anyhow::{Context, Result};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use walkdir::WalkDir;
 
 use crate::base::Base;
 use crate::base::archive::hex;
 use crate::base::project::{Project, display};
-use crate::compiler::Compiler;
-use crate::library::sources::{self, LibraryId, Patched, Sources};
-use crate::library::sysroot::{self, is_library};
+use crate::library::sources::{LibraryId, Patched};
+use crate::library::sysroot::{Profile, Workshop, is_library};
 use crate::run::command::CommandExt;
 use crate::say::progress::Step;
-use crate::series::tree::Tree;
+use crate::session::Session;
 
 const LAUNCHER: &str = include_str!("launcher/main.rs");
 const README: &str = include_str!("launcher/README.txt");
@@ -43,15 +43,11 @@ const LEFT_OUT_PREFIXES: [&str; 4] = [
 ];
 
 pub struct Assembly<'a> {
-    base: &'a Base,
-    toolchain: &'a Compiler,
-    tree: &'a Tree,
+    session: &'a Session,
     /// The std that it gets.
     library: LibraryId,
     /// Where it ends up.
     pub directory: PathBuf,
-    /// Where std is compiled.
-    workshop: PathBuf,
 }
 
 /// What a toolchain was assembled from; kept in it.
@@ -64,33 +60,17 @@ struct Stamp {
 
 impl<'a> Assembly<'a> {
     /// The toolchain with the std that is in the tree right now.
-    pub fn patched(
-        project: &Project,
-        base: &'a Base,
-        toolchain: &'a Compiler,
-        tree: &'a Tree,
-    ) -> Result<Assembly<'a>> {
-        let library = Patched::of(tree, None)?.library;
-        Ok(Assembly::new(project, base, toolchain, tree, library, directory(project, base)))
-    }
-
-    fn new(
-        project: &Project,
-        base: &'a Base,
-        toolchain: &'a Compiler,
-        tree: &'a Tree,
-        library: LibraryId,
-        directory: PathBuf,
-    ) -> Assembly<'a> {
-        let workshop = project.build_of(base, "toolchain-std");
-        Assembly { base, toolchain, tree, library, directory, workshop }
+    pub fn patched(session: &'a Session) -> Result<Assembly<'a>> {
+        let library = Patched::of(&session.tree, None)?.library;
+        let directory = directory(&session.project, &session.base);
+        Ok(Assembly { session, library, directory })
     }
 
     /// Makes the toolchain, with a patched std for the host, for `more` targets, and for those that
     /// it already has one for. Returns whether there was anything to do.
     pub fn bring_up_to_date(&self, more: &[String]) -> Result<bool> {
         let old = self.stamp();
-        let mut targets = BTreeSet::from_iter([self.toolchain.host.clone()]);
+        let mut targets = BTreeSet::from_iter([self.session.compiler.host.clone()]);
         targets.extend(more.iter().cloned());
         if let Some(old) = &old {
             targets.extend(old.targets.iter().cloned());
@@ -132,7 +112,7 @@ impl<'a> Assembly<'a> {
         let mut hasher = Sha256::new();
         hasher.update(&self.library);
         // The tool itself stands for its flags, its launcher and the way it lays things out.
-        for file in [self.toolchain.bin("rustc"), std::env::current_exe()?] {
+        for file in [self.session.compiler.bin("rustc"), std::env::current_exe()?] {
             let metadata = fs::metadata(&file)?;
             let modified = metadata.modified()?.duration_since(SystemTime::UNIX_EPOCH)?;
             hasher.update(file.as_os_str().as_encoded_bytes());
@@ -142,31 +122,35 @@ impl<'a> Assembly<'a> {
     }
 
     fn assemble(&self, stamp: &Stamp, into: &Path) -> Result<()> {
-        let sources = Sources::at(self.tree, &self.workshop);
-        sources.show(&self.library)?;
-        sources.fetch_crates(self.toolchain)?;
         let mut compiled = Vec::new();
         for target in &stamp.targets {
-            let out = self.workshop.join("target");
-            compiled.push((target, sysroot::compile(self.toolchain, &sources, target, &out)?));
+            let step = Step::start(format!("compiling std for {target}"));
+            let workshop = Workshop::open(self.session, target)?;
+            workshop.sources.show(&self.library)?;
+            let files = workshop.compile(Profile::Dist)?;
+            // Nobody else compiles there until the files are copied.
+            compiled.push((workshop, target, files));
+            step.done();
         }
 
         let step = Step::start(format!("assembling {}", display(&self.directory)));
         self.place_release(stamp, into)?;
         let mut digest = Sha256::new();
-        for (target, files) in compiled {
+        for (_, target, files) in &compiled {
             let libdir = into.join("lib/rustlib").join(target).join("lib");
             for file in files {
-                digest.update(fs::read(&file)?);
-                copy(&file, &libdir.join(file.file_name().expect("a file has a name")))?;
+                digest.update(fs::read(file)?);
+                copy(file, &libdir.join(file.file_name().expect("a file has a name")))?;
             }
         }
         self.place_launchers(&hex(&digest.finalize())[..12], into)?;
         // Copies, not links: nobody who edits the sources of a toolchain means to edit others.
         let rust_src = into.join("lib/rustlib/src/rust/library");
-        walk(&sources.library, &mut |file| {
-            copy(file, &rust_src.join(file.strip_prefix(&sources.library)?))
-        })?;
+        let (of_host, ..) = &compiled[0];
+        let library = &of_host.sources.library;
+        for file in files_below(library)? {
+            copy(&file, &rust_src.join(file.strip_prefix(library)?))?;
+        }
         fs::write(into.join("README.txt"), self.readme())?;
         fs::write(stamp_file(into), toml::to_string(stamp)?)?;
         step.done();
@@ -175,14 +159,14 @@ impl<'a> Assembly<'a> {
 
     /// The release's files, but for its std and what belongs to targets not asked for.
     fn place_release(&self, stamp: &Stamp, into: &Path) -> Result<()> {
-        let sysroot = &self.toolchain.sysroot;
-        walk(sysroot, &mut |file| {
+        let sysroot = &self.session.compiler.sysroot;
+        for file in files_below(sysroot)? {
             let name = file.strip_prefix(sysroot)?;
             let text = name.to_string_lossy();
             if LEFT_OUT.iter().any(|left_out| name.starts_with(left_out))
                 || LEFT_OUT_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
             {
-                return Ok(());
+                continue;
             }
             if let Ok(rest) = name.strip_prefix("lib/rustlib")
                 && let Some(target) = rest.iter().next()
@@ -190,21 +174,22 @@ impl<'a> Assembly<'a> {
             {
                 // Of the release's std stay start files, run-time libraries for sanitizers and the
                 // like, and the linker.
-                let of_std = rest.iter().nth(1).is_some_and(|d| d == "lib") && is_library(file);
+                let of_std = rest.iter().nth(1).is_some_and(|d| d == "lib") && is_library(&file);
                 if of_std || !stamp.targets.iter().any(|t| *target == **t) {
-                    return Ok(());
+                    continue;
                 }
             }
             let launched = LAUNCHED
                 .iter()
-                .filter(|_| !self.toolchain.is_nightly())
+                .filter(|_| !self.session.compiler.is_nightly())
                 .find(|program| name == Path::new("bin").join(program));
             let destination = match launched {
                 Some(program) => into.join("libexec").join(program),
                 None => into.join(name),
             };
-            link(file, &destination)
-        })
+            link(&file, &destination)?;
+        }
+        Ok(())
     }
 
     fn place_launchers(&self, std_digest: &str, into: &Path) -> Result<()> {
@@ -213,7 +198,7 @@ impl<'a> Assembly<'a> {
         let launcher = scratch.path().join("launcher");
         fs::write(&source, LAUNCHER)?;
         let compile = |linkage: &[&str]| {
-            let mut rustc = Command::new(self.toolchain.bin("rustc"));
+            let mut rustc = Command::new(self.session.compiler.bin("rustc"));
             rustc.args(["--edition", "2024", "--crate-name", "launcher"]);
             rustc.args(["-Copt-level=2", "-Cpanic=abort", "-Cstrip=symbols"]).args(linkage);
             rustc.env("STD_DIGEST", std_digest);
@@ -233,8 +218,8 @@ impl<'a> Assembly<'a> {
 
     fn readme(&self) -> String {
         README
-            .replace("{release}", &self.base.release)
-            .replace("{compiler}", self.toolchain.title())
+            .replace("{release}", &self.session.base.release)
+            .replace("{compiler}", self.session.compiler.title())
             .replace("{directory}", &self.directory.display().to_string())
     }
 }
@@ -255,21 +240,16 @@ fn clear(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Calls `visit` with each file below a directory, in the order of their names.
-fn walk(directory: &Path, visit: &mut dyn FnMut(&Path) -> Result<()>) -> Result<()> {
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        entries.push(entry?);
-    }
-    entries.sort_by_key(|entry| entry.file_name());
-    for entry in entries {
-        if entry.file_type()?.is_dir() {
-            walk(&entry.path(), visit)?;
-        } else {
-            visit(&entry.path())?;
+/// The files below a directory, in the order of their names.
+fn files_below(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in WalkDir::new(directory).sort_by_file_name() {
+        let entry = entry?;
+        if !entry.file_type().is_dir() {
+            files.push(entry.into_path());
         }
     }
-    Ok(())
+    Ok(files)
 }
 
 /// Puts the file at a place where there is none, as a hard link if it can be.

@@ -56,8 +56,7 @@ impl BuildToolchain {
             link::require_name(name)?;
         }
         let session = on.open("toolchain")?;
-        let assembly =
-            Assembly::patched(&session.project, &session.base, &session.compiler, &session.tree)?;
+        let assembly = Assembly::patched(&session)?;
         let news = if assembly.bring_up_to_date(&self.targets)? { "ready" } else { "up to date" };
         println!("{} is {news}", display(&assembly.directory));
         if let Some(name) = link_name {

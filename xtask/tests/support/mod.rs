@@ -7,7 +7,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -50,11 +50,10 @@ while [ $# -gt 0 ]; do
     case "$1" in
         --target) target=$2;;
         --target-dir) out=$2;;
-        --manifest-path) tree=$(dirname "$(dirname "$(dirname "$2")")");;
     esac
     shift
 done
-source="$tree/library/std/src/lib.rs"
+source=std/src/lib.rs
 if grep -q 'does not compile' "$source"; then echo 'error: expected item' >&2; exit 101; fi
 deps="$out/$target/dist/deps"
 mkdir -p "$deps"
@@ -233,10 +232,14 @@ impl Fixture {
         assert_cmd::Command::from_std(self.xtask(args)).assert()
     }
 
+    /// Starts the tool, which says nothing.
+    pub fn start(&self, args: &[&str]) -> Child {
+        self.xtask(args).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
+    }
+
     /// Starts the tool, and kills it at a moment of its run or after it.
     pub fn kill_after(&self, moment: Duration, args: &[&str]) {
-        let mut command = self.xtask(args);
-        let mut child = command.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        let mut child = self.start(args);
         thread::sleep(moment);
         child.kill().unwrap();
         child.wait().unwrap();

@@ -1,64 +1,53 @@
 //! Building std with the series for other platforms and running its tests there, for real.
 
-pub mod build;
 pub mod platform;
-mod report;
+mod row;
 pub mod run;
 pub mod support;
 mod trace;
-pub mod unit;
 
-use std::collections::{BTreeSet, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Mutex, mpsc};
-use std::thread;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use fs_err as fs;
 
-use self::build::Package;
-use self::platform::{Choice, Platform};
-use self::report::{Outcome, Passed, Report, Row, Verdict};
+use self::platform::Platform;
+use self::row::Ran;
 use self::support::Support;
-use crate::evidence::targets::Targets;
-use crate::library::sources::{Patched, Sources};
-use crate::say::failure::NOT_RUN;
-use crate::say::progress::Step;
-use crate::say::table::Format;
+use crate::evidence::pool;
+use crate::evidence::report::{Report, Row, Subject};
+use crate::evidence::scope::{Scope, cores};
+use crate::evidence::targets::Specs;
+use crate::library::sources::{LibraryId, Patched};
+use crate::library::sysroot::{Profile, Workshop};
+use crate::run::command::CommandExt;
 use crate::session::{Invocation, Session};
 
-/// What the user asked for.
-pub enum Selection {
-    Default,
-    Quick,
-    All,
-    Named(Vec<String>),
-}
+/// The series' black-box test, in library/.
+pub const TEST: &str = "std/tests/tcp_keepalive.rs";
+
+/// Which of std's unit tests are run, where they are asked for.
+const UNIT_TESTS: &str = "net::tcp";
 
 /// Build std with the series for other platforms, and run its tests there: in emulators, in
 /// Wine and wasmtime, and natively.
 ///
 /// What runs is library/std/tests/tcp_keepalive.rs of build/rust as it is. Where the system
 /// can be watched, the calls that it sees are compared with those that there should be. A
-/// target that lacks a linker, a C library or a runner is not run and not counted as passed; its
-/// row says what to install. Exit code 1 if a test fails or does not build, 3 if nothing was run.
+/// target that lacks a linker, a C library or a runner is not run and not counted as passed;
+/// below the table is what to install. Exit code 1 if a test fails or does not build, 3 if
+/// nothing was run. Without arguments: all but some rare targets.
 ///
 ///     cargo xtask cross --install
 ///     cargo xtask cross s390x-unknown-linux-gnu x86_64-pc-windows-gnu
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Cross {
-    /// Run on these targets alone. [default: all but some rare ones]
-    #[arg(value_name = "TARGET", conflicts_with_all = ["all", "quick"])]
-    names: Vec<String>,
-    /// Run on every target that this tool knows how to run.
-    #[arg(long, conflicts_with = "quick")]
-    all: bool,
-    /// Run on one big-endian target, one of Windows and one native.
-    #[arg(long)]
-    quick: bool,
+    #[command(flatten)]
+    scope: Scope,
     /// First install what is missing: Debian's packages (as root), others below build/.
     #[arg(long)]
     install: bool,
@@ -68,198 +57,144 @@ pub struct Cross {
     /// Also build and run std's own unit tests of net::tcp.
     #[arg(long)]
     unit_tests: bool,
-    /// Take only the first N patches of the series, as they are committed.
-    #[arg(long, value_name = "N")]
-    first: Option<usize>,
-    /// Build and run so many targets side by side. [default: the number of cores]
-    #[arg(long, short, value_name = "N")]
-    jobs: Option<usize>,
-    /// How to print the results.
-    #[arg(long, value_enum, default_value = "table")]
-    format: Format,
-}
-
-impl Selection {
-    fn of(&self, platforms: Vec<Platform>) -> Result<Vec<Platform>> {
-        let chosen = |choices: &'static [Choice]| {
-            move |platform: &Platform| choices.contains(&platform.choice)
-        };
-        let platforms = platforms.into_iter();
-        Ok(match self {
-            Selection::All => platforms.collect(),
-            Selection::Default => {
-                platforms.filter(chosen(&[Choice::Quick, Choice::Default])).collect()
-            }
-            Selection::Quick => platforms.filter(chosen(&[Choice::Quick])).collect(),
-            Selection::Named(names) => {
-                let platforms: Vec<_> = platforms.collect();
-                let known: Vec<_> = platforms.iter().map(|platform| platform.target).collect();
-                if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
-                    bail!(
-                        "nothing is known of how to run {name} here. Known are\n  {}",
-                        known.join("\n  ")
-                    );
-                }
-                platforms.into_iter().filter(|p| names.iter().any(|n| n == p.target)).collect()
-            }
-        })
-    }
 }
 
 impl Cross {
     /// Builds and runs on the selected targets, prints what came out, and fails if any failed.
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
-        let selection = match (self.all, self.quick) {
-            (true, _) => Selection::All,
-            (_, true) => Selection::Quick,
-            _ if self.names.is_empty() => Selection::Default,
-            _ => Selection::Named(self.names),
-        };
-        let platforms = selection.of(platform::all())?;
+        let Scope { shard, first, format, .. } = self.scope;
+        let mut platforms = platform::select(&self.scope)?;
         let session = on.open_beside("cross")?;
-        let Session { base, tree, compiler, dir, project, .. } = &session;
-        let targets = Targets::of(compiler)?;
-        let support = Support::at(&project.build().join("cross-support"));
+        let series = Patched::of(&session.tree, first)?;
+        let selection: Vec<_> = platforms.iter().map(|platform| platform.target.clone()).collect();
+        let title = "The tests of std's keepalive, run on other platforms";
+        let unit_tests = if self.unit_tests { " --unit-tests" } else { "" };
+        let command = format!("cross{}{unit_tests}", self.scope.words());
+        let subject = Subject::new(&session, &series, title, &command, &row::HEADER, &selection)?;
+        if let Some(shard) = shard {
+            let mine = shard.part(&selection);
+            platforms.retain(|platform| mine.contains(&platform.target));
+        }
+
+        let support = Support::of(&session.project);
         if self.install {
-            let missing = platforms.iter().flat_map(|platform| support.missing(platform));
-            support.install(&missing.map(|need| need.from).collect::<BTreeSet<_>>())?;
+            let missing = platforms.iter().flat_map(|platform| platform.missing(&support));
+            support.install(missing.map(|need| need.from.clone()).collect())?;
         }
-
-        let sources = Sources::at(tree, dir);
-        let series = Patched::of(tree, self.first)?;
-        sources.show(&series.library)?;
-        let std = series.std.clone();
-        let package = Package::write(&dir.join("package"), sources, std, compiler)?;
-        let work = Work { package, support, dir: dir.join("targets"), unit_tests: self.unit_tests };
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let verdicts = work.all(&platforms, self.jobs.unwrap_or(cores), cores)?;
-
-        let rows = platforms
-            .iter()
-            .zip(verdicts)
-            .map(|(platform, verdict)| {
-                Row::new(platform.target, targets.get(platform.target)?, verdict)
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let report = Report::new(base, &series, rows)?;
-        print!("{}", report.render(self.format)?);
-        Ok(match report.outcome() {
-            Outcome::Failed => ExitCode::FAILURE,
-            Outcome::Partial if !self.require => ExitCode::SUCCESS,
-            Outcome::Partial | Outcome::NotRun => ExitCode::from(NOT_RUN),
-            Outcome::Complete => ExitCode::SUCCESS,
-        })
-    }
-}
-
-struct Work<'a> {
-    package: Package<'a>,
-    support: Support,
-    /// Where the builds are, by target.
-    dir: PathBuf,
-    unit_tests: bool,
-}
-
-impl Work<'_> {
-    /// The verdicts, in the order of the platforms.
-    fn all(&self, platforms: &[Platform], jobs: usize, cores: usize) -> Result<Vec<Verdict>> {
-        let mut verdicts: Vec<Option<Verdict>> = Vec::new();
-        let mut queue = VecDeque::new();
-        for (index, platform) in platforms.iter().enumerate() {
-            let missing = self.support.missing(platform);
-            if missing.is_empty() {
-                queue.push_back((index, platform));
-                verdicts.push(None);
-            } else {
-                verdicts.push(Some(Verdict::not_run(missing)));
-            }
-        }
-        if !queue.is_empty() {
-            self.package.fetch_crates()?;
-            let jobs = jobs.clamp(1, queue.len());
-            let step = Step::start_count("building and running the tests", queue.len());
-            let queue = Mutex::new(queue);
-            let next = || queue.lock().expect("no worker panics").pop_front();
-            let (sender, receiver) = mpsc::channel();
-            thread::scope(|scope| {
-                for _ in 0..jobs {
-                    let sender = sender.clone();
-                    scope.spawn(move || {
-                        while let Some((index, platform)) = next() {
-                            let verdict = match self.one(platform, (cores / jobs).max(1)) {
-                                Ok(passed) => Verdict::Ran(passed),
-                                Err(error) => Verdict::Failed(format!("{error:#}")),
-                            };
-                            if sender.send((index, verdict)).is_err() {
-                                break;
-                            }
-                        }
-                    });
-                }
-                drop(sender);
-                for (index, verdict) in receiver {
-                    step.one_done(&format!("{}: {verdict}", platforms[index].target));
-                    verdicts[index] = Some(verdict);
-                }
-            });
-            step.done();
-        }
-        Ok(verdicts.into_iter().map(|v| v.expect("each one was run or not")).collect())
-    }
-
-    fn one(&self, platform: &Platform, jobs: usize) -> Result<Passed> {
-        let started = Instant::now();
-        self.support.prepare(platform)?;
-        let target_dir = self.dir.join(platform.target);
-        let programs = self.package.build(platform, &self.support, &target_dir, jobs)?;
-        let built = Instant::now();
-        let counts = run::tests(platform, &self.support, &programs.tests, &[])?;
-        let ran = built.elapsed();
-        let unit_tests = if self.unit_tests {
-            let dir = self.dir.join(format!("{}-unit", platform.target));
-            let program = self.package.build_unit_tests(platform, &self.support, &dir, jobs)?;
-            Some(run::tests(platform, &self.support, &program, &[unit::FILTER])?)
-        } else {
-            None
+        let jobs = self.scope.jobs(platforms.len());
+        let bench = Bench {
+            session: &session,
+            support,
+            library: series.library.clone(),
+            unit_tests: self.unit_tests,
+            jobs: (cores() / jobs).max(1),
         };
-        Ok(Passed {
-            counts,
-            unit_tests,
-            // What a single failed test says is of more use than the trace of a failed program.
-            calls: run::calls(platform, &self.support, &programs.calls),
-            runner: run::description(platform, &self.support)?,
-            build_seconds: (built - started).as_secs_f32(),
-            run_seconds: ran.as_secs_f32(),
-        })
+        let report = Report::new(subject, shard, bench.all(&platforms, jobs)?)?;
+        print!("{}", report.render(format)?);
+        Ok(report.exit_code(self.require))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What building and running for each platform takes.
+pub struct Bench<'a> {
+    pub session: &'a Session,
+    pub support: Support,
+    pub library: LibraryId,
+    /// Whether to run std's own unit tests, too.
+    pub unit_tests: bool,
+    /// How many processes may compile for one platform.
+    pub jobs: usize,
+}
 
-    fn names(selection: Selection) -> Vec<&'static str> {
-        let platforms = selection.of(platform::all()).unwrap();
-        platforms.into_iter().map(|platform| platform.target).collect()
+impl Bench<'_> {
+    /// The rows, in the order of the platforms.
+    fn all(&self, platforms: &[Platform], workers: usize) -> Result<Vec<Row>> {
+        let specs = Specs::of(&self.session.compiler)?;
+        let specs = platforms.iter().map(|platform| specs.get(&platform.target));
+        let specs = specs.collect::<Result<Vec<_>>>()?;
+        let items: Vec<_> = platforms.iter().zip(specs).collect();
+        Ok(pool::each("building and running the tests", &items, workers, |_, (platform, spec)| {
+            let target = &platform.target;
+            let row = match platform.obstacle(&self.support) {
+                Some(obstacle) => row::not_run(target, spec, obstacle),
+                None => row::ran(target, spec, self.one(platform)),
+            };
+            let line = format!("{target}: {}", row.verdict);
+            (row, line)
+        }))
     }
 
-    #[test]
-    fn selections_hold_what_they_promise() {
-        assert_eq!(names(Selection::Default).len(), 10);
-        let quick = names(Selection::Quick);
-        for target in
-            ["s390x-unknown-linux-gnu", "x86_64-pc-windows-gnu", "x86_64-unknown-linux-musl"]
-        {
-            assert!(quick.contains(&target), "{target} is not in {quick:?}");
+    fn one(&self, platform: &Platform) -> Result<Ran> {
+        let started = Instant::now();
+        let workshop = self.workshop(platform)?;
+        workshop.sources.show(&self.library)?;
+        let dir = self.session.dir.join("targets").join(&platform.target);
+        let sysroot = dir.join("sysroot");
+        workshop.sysroot(Profile::Dev, &sysroot)?;
+        let tests = self.test_program(&workshop, platform, &dir)?;
+        let source = dir.join("calls.rs");
+        fs::write(&source, include_str!("calls.rs"))?;
+        let calls = self.program(platform, &source, &dir, &[])?;
+        let unit_tests = self.unit_tests.then(|| workshop.unit_tests(&sysroot)).transpose()?;
+        drop(workshop);
+
+        let built = Instant::now();
+        let command = |program: &Path| run::command(platform, &self.support, program);
+        let tests = run::tests(command(&tests))?;
+        let run_seconds = built.elapsed().as_secs_f64();
+        let of_unit = |program: PathBuf| {
+            let mut command = command(&program);
+            command.arg(UNIT_TESTS);
+            run::tests(command)
+        };
+        Ok(Ran {
+            tests,
+            unit_tests: unit_tests.map(of_unit).transpose()?,
+            // What a single failed test says is of more use than the trace of a failed program.
+            calls: run::calls(platform, &self.support, &calls),
+            runner: run::description(platform, &self.support)?,
+            build_seconds: (built - started).as_secs_f64(),
+            run_seconds,
+        })
+    }
+
+    /// Where std is compiled for the platform.
+    pub fn workshop(&self, platform: &Platform) -> Result<Workshop<'_>> {
+        self.support.prepare(platform)?;
+        let mut workshop = Workshop::open(self.session, &platform.target)?;
+        workshop.linker = Some(platform.linker.clone().into());
+        workshop.rustflags = self.support.rustflags(platform);
+        workshop.jobs = Some(self.jobs);
+        Ok(workshop)
+    }
+
+    /// The series' test for the platform, compiled in `dir` with the sysroot there.
+    pub fn test_program(
+        &self,
+        workshop: &Workshop,
+        platform: &Platform,
+        dir: &Path,
+    ) -> Result<PathBuf> {
+        let source = workshop.sources.library.join(TEST);
+        if !source.exists() {
+            bail!("the series has no library/{TEST}, so there is nothing to run");
         }
-        assert!(names(Selection::All).len() > 10);
-        assert_eq!(names(Selection::Named(vec!["wasm32-wasip2".into()])), ["wasm32-wasip2"]);
+        self.program(platform, &source, dir, &["--test"])
     }
 
-    #[test]
-    fn unknown_target_is_an_error() {
-        let error = Selection::Named(vec!["z80-nothing".into()]).of(platform::all());
-        let Err(error) = error else { panic!("it was found") };
-        assert!(error.to_string().contains("how to run z80-nothing"), "{error}");
+    fn program(
+        &self,
+        platform: &Platform,
+        source: &Path,
+        dir: &Path,
+        options: &[&str],
+    ) -> Result<PathBuf> {
+        let program = dir.join(source.with_extension("exe").file_name().expect("it is a file"));
+        let mut rustc = self.session.compiler.rustc();
+        rustc.args(["--edition", "2024", "--target", &platform.target]).args(options);
+        rustc.arg(format!("-Clinker={}", platform.linker)).args(self.support.rustflags(platform));
+        rustc.arg("--sysroot").arg(dir.join("sysroot")).arg(source).arg("-o").arg(&program);
+        rustc.env("RUSTC_BOOTSTRAP", "1").run()?;
+        Ok(program)
     }
 }

@@ -1,212 +1,215 @@
-//! The targets that a Linux machine can run std's tests for: how to link for them, what runs them,
-//! and what both need.
+//! Reads platforms.toml: the targets that this machine may run std's tests for.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+use serde::Deserialize;
+
+use super::support::Support;
+use crate::evidence::scope::Scope;
 
 /// A target and all that it takes to build and run a test for it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Platform {
-    pub target: &'static str,
-    /// Whether it is among those that are tried when none is named.
-    pub choice: Choice,
-    pub linker: &'static str,
-    pub rustflags: &'static [&'static str],
+    pub target: String,
+    set: Set,
+    /// The processor that this machine must have.
+    processor: Option<String>,
+    pub linker: String,
+    /// Options of the compiler, with `{tools}` and `{made}` in them.
+    #[serde(default)]
+    pub rustflags: Vec<String>,
     pub runner: Runner,
-    pub needs: Vec<Need>,
+    needs: Vec<Need>,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-pub enum Choice {
-    /// Part of the shortest run that has a big-endian target, Windows, and a native one.
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Set {
     Quick,
     Default,
-    /// Only where it is named, or everything is asked for.
     Further,
 }
 
 /// What executes the target's programs.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Runner {
-    /// This machine, if the program is for it. Not all that it runs has a dynamic loader of its own.
-    Native {
-        loader: Option<Loader>,
-    },
-    /// The emulator of one program, with the target's libraries below `root`.
-    Qemu {
-        program: &'static str,
-        root: &'static str,
-    },
+    /// This machine, by these words before the program, if any.
+    Native(Vec<String>),
+    /// An emulator of one program.
+    Qemu(Vec<String>),
     Wine,
     Wasmtime,
 }
 
-pub struct Loader {
-    pub program: &'static str,
-    pub libraries: &'static str,
-}
-
 /// Something that must be there before a target can be built or run.
-#[derive(Clone)]
+#[derive(Clone, Deserialize)]
 pub struct Need {
-    pub what: What,
+    /// A program on the PATH; or a file that may be at several places, `{tools}` being one.
+    any: Vec<String>,
+    #[serde(flatten)]
     pub from: Source,
 }
 
-#[derive(Clone)]
-pub enum What {
-    /// A program on the PATH.
-    Program(&'static str),
-    /// A file at one of these places.
-    File(&'static [&'static str]),
-    /// A file below [`crate::cross::support::Support::tools`].
-    Tool(&'static str),
-    /// A processor that this machine must have.
-    Processor(&'static str),
-}
-
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
+#[serde(rename_all = "lowercase")]
 pub enum Source {
     /// A package of the installed release of Debian.
-    Debian(&'static str),
+    Debian(String),
     /// A package of Debian's newest release, unpacked below build/ and not installed.
-    Unpacked { package: &'static str, suite: &'static str },
+    Unpacked(String),
     /// A package of the Python registry, in an environment of its own below build/.
-    Python { package: &'static str, version: &'static str },
-    /// Another machine.
-    Nowhere,
+    Python(String),
 }
 
-const fn program(name: &'static str, package: &'static str) -> Need {
-    Need { what: What::Program(name), from: Source::Debian(package) }
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Source::Debian(package) => write!(f, "apt-get install {package}"),
+            Source::Unpacked(package) => write!(f, "--install, for Debian's newest {package}"),
+            Source::Python(package) => write!(f, "--install, for Python's {package}"),
+        }
+    }
 }
-
-const fn file(paths: &'static [&'static str], package: &'static str) -> Need {
-    Need { what: What::File(paths), from: Source::Debian(package) }
-}
-
-const X86_64: Need = Need { what: What::Processor("x86_64"), from: Source::Nowhere };
-const CC: Need = program("cc", "gcc");
 
 /// A target of Linux that Debian has a cross compiler for and qemu an emulator.
-macro_rules! emulated {
-    ($target:literal, $choice:ident, $triplet:literal, gcc $gcc:literal, libc $libc:literal,
-     qemu $qemu:literal) => {
-        Platform {
-            target: $target,
-            choice: Choice::$choice,
-            linker: concat!($triplet, "-gcc"),
-            rustflags: &[],
-            runner: Runner::Qemu { program: $qemu, root: concat!("/usr/", $triplet) },
-            needs: vec![
-                program(concat!($triplet, "-gcc"), $gcc),
-                file(&[concat!("/usr/", $triplet, "/lib/libc.so")], $libc),
-                program($qemu, "qemu-user"),
-            ],
-        }
-    };
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Emulated {
+    set: Set,
+    /// GNU's name of the target, Debian's and qemu's names of the processor.
+    gnu: String,
+    debian: String,
+    qemu: String,
 }
 
-/// A target of Windows that can be linked with MinGW.
-macro_rules! windows {
-    ($target:literal, $choice:ident) => {
+impl Emulated {
+    fn platform(self, target: String) -> Platform {
+        let Emulated { set, gnu, debian, qemu } = self;
+        let [compiler, emulator] = [format!("{gnu}-gcc"), format!("qemu-{qemu}")];
+        let root = format!("/usr/{gnu}");
+        let need = |what, package| Need { any: vec![what], from: Source::Debian(package) };
+        let needs = vec![
+            need(compiler.clone(), format!("gcc-{gnu}")),
+            need(format!("{root}/lib/libc.so"), format!("libc6-dev-{debian}-cross")),
+            need(emulator.clone(), "qemu-user".into()),
+        ];
         Platform {
-            target: $target,
-            choice: Choice::$choice,
-            linker: "x86_64-w64-mingw32-gcc",
-            rustflags: &[],
-            runner: Runner::Wine,
-            needs: vec![
-                X86_64,
-                program("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64"),
-                file(WINE, "wine64"),
-            ],
+            target,
+            set,
+            processor: None,
+            linker: compiler,
+            rustflags: Vec::new(),
+            runner: Runner::Qemu(vec![emulator, "-L".into(), root]),
+            needs,
         }
-    };
+    }
 }
 
-/// A target of WASI, linked with what comes with the compiler.
-macro_rules! wasi {
-    ($target:literal, $choice:ident) => {
-        Platform {
-            target: $target,
-            choice: Choice::$choice,
-            linker: "wasm-component-ld",
-            // In 1.95, std for 0.3 still uses the interfaces of 0.2, so this library is for both.
-            rustflags: &[
-                "-Clink-self-contained=no",
-                "-L{tools}/wasi-libc/usr/lib/wasm32-wasip2",
-                "-Clink-arg={tools}/wasi-libc/usr/lib/wasm32-wasip2/crt1-command.o",
-            ],
-            runner: Runner::Wasmtime,
-            needs: vec![
-                Need {
-                    what: What::Tool("wasi-libc/usr/lib/wasm32-wasip2/libc.a"),
-                    from: Source::Unpacked { package: "wasi-libc", suite: "sid" },
-                },
-                Need {
-                    what: What::Tool("python/bin/python3"),
-                    // From 48 on, TCP is off unless it is asked for, which Python cannot.
-                    from: Source::Python { package: "wasmtime", version: "45.0.0" },
-                },
-            ],
-        }
-    };
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    platform: Vec<Platform>,
+    emulated: BTreeMap<String, Emulated>,
 }
-
-/// Wine without the script around it, which complains where the one for 32 bits is missing.
-pub const WINE: &[&str] = &["/usr/lib/wine/wine64", "/usr/bin/wine64", "/usr/local/bin/wine64"];
 
 pub fn all() -> Vec<Platform> {
-    vec![
-        Platform {
-            target: "x86_64-unknown-linux-gnu",
-            choice: Choice::Default,
-            linker: "cc",
-            rustflags: &[],
-            runner: Runner::Native { loader: None },
-            needs: vec![X86_64, CC],
-        },
-        Platform {
-            target: "i686-unknown-linux-gnu",
-            choice: Choice::Default,
-            linker: "i686-linux-gnu-gcc",
-            rustflags: &[],
-            runner: Runner::Native {
-                loader: Some(Loader {
-                    program: "/usr/i686-linux-gnu/lib/ld-linux.so.2",
-                    libraries: "/usr/i686-linux-gnu/lib",
-                }),
-            },
-            needs: vec![
-                X86_64,
-                program("i686-linux-gnu-gcc", "gcc-i686-linux-gnu"),
-                file(&["/usr/i686-linux-gnu/lib/libc.so"], "libc6-dev-i386-cross"),
-            ],
-        },
-        Platform {
-            target: "x86_64-unknown-linux-musl",
-            choice: Choice::Quick,
-            linker: "musl-gcc",
-            // The C library's own files come with a component of rustup otherwise.
-            rustflags: &["-Clink-self-contained=no", "-L{support}/musl"],
-            runner: Runner::Native { loader: None },
-            needs: vec![X86_64, CC, program("musl-gcc", "musl-tools")],
-        },
-        emulated!("aarch64-unknown-linux-gnu", Default, "aarch64-linux-gnu",
-            gcc "gcc-aarch64-linux-gnu", libc "libc6-dev-arm64-cross", qemu "qemu-aarch64"),
-        emulated!("armv7-unknown-linux-gnueabihf", Default, "arm-linux-gnueabihf",
-            gcc "gcc-arm-linux-gnueabihf", libc "libc6-dev-armhf-cross", qemu "qemu-arm"),
-        emulated!("riscv64gc-unknown-linux-gnu", Default, "riscv64-linux-gnu",
-            gcc "gcc-riscv64-linux-gnu", libc "libc6-dev-riscv64-cross", qemu "qemu-riscv64"),
-        emulated!("powerpc64-unknown-linux-gnu", Default, "powerpc64-linux-gnu",
-            gcc "gcc-powerpc64-linux-gnu", libc "libc6-dev-ppc64-cross", qemu "qemu-ppc64"),
-        emulated!("s390x-unknown-linux-gnu", Quick, "s390x-linux-gnu",
-            gcc "gcc-s390x-linux-gnu", libc "libc6-dev-s390x-cross", qemu "qemu-s390x"),
-        windows!("x86_64-pc-windows-gnu", Quick),
-        wasi!("wasm32-wasip2", Default),
-        wasi!("wasm32-wasip3", Further),
-        windows!("x86_64-win7-windows-gnu", Further),
-        emulated!("mips-unknown-linux-gnu", Further, "mips-linux-gnu",
-            gcc "gcc-mips-linux-gnu", libc "libc6-dev-mips-cross", qemu "qemu-mips"),
-        emulated!("sparc64-unknown-linux-gnu", Further, "sparc64-linux-gnu",
-            gcc "gcc-sparc64-linux-gnu", libc "libc6-dev-sparc64-cross", qemu "qemu-sparc64"),
-        emulated!("powerpc-unknown-linux-gnu", Further, "powerpc-linux-gnu",
-            gcc "gcc-powerpc-linux-gnu", libc "libc6-dev-powerpc-cross", qemu "qemu-ppc"),
-    ]
+    let table: Table = toml::from_str(include_str!("../../../platforms.toml"))
+        .expect("platforms.toml is as it was when this was compiled and tested");
+    let emulated = table.emulated.into_iter().map(|(target, one)| one.platform(target));
+    table.platform.into_iter().chain(emulated).collect()
+}
+
+/// The platforms that are asked for.
+pub fn select(scope: &Scope) -> Result<Vec<Platform>> {
+    let all = all();
+    let names = |sets: &[Set]| {
+        let in_sets = all.iter().filter(|platform| sets.contains(&platform.set));
+        in_sets.map(|platform| platform.target.as_str()).collect::<Vec<_>>()
+    };
+    let known = names(&[Set::Quick, Set::Default, Set::Further]);
+    let [default, quick] = [names(&[Set::Quick, Set::Default]), names(&[Set::Quick])];
+    let selected = scope.select(&known, &default, &quick, |name| {
+        let known = known.join("\n  ");
+        anyhow!("nothing is known of how to run {name} here. Known are\n  {known}")
+    })?;
+    Ok(all.into_iter().filter(|platform| selected.contains(&platform.target)).collect())
+}
+
+/// Debian's packages that it takes to run the tests on the quick set of platforms, with all checks.
+#[cfg_attr(not(test), expect(dead_code, reason = "`ci --install` is about to ask"))]
+pub fn debian_packages_of_quick_set() -> Vec<String> {
+    let quick: Vec<_> = all().into_iter().filter(|platform| platform.set == Set::Quick).collect();
+    let needs = quick.iter().flat_map(|platform| &platform.needs);
+    let packages = needs.filter_map(|need| match &need.from {
+        Source::Debian(package) => Some(package.clone()),
+        _ => None,
+    });
+    let mut packages: Vec<_> = packages.chain([super::run::TRACER.into()]).collect();
+    packages.sort();
+    packages.dedup();
+    packages
+}
+
+impl Platform {
+    /// What the platform needs and this machine does not have, of what there are packages for.
+    pub fn missing(&self, support: &Support) -> Vec<&Need> {
+        let is_missing = |need: &&Need| !need.any.iter().any(|name| support.has(name));
+        self.needs.iter().filter(is_missing).collect()
+    }
+
+    /// Why tests for the platform cannot be run here, if so, and what would help.
+    pub fn obstacle(&self, support: &Support) -> Option<String> {
+        if let Some(processor) = self.processor.as_deref().filter(|p| *p != std::env::consts::ARCH)
+        {
+            return Some(format!("lacks a processor of {processor}: another machine"));
+        }
+        let missing = self.missing(support);
+        if missing.is_empty() {
+            return None;
+        }
+        let names = missing.iter().map(|need| need.any[0].as_str());
+        let mut sources: Vec<_> = missing.iter().map(|need| need.from.to_string()).collect();
+        sources.dedup();
+        Some(format!("lacks {}: {}", names.collect::<Vec<_>>().join(", "), sources.join(", ")))
+    }
+
+    /// The file that Debian's `package` has, wherever it is.
+    pub fn file_of(&self, package: &str) -> Option<&str> {
+        let of_package = Source::Debian(package.into());
+        let need = self.needs.iter().find(|need| need.from == of_package)?;
+        need.any.iter().map(String::as_str).find(|path| Path::new(path).exists())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quick_set_has_a_big_endian_target_windows_and_a_native_one() {
+        let platforms = all();
+        let quick: Vec<_> = platforms.iter().filter(|p| p.set == Set::Quick).collect();
+        assert!(quick.iter().any(|p| p.target.starts_with("s390x")));
+        assert!(quick.iter().any(|p| matches!(p.runner, Runner::Wine)));
+        assert!(quick.iter().any(|p| matches!(p.runner, Runner::Native(_))));
+        let packages = debian_packages_of_quick_set();
+        for package in ["gcc-s390x-linux-gnu", "musl-tools", "qemu-user", "strace", "wine64"] {
+            assert_eq!(packages.iter().filter(|found| *found == package).count(), 1, "{package}");
+        }
+    }
+
+    #[test]
+    fn obstacle_names_what_is_missing_and_the_way_out() {
+        let support = Support::at(Path::new("a directory that is not there"));
+        let mut platforms = all().into_iter();
+        let wasi = platforms.find(|platform| platform.target == "wasm32-wasip2").unwrap();
+        let obstacle = wasi.obstacle(&support).unwrap();
+        assert!(obstacle.contains("libc.a"), "{obstacle}");
+        assert!(obstacle.ends_with("--install, for Python's wasmtime==45.0.0"), "{obstacle}");
+    }
 }

@@ -1,17 +1,21 @@
 //! What building and running for other platforms takes and no package has: found, made or installed
-//! below build/cross.
+//! below build/cross-support.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use fs_err as fs;
 
-use super::platform::{Need, Platform, Runner, Source, What};
+use super::platform::{Platform, Runner, Source};
+use super::run::TRACER;
 use crate::base::DebianKind;
 use crate::base::debian::PrivateApt;
+use crate::base::project::Project;
 use crate::run::command::CommandExt;
+use crate::run::lock::{self, Lock};
+use crate::say::failure::NotRun;
 use crate::say::progress::Step;
 
 pub struct Support {
@@ -37,12 +41,17 @@ int _dl_find_object(void *address, void *result)
 ";
 
 impl Support {
+    /// What all bases share.
+    pub fn of(project: &Project) -> Support {
+        Support::at(&project.build().join("cross-support"))
+    }
+
     pub fn at(dir: &Path) -> Support {
         Support { dir: dir.to_owned() }
     }
 
     /// Where packages that are not installed are unpacked.
-    pub fn tools(&self) -> PathBuf {
+    fn tools(&self) -> PathBuf {
         self.dir.join("tools")
     }
 
@@ -54,15 +63,21 @@ impl Support {
         self.tools().join("python/bin/python3")
     }
 
-    /// What the platform needs and this machine does not have.
-    pub fn missing(&self, platform: &Platform) -> Vec<Need> {
-        let is_missing = |need: &&Need| match need.what {
-            What::Program(name) => which::which(name).is_err(),
-            What::File(paths) => !paths.iter().any(|path| Path::new(path).exists()),
-            What::Tool(path) => !self.tools().join(path).exists(),
-            What::Processor(name) => std::env::consts::ARCH != name,
-        };
-        platform.needs.iter().filter(is_missing).cloned().collect()
+    /// The compiler's options for the platform, beside the linker.
+    pub fn rustflags(&self, platform: &Platform) -> Vec<String> {
+        platform.rustflags.iter().map(|flag| self.expand(flag)).collect()
+    }
+
+    /// The text with the directories that platforms.toml has names for.
+    fn expand(&self, text: &str) -> String {
+        let [tools, made] = [self.tools(), self.made()].map(|dir| dir.display().to_string());
+        text.replace("{tools}", &tools).replace("{made}", &made)
+    }
+
+    /// Whether there is a program with the name, or such a file.
+    pub fn has(&self, name: &str) -> bool {
+        let is_file = name.contains('/');
+        if is_file { Path::new(&self.expand(name)).exists() } else { which::which(name).is_ok() }
     }
 
     /// Makes the files that the platform needs beside its packages.
@@ -82,12 +97,12 @@ impl Support {
         }
         if let Runner::Wine = platform.runner {
             self.make("wine", |dir| {
-                let library = Command::new(platform.linker)
+                let library = Command::new(&platform.linker)
                     .arg("-print-file-name=libgcc_s_seh-1.dll")
                     .read()?;
                 fs::copy(library, dir.join("libgcc_s_seh-1.dll"))?;
                 fs::write(dir.join("bcryptprimitives.c"), BCRYPTPRIMITIVES)?;
-                Command::new(platform.linker)
+                Command::new(&platform.linker)
                     .args(["-shared", "-o", "bcryptprimitives.dll", "bcryptprimitives.c"])
                     .arg("-ladvapi32")
                     .current_dir(dir)
@@ -98,29 +113,33 @@ impl Support {
         Ok(())
     }
 
-    /// Makes a directory of support files, which appears under its name when it is whole.
+    /// All bases share the directory, and their tests may run side by side.
+    fn lock(&self) -> Result<Lock> {
+        lock::acquire(&self.dir.join("lock"), "preparing what cross needs")
+    }
+
+    /// Makes a directory of support files.
     fn make(&self, name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let done = self.made().join(name);
         if done.exists() {
             return Ok(());
         }
-        fs::create_dir_all(self.made())?;
-        let unfinished = tempfile::Builder::new().prefix(".unfinished-").tempdir_in(self.made())?;
-        fill(unfinished.path())?;
-        Ok(fs::rename(unfinished.keep(), done)?)
+        let _lock = self.lock()?;
+        if done.exists() { Ok(()) } else { make_whole(&done, fill) }
     }
 
     /// Installs what is missing, as far as there is a package for it.
-    pub fn install(&self, missing: &BTreeSet<Source>) -> Result<()> {
+    pub fn install(&self, missing: BTreeSet<Source>) -> Result<()> {
+        let _lock = self.lock()?;
         let mut debian = Vec::new();
+        if which::which(TRACER).is_err() {
+            debian.push(TRACER.into());
+        }
         for source in missing {
             match source {
-                Source::Debian(package) => debian.push(*package),
-                Source::Unpacked { package, suite } => self.unpack(package, suite)?,
-                Source::Python { package, version } => {
-                    self.install_python(&format!("{package}=={version}"))?
-                }
-                Source::Nowhere => {}
+                Source::Debian(package) => debian.push(package),
+                Source::Unpacked(package) => self.unpack(&package)?,
+                Source::Python(package) => self.install_python(&package)?,
             }
         }
         if debian.is_empty() {
@@ -128,7 +147,8 @@ impl Support {
         }
         let line = format!("apt-get install --no-install-recommends {}", debian.join(" "));
         if !rustix::process::geteuid().is_root() || which::which("apt-get").is_err() {
-            bail!("these packages must be installed by who may, on Debian with\n  {line}");
+            let help = "these packages must be installed by who may, on Debian with";
+            return Err(NotRun(format!("{help}\n  {line}")))?;
         }
         let step = Step::start(format!("installing {}", debian.join(", ")));
         let apt_get = |args: &[&str]| {
@@ -140,7 +160,7 @@ impl Support {
         };
         let install = || {
             let mut args = vec!["install", "--yes", "--no-install-recommends"];
-            args.extend(&debian);
+            args.extend(debian.iter().map(String::as_str));
             apt_get(&args)
         };
         // A fresh machine has no lists of packages yet.
@@ -149,38 +169,69 @@ impl Support {
         Ok(())
     }
 
-    /// Downloads a package of another release of Debian and unpacks it, without installing it.
-    fn unpack(&self, package: &str, suite: &str) -> Result<()> {
-        let step = Step::start(format!("downloading {package} from Debian {suite}"));
-        let apt = PrivateApt::new(&self.dir.join("apt"), &[suite.to_owned()], DebianKind::Binary)?;
+    /// Downloads a package of Debian's newest release and unpacks it, without installing it.
+    fn unpack(&self, package: &str) -> Result<()> {
+        let step = Step::start(format!("downloading {package} from Debian"));
+        let suites = ["sid".to_owned()];
+        let apt = PrivateApt::new(&self.dir.join("apt"), &suites, DebianKind::Binary)?;
         apt.command(&["download", package]).run()?;
         let archive = fs::read_dir(apt.files())?
             .filter_map(|entry| Some(entry.ok()?.path()))
             .find(|path| path.extension() == Some("deb".as_ref()))
             .with_context(|| format!("apt-get ended well, but there is no {package}"))?;
-        fs::create_dir_all(self.tools())?;
-        let unfinished =
-            tempfile::Builder::new().prefix(".unfinished-").tempdir_in(self.tools())?;
-        Command::new("dpkg").arg("--extract").args([&archive, unfinished.path()]).run()?;
-        fs::rename(unfinished.keep(), self.tools().join(package))?;
+        make_whole(&self.tools().join(package), |dir| {
+            Command::new("dpkg").arg("--extract").args([&archive, dir]).run().map(drop)
+        })?;
         step.done();
         Ok(())
     }
 
     fn install_python(&self, package: &str) -> Result<()> {
         let step = Step::start(format!("installing {package} from the Python registry"));
-        let environment = self.tools().join("python");
-        let made = (|| {
-            Command::new("python3").args(["-m", "venv"]).arg(&environment).run()?;
-            Command::new(self.python()).args(["-m", "pip", "install", "--quiet", package]).run()
-        })();
-        if let Err(error) = made {
-            if environment.exists() {
-                fs::remove_dir_all(environment)?;
-            }
-            return Err(error.context("Debian's python3-venv may be missing"));
-        }
+        // The interpreter, which is all that is used of it, works under another name, too.
+        make_whole(&self.tools().join("python"), |dir| {
+            let venv = || Command::new("python3").args(["-m", "venv"]).arg(dir).run();
+            venv().context("Debian's python3-venv may be missing")?;
+            let pip = ["-m", "pip", "install", "--quiet", package];
+            Command::new(dir.join("bin/python3")).args(pip).run().map(drop)
+        })?;
         step.done();
         Ok(())
+    }
+}
+
+/// Makes a directory that appears under its name when it is whole.
+fn make_whole(done: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let parent = done.parent().expect("the directory is not the root");
+    fs::create_dir_all(parent)?;
+    let unfinished = tempfile::Builder::new().prefix(".unfinished-").tempdir_in(parent)?;
+    fill(unfinished.path())?;
+    // What is there, if anything, is of no use: it was not found to be whole.
+    if done.exists() {
+        fs::remove_dir_all(done)?;
+    }
+    Ok(fs::rename(unfinished.keep(), done)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::bail;
+
+    use super::*;
+
+    #[test]
+    fn half_made_directory_never_has_the_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let done = dir.path().join("tools/python");
+        let half = |dir: &Path| {
+            fs::write(dir.join("pyvenv.cfg"), "")?;
+            bail!("pip has no network")
+        };
+        assert!(make_whole(&done, half).is_err());
+        assert!(!done.exists());
+        assert_eq!(fs::read_dir(dir.path().join("tools")).unwrap().count(), 0);
+
+        make_whole(&done, |dir| Ok(fs::write(dir.join("pyvenv.cfg"), "whole")?)).unwrap();
+        assert_eq!(fs::read_to_string(done.join("pyvenv.cfg")).unwrap(), "whole");
     }
 }

@@ -1,16 +1,18 @@
 //! Type-checking std for one target, and proving that both methods were among what was checked.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
+use walkdir::WalkDir;
 
 use crate::compiler::Compiler;
-use crate::library::diagnostic::{Diagnostic, Line, Message};
+use crate::library::diagnostic::{self, Diagnostic};
 use crate::library::sources::{LibraryId, Sources};
 use crate::run::command::CommandExt;
+use crate::series::tree::Tree;
 
 /// What is checked, and how: whatever changes here makes what is remembered worthless.
 pub const METHOD: &[&str] = &[CALLER, FEATURES, RUSTFLAGS, "1"];
@@ -23,7 +25,7 @@ const RUSTFLAGS: &str = "-Zforce-unstable-if-unmarked";
 const CALLER: &str = include_str!("caller.rs");
 
 /// Where the backends are, in library/.
-pub const BACKENDS: &str = "std/src/sys/net/connection";
+const BACKENDS: &str = "std/src/sys/net/connection";
 
 /// Mistakes put into the bodies of the methods, which the compiler finds if it gets that far.
 const PROBES: [(&str, &str); 2] =
@@ -56,46 +58,45 @@ pub enum Methods {
 pub struct Checker<'a> {
     dir: PathBuf,
     sources: Sources,
-    toolchain: &'a Compiler,
+    compiler: &'a Compiler,
 }
 
 impl<'a> Checker<'a> {
-    pub fn new(dir: &Path, sources: Sources, toolchain: &'a Compiler) -> Checker<'a> {
-        Checker { dir: dir.to_owned(), sources, toolchain }
+    pub fn new(dir: &Path, sources: Sources, compiler: &'a Compiler) -> Checker<'a> {
+        Checker { dir: dir.to_owned(), sources, compiler }
     }
 
     /// See [`Sources::fetch_crates`].
     pub fn fetch_crates(&self, library: &LibraryId) -> Result<()> {
         self.sources.show(library)?;
-        self.sources.fetch_crates(self.toolchain)
+        self.sources.fetch_crates(self.compiler)
     }
 
     fn target_dir(&self) -> PathBuf {
         self.dir.join("target")
     }
 
-    pub fn check_base(&self, library: &LibraryId, target: &str) -> Result<Outcome> {
-        self.sources.show(library)?;
-        let std = self.check_std(target)?;
-        Ok(Outcome {
-            diagnostics: std.diagnostics,
-            backend: std.backend,
-            methods: Methods::Unasked,
-        })
-    }
-
-    pub fn check_series(&self, library: &LibraryId, target: &str) -> Result<Outcome> {
+    /// Checks std as `library` has it. The methods are only asked for `with_methods`.
+    pub fn check(&self, library: &LibraryId, target: &str, with_methods: bool) -> Result<Outcome> {
         self.sources.show(library)?;
         let StdCheck { mut diagnostics, backend, metadata } = self.check_std(target)?;
         let methods = match metadata {
+            _ if !with_methods => Methods::Unasked,
             Some(metadata) => {
                 let said = self.check_caller(target, &metadata)?;
                 let fails = said.iter().any(Diagnostic::is_error);
                 diagnostics.extend(said);
                 if fails { Methods::Missing } else { Methods::Compiled }
             }
-            None if self.reaches_methods(target)? => Methods::Reached,
-            None => Methods::Unreached,
+            None => {
+                let found = self.check_with_probes(library, target)?;
+                let is_found = |probe: &str| {
+                    let probe = format!("`{probe}`");
+                    found.iter().any(|diagnostic| diagnostic.identity.message.contains(&probe))
+                };
+                let all = PROBES.iter().all(|(_, probe)| is_found(probe));
+                if all { Methods::Reached } else { Methods::Unreached }
+            }
         };
         Ok(Outcome { diagnostics, backend, methods })
     }
@@ -111,36 +112,27 @@ impl<'a> Checker<'a> {
     fn check_std(&self, target: &str) -> Result<StdCheck> {
         let output = self
             .sources
-            .cargo(self.toolchain, "check")
+            .cargo(self.compiler, "check")
             // Several run side by side, and one crate waits for the other anyway.
             .args(["--offline", "--locked", "--keep-going", "--jobs=1", "--message-format=json"])
             .args(["--package=std", "--features", FEATURES, "--target", target, "--target-dir"])
             .arg(self.target_dir())
             .env("RUSTFLAGS", RUSTFLAGS)
             .answer()?;
-        let mut diagnostics = Vec::new();
-        let mut metadata = None;
-        for line in String::from_utf8_lossy(&output.stdout).lines() {
-            let line = serde_json::from_str(line)
-                .with_context(|| format!("cargo printed something unexpected: {line}"))?;
-            match line {
-                Line::CompilerMessage { message } => {
-                    diagnostics.extend(message.into_diagnostic(&self.sources.library));
-                }
-                Line::CompilerArtifact { target, filenames, .. } if target.name == "std" => {
-                    metadata =
-                        filenames.into_iter().find(|f| f.extension() == Some("rmeta".as_ref()));
-                }
-                _ => {}
-            }
+        let said = diagnostic::read(&output.stdout, &self.sources.library);
+        if !output.status.success() && !said.diagnostics.iter().any(Diagnostic::is_error) {
+            bail!(
+                "cargo failed without an error of the compiler:\n{}",
+                said.errors(&output.stderr)
+            );
         }
-        if !output.status.success() && !diagnostics.iter().any(Diagnostic::is_error) {
-            bail!("cargo failed without an error of the compiler:\n{}", ending(&output));
-        }
+        let std = said.artifacts.into_iter().find(|artifact| artifact.target.name == "std");
+        let mut files = std.into_iter().flat_map(|artifact| artifact.filenames);
+        let metadata = files.find(|file| file.extension() == Some("rmeta".as_ref()));
         if output.status.success() && metadata.is_none() {
             bail!("cargo said that all is well, but there is no std");
         }
-        Ok(StdCheck { diagnostics, backend: self.backend(target)?, metadata })
+        Ok(StdCheck { diagnostics: said.diagnostics, backend: self.backend(target)?, metadata })
     }
 
     /// What the compiler says of a crate that calls both methods, given std's metadata.
@@ -148,7 +140,8 @@ impl<'a> Checker<'a> {
         let source = self.dir.join("caller.rs");
         fs::write(&source, CALLER)?;
         let dependencies = std.parent().context("std's metadata is nowhere")?;
-        let output = Command::new(self.toolchain.bin("rustc"))
+        let mut rustc = self.compiler.rustc();
+        rustc
             .args(["--edition=2024", "--crate-type=lib", "--emit=metadata", "--error-format=json"])
             .args(["--target", target, "--out-dir"])
             .arg(self.target_dir().join(target))
@@ -158,47 +151,35 @@ impl<'a> Checker<'a> {
             .arg(join("std=", std))
             .arg(&source)
             .current_dir(&self.dir)
-            .env("RUSTC_BOOTSTRAP", "1")
-            .answer()?;
-        let mut diagnostics = Vec::new();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        // LLVM has no part in the format: of a processor that it does not know, it says so as it is.
-        for line in stderr.lines().filter(|line| line.starts_with('{')) {
-            let message: Message = serde_json::from_str(line)
-                .with_context(|| format!("the compiler printed something unexpected: {line}"))?;
-            if let Some(mut diagnostic) = message.into_diagnostic(&self.dir) {
-                diagnostic.identity.file = Some("a caller of both methods".into());
-                diagnostics.push(diagnostic);
-            }
+            .env("RUSTC_BOOTSTRAP", "1");
+        let output = rustc.answer()?;
+        let mut diagnostics = diagnostic::read_rustc(&output.stderr, &self.dir);
+        for diagnostic in &mut diagnostics {
+            diagnostic.identity.file = Some("a caller of both methods".into());
         }
         if !output.status.success() && !diagnostics.iter().any(Diagnostic::is_error) {
-            bail!("rustc failed without an error:\n{}", ending(&output));
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("rustc failed without an error:\n{}", diagnostic::ending(&said));
         }
         Ok(diagnostics)
     }
 
-    /// Whether the compiler looks into the bodies of both methods, although it finds errors
-    /// elsewhere: it does if it finds those that are put there. The sources are spoiled afterwards.
-    fn reaches_methods(&self, target: &str) -> Result<bool> {
-        let mut directories = vec![self.sources.library.join(BACKENDS)];
-        while let Some(directory) = directories.pop() {
-            for entry in fs::read_dir(directory)? {
-                let path = entry?.path();
-                if path.is_dir() {
-                    directories.push(path);
-                    continue;
-                }
-                let text = fs::read_to_string(&path)?;
-                let spoiled = with_probes(&text);
-                if spoiled != text {
-                    fs::write(path, spoiled)?;
+    /// What the compiler says with a mistake in the bodies of both methods, which it finds if it looks
+    /// into them although there are errors elsewhere. The sources are `library` again thereafter.
+    fn check_with_probes(&self, library: &LibraryId, target: &str) -> Result<Vec<Diagnostic>> {
+        for entry in WalkDir::new(self.sources.library.join(BACKENDS)) {
+            let entry = entry?;
+            if entry.file_type().is_file() {
+                let text = fs::read_to_string(entry.path())?;
+                let probed = with_probes(&text);
+                if probed != text {
+                    fs::write(entry.path(), probed)?;
                 }
             }
         }
-        let diagnostics = self.check_std(target)?.diagnostics;
-        Ok(PROBES.iter().all(|(_, probe)| {
-            diagnostics.iter().any(|d| d.identity.message.contains(&format!("`{probe}`")))
-        }))
+        let checked = self.check_std(target);
+        self.sources.show(library)?;
+        Ok(checked?.diagnostics)
     }
 
     /// The backend of `sys::net` that the last check for `target` compiled.
@@ -227,17 +208,17 @@ struct StdCheck {
 
 /// The text with a call that does not type-check at the beginning of each method.
 fn with_probes(text: &str) -> String {
-    let mut spoiled = String::with_capacity(text.len());
+    let mut probed = String::with_capacity(text.len());
     for line in text.lines() {
-        spoiled += line;
+        probed += line;
         for (method, probe) in PROBES {
             if line.contains(method) && line.ends_with('{') {
-                spoiled += &format!(" ().{probe}();");
+                probed += &format!(" ().{probe}();");
             }
         }
-        spoiled += "\n";
+        probed += "\n";
     }
-    spoiled
+    probed
 }
 
 /// The backend among the files that the compiler read, as it lists them for make.
@@ -248,8 +229,15 @@ fn backend_in(dependencies: &str) -> Option<String> {
         .find_map(backend_of)
 }
 
+/// The backends of `sys::net` in a state of library/.
+pub fn backends(tree: &Tree, library: &LibraryId) -> Result<BTreeSet<String>> {
+    let directory = format!("{library}:{BACKENDS}");
+    let files = tree.git.read(&["ls-tree", "-r", "--name-only", &directory])?;
+    Ok(files.lines().filter_map(backend_of).collect())
+}
+
 /// The backend that the file `path` below [`BACKENDS`] belongs to.
-pub fn backend_of(path: &str) -> Option<String> {
+fn backend_of(path: &str) -> Option<String> {
     let path = path.trim_end_matches(':');
     match path.split_once('/') {
         _ if path.ends_with("tests.rs") => None,
@@ -264,13 +252,6 @@ fn join(prefix: &str, path: &Path) -> std::ffi::OsString {
     let mut text = std::ffi::OsString::from(prefix);
     text.push(path);
     text
-}
-
-/// The last lines that a program wrote to standard error.
-fn ending(output: &Output) -> String {
-    let text = String::from_utf8_lossy(&output.stderr);
-    let lines: Vec<_> = text.trim_end().lines().collect();
-    lines[lines.len().saturating_sub(15)..].join("\n")
 }
 
 #[cfg(test)]
@@ -303,11 +284,9 @@ mod tests {
         self.inner.keepalive()
     }
 ";
-        let spoiled = with_probes(text);
-        assert!(spoiled.contains("io::Result<()> { ().probe_set_keepalive();\n        self.0"));
-        assert!(
-            spoiled.contains("io::Result<bool> { ().probe_keepalive();\n        unsupported()")
-        );
-        assert_eq!(spoiled.matches("probe").count(), 2);
+        let probed = with_probes(text);
+        assert!(probed.contains("io::Result<()> { ().probe_set_keepalive();\n        self.0"));
+        assert!(probed.contains("io::Result<bool> { ().probe_keepalive();\n        unsupported()"));
+        assert_eq!(probed.matches("probe").count(), 2);
     }
 }

@@ -1,0 +1,16 @@
+// Lets Linux answer like a BSD: where `getsockopt` says that keepalive is on, it says so with the
+// option's bit, 8, and not with 1.
+
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { SO_KEEPALIVE_OF_BSD = 8 };
+
+int getsockopt(int socket, int level, int name, void *value, socklen_t *length)
+{
+    int result = syscall(SYS_getsockopt, socket, level, name, value, length);
+    if (result == 0 && level == SOL_SOCKET && name == SO_KEEPALIVE && *(int *)value == 1)
+        *(int *)value = SO_KEEPALIVE_OF_BSD;
+    return result;
+}
