@@ -131,6 +131,6 @@ mod tests {
 
     #[test]
     fn tidy_that_did_not_run_is_an_error() {
-        assert!(new_messages(&messages(""), &messages("")).is_err());
+        assert!(new(&messages(""), &messages("")).is_err());
     }
 }
