@@ -18,7 +18,13 @@ os.chdir(root)  # rustup takes the toolchain from the directory's rust-toolchain
 
 if shutil.which("cargo") is None:
     sys.exit("error: cargo is not on the PATH. Install Rust with rustup, from https://rustup.rs")
-if subprocess.run(["cargo", "build", "--quiet", "--package", "xtask"]).returncode:
+target = os.path.join(root, "build", "target")
+xtask = os.path.join(target, "debug", "xtask")
+if not os.path.exists(xtask):
+    print("compiling the tool, which takes up to a minute, this once", file=sys.stderr)
+# Here, wherever the caller has other builds go and whatever for.
+env = {name: value for name, value in os.environ.items() if name != "CARGO_BUILD_TARGET"}
+build = ["cargo", "build", "--quiet", "--package", "xtask", "--target-dir", target]
+if subprocess.run(build, env=env).returncode:
     sys.exit(1)
-xtask = os.path.join(root, "build", "target", "debug", "xtask")
 os.execv(xtask, [xtask, "x"] + sys.argv[1:])

@@ -1,17 +1,22 @@
 //! Removes what was generated, and nothing else.
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
 use fs_err as fs;
 
-use crate::base::project::{Project, cache_dir, display};
+use crate::base::project::{MADE, Project, cache_dir, display, quoted};
+use crate::run::git::{self, Git};
 use crate::run::lock;
+use crate::run::ownership;
 use crate::say::progress::Step;
 use crate::series::tree::Tree;
 use crate::session::Invocation;
 use crate::toolchain::{assembly, link};
+use crate::upstream::bootstrap;
 
 /// Remove what prepare and upstream's x.py made under build/.
 ///
@@ -26,9 +31,17 @@ pub struct Clean {
 impl Clean {
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
         on.refuse_base("clean")?;
-        let lock = |base| lock::acquire(&on.project.tree_lock(base), "clean");
-        let _locks = on.project.bases().iter().map(lock).collect::<Result<Vec<_>>>()?;
-        clean(&on.project, self.archives)?;
+        let project = &on.project;
+        let lock = |path: PathBuf| lock::acquire(&path, "clean");
+        // Who works in a directory of its own got its lock while it held that of the tree.
+        let trees = project.bases().into_iter().map(|base| project.tree_lock(&base));
+        let mut locks = trees.map(lock).collect::<Result<Vec<_>>>()?;
+        for path in entries(&project.build())?.iter().map(|path| path.join("lock")) {
+            if path.exists() {
+                locks.push(lock(path)?);
+            }
+        }
+        clean(project, self.archives)?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -36,17 +49,8 @@ impl Clean {
 fn clean(project: &Project, archives: bool) -> Result<()> {
     for base in project.bases() {
         let tree = Tree::of(project, &base);
-        if !tree.exists() {
-            continue;
-        }
-        let unexported = tree.unexported(&tree.state()?)?;
-        if !unexported.is_empty() {
-            bail!(
-                "{src} holds work that {} lacks, so nothing was removed:\n{unexported}To keep it, \
-                 commit it and run `cargo xtask export`. To drop it, remove {src} by hand",
-                display(&project.root.join("patches").join(&base.name)),
-                src = display(&tree.src),
-            );
+        if tree.exists() {
+            refuse_work(project, &tree)?;
         }
     }
     for base in project.bases() {
@@ -58,26 +62,142 @@ fn clean(project: &Project, archives: bool) -> Result<()> {
             );
         }
     }
-    let mut doomed = Vec::new();
-    for entry in fs::read_dir(project.build())? {
-        let path = entry?.path();
+    let made = made(project);
+    for path in entries(&project.build())? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if made.contains(&*name) {
+            let step = Step::start(format!("removing {}", display(&path)));
+            ownership::discard(&path)?;
+            step.done();
         // The locks are held, and target/ is cargo's: it holds this very program.
-        let is_lock = path.extension().is_some_and(|extension| extension == "lock");
-        if !is_lock && path.file_name().is_some_and(|name| name != "target") {
-            doomed.push(path);
+        } else if name != "target" && !name.ends_with(".lock") {
+            eprintln!("note: {} stays: it was not made for a base in base.toml", display(&path));
         }
     }
-    if archives && cache_dir()?.exists() {
-        doomed.push(cache_dir()?);
+    if archives {
+        remove_archives(project)?;
     }
-    for path in doomed {
-        let step = Step::start(format!("removing {}", display(&path)));
-        if path.is_dir() {
-            fs::remove_dir_all(&path)?
+    Ok(())
+}
+
+fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        paths.push(entry?.path());
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// The names under build/ of what the tool makes.
+fn made(project: &Project) -> BTreeSet<String> {
+    let mut names: BTreeSet<String> = ["apt", "ci", "cross-support"].map(str::to_owned).into();
+    for base in project.bases() {
+        let tree = base.name_of("rust");
+        names.extend(MADE.map(|what| base.name_of(what)));
+        names.extend([format!("{tree}-prebuilt"), format!("{tree}-full")]);
+        names.extend([format!(".{tree}.unfinished"), format!(".{tree}.scratch")]);
+    }
+    names
+}
+
+/// Stops if the tree, a stash, or a linked work tree holds work that patches/ does not.
+fn refuse_work(project: &Project, tree: &Tree) -> Result<()> {
+    let state = tree.state()?;
+    tree.see_all()?;
+    let mut work = String::new();
+    if let Some((name, _)) = tree.under_way() {
+        work += &format!("  {name} that is not finished\n");
+    }
+    let known = [&*state.series, &*state.base];
+    // All branches and tags count, not only what is checked out. Remotes have their own copies.
+    let refs = ["--exclude=refs/stash", "--exclude=refs/xtask/*", "--exclude=refs/remotes/*"];
+    let refs = [&refs[..], &["--single-worktree", "--all"]].concat();
+    work += &tree.commits(&refs, &known)?;
+    for stash in tree.git.read(&["stash", "list"])?.lines() {
+        work += &format!("  {stash}\n");
+    }
+    let worktrees = tree.git.read(&["worktree", "list", "--porcelain"])?;
+    for path in worktrees.lines().filter_map(|line| line.strip_prefix("worktree ")) {
+        let (path, git) = (Path::new(path), Git::at(Path::new(path)));
+        let is_own = path.parent() == Some(&project.build()) && path != tree.src;
+        if !git.says_yes(&["rev-parse", "--verify", "--quiet", "HEAD"])? {
+            continue;
+        }
+        for commit in git
+            .read(&[
+                "log",
+                "--format=%ce   commit %h %s",
+                "HEAD",
+                "--not",
+                known[0],
+                known[1],
+                "--branches",
+            ])?
+            .lines()
+        {
+            // In its own work trees, the tool checks out what it makes of patches.
+            let (committer, commit) = commit.split_once(' ').unwrap_or_default();
+            if !is_own || committer != git::EMAIL {
+                work += &format!("{commit} in {}\n", display(path));
+            }
+        }
+        let status = ["status", "--porcelain", "--ignored"];
+        for line in git.read(&status)?.lines() {
+            if !is_generated(path, line)? {
+                work += &format!("  changed {line} in {}\n", display(path));
+            }
+        }
+    }
+    if work.is_empty() {
+        return Ok(());
+    }
+    let src = quoted(&tree.src);
+    bail!(
+        "{} holds work that patches/ lacks, so nothing was removed:\n{work}To keep what belongs to the \
+         series, commit it on the branch `series` and run `{}`. To keep all of it, move it away:\n  \
+         mv {src} {src}-kept\nTo drop it:\n  rm -rf {src}",
+        display(&tree.src),
+        tree.xtask("export"),
+    );
+}
+
+/// Whether a line of `git status` is about an ignored file that the tool or python made.
+fn is_generated(worktree: &Path, line: &str) -> Result<bool> {
+    Ok(match line.strip_prefix("!! ") {
+        Some("bootstrap.toml") => {
+            fs::read_to_string(worktree.join("bootstrap.toml"))?.starts_with(bootstrap::HEADER)
+        }
+        Some(name) => name.ends_with("__pycache__/"),
+        None => false,
+    })
+}
+
+/// Removes the archives of base.toml, and what was set aside or is not whole of them.
+fn remove_archives(project: &Project) -> Result<()> {
+    let cache = cache_dir()?;
+    if !cache.exists() {
+        return Ok(());
+    }
+    let archives: Vec<_> = project
+        .bases()
+        .into_iter()
+        .flat_map(|base| base.archive)
+        .map(|archive| archive.file)
+        .collect();
+    for path in entries(&cache)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_of = |archive: &String| {
+            let rest = name.strip_prefix(&**archive);
+            rest.is_some_and(|rest| ["", ".part"].contains(&rest) || rest.starts_with(".damaged-"))
+        };
+        if archives.iter().any(is_of) {
+            ownership::remove(&path)?;
         } else {
-            fs::remove_file(&path)?
+            eprintln!("note: {} stays: base.toml has no such archive", path.display());
         }
-        step.done();
     }
+    // It stays if something is left in it.
+    let _ = fs::remove_dir(cache);
     Ok(())
 }

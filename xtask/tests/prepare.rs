@@ -5,12 +5,12 @@ mod support;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fs_err as fs;
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
-use support::{ARCHIVE, COMMIT, Fixture, Server, write_script};
+use support::{ARCHIVE, COMMIT, Fixture, Server, finish, write_script};
 
 #[test]
 fn prepares_once_and_runs_x_py() {
@@ -32,12 +32,8 @@ fn prepares_once_and_runs_x_py() {
 fn exits_with_the_code_of_x_py() {
     let fixture = Fixture::new();
     let mut x = fixture.xtask(&["x", "test", "library/std"]);
-    assert_cmd::Command::from_std({
-        x.env("EXIT_CODE", "37");
-        x
-    })
-    .assert()
-    .code(37);
+    x.env("EXIT_CODE", "37");
+    finish(x).code(37);
 }
 
 #[test]
@@ -166,45 +162,91 @@ fn unfinished_tree_is_never_taken_for_a_whole_one() {
     assert!(!fixture.root().join("build/.rust.unfinished").exists());
 }
 
-/// Kills the tool at moments spread over a whole run, and after it, and runs it again.
 #[test]
-fn killed_at_any_moment_it_goes_on() {
+fn killed_anywhere_it_goes_on() {
     let fixture = Fixture::new();
-    let whole = {
-        let started = Instant::now();
-        Fixture::new().run(&["prepare"]).success();
-        started.elapsed()
-    };
-    for moment in 0..12 {
-        fixture.kill_after(whole * moment / 10, &["prepare"]);
+    for point in ["unpacked", "before it has its name", "in the scratch repository"] {
+        fixture.kill_at(point, &["prepare"]);
+    }
+    for point in ["before the move", "after the move"] {
+        fixture.kill_at(point, &["prepare"]);
     }
     fixture.run(&["prepare"]).success();
     assert_eq!(fixture.std_line(), "hello, patched\n");
     assert_eq!(fixture.git(&["status", "--porcelain"]), "");
     assert_eq!(fixture.git(&["log", "--format=%s", "base.."]), "std: Say `hello, patched`");
+    assert!(!fixture.root().join("build/.rust.scratch").exists());
+    assert_eq!(fixture.git(&["worktree", "list"]).lines().count(), 1);
 }
 
 #[test]
-fn interrupted_move_to_new_patches_is_completed() {
+fn verify_killed_while_it_applies_leaves_nothing() {
     let fixture = Fixture::new();
     fixture.run(&["prepare"]).success();
-    let old = fixture.git(&["rev-parse", "HEAD"]);
-    fixture.write_patch("0001-first.patch", "hello", "hello, again");
-    fixture.run(&["prepare"]).success();
-    let new = fixture.git(&["rev-parse", "HEAD"]);
-    // As a kill in the middle of the checkout leaves it: the state says where it was going, git's
-    // lock is there, and a file is half written.
-    fixture.git(&["checkout", "--quiet", "-B", "series", &old]);
-    let state = fixture.tree().join(".git/xtask.toml");
-    let text = fs::read_to_string(&state).unwrap().replace(&new, &old);
-    fs::write(&state, format!("{text}moving_to = \"{new}\"\n")).unwrap();
-    fs::write(fixture.tree().join(".git/index.lock"), "").unwrap();
-    fs::write(fixture.tree().join("library/std/src/lib.rs"), "hel").unwrap();
+    fixture.kill_at("in the scratch repository", &["verify"]);
+    assert!(fixture.root().join("build/.rust.scratch").exists());
+    fixture.run(&["verify"]);
+    assert!(!fixture.root().join("build/.rust.scratch").exists());
+}
 
+/// As a power failure in the middle of the checkout leaves it.
+#[test]
+fn interrupted_move_to_new_patches_is_completed() {
+    let half_moved = || {
+        let fixture = Fixture::new();
+        fixture.run(&["prepare"]).success();
+        fixture.git(&["tag", "old"]);
+        fixture.write_patch("0001-first.patch", "hello", "hello, again");
+        fixture.kill_at("before the move", &["prepare"]);
+        fs::write(fixture.tree().join("library/std/src/lib.rs"), "hello, again\n").unwrap();
+        fixture
+    };
+    let fixture = half_moved();
     fixture.run(&["prepare"]).success();
     assert_eq!(fixture.std_line(), "hello, again\n");
-    assert_eq!(fixture.git(&["rev-parse", "HEAD"]), new);
-    assert_eq!(fixture.git(&["show", "refs/xtask/interrupted:library/std/src/lib.rs"]), "hel");
+    assert_eq!(fixture.git(&["status", "--porcelain"]), "");
+
+    // What is in neither of the two is someone's.
+    let fixture = half_moved();
+    fs::write(fixture.tree().join("library/std/src/lines.rs"), "mine\n").unwrap();
+    let stop = fixture.run(&["prepare"]).code(1).stderr(contains(" M library/std/src/lines.rs"));
+    assert_eq!(
+        fs::read_to_string(fixture.tree().join("library/std/src/lines.rs")).unwrap(),
+        "mine\n"
+    );
+    fixture.follow_advice(&stop, "To drop it").success();
+    fixture.run(&["prepare"]).success();
+    assert_eq!(fixture.std_line(), "hello, again\n");
+
+    // Of a lock, only git knows whether someone's program holds it.
+    let fixture = half_moved();
+    fs::write(fixture.tree().join(".git/index.lock"), "").unwrap();
+    fixture.run(&["prepare"]).code(1).stderr(contains("index.lock"));
+    assert!(fixture.tree().join(".git/index.lock").exists());
+}
+
+#[test]
+fn work_since_an_interrupted_move_is_found() {
+    for point in ["before the move", "after the move"] {
+        let fixture = Fixture::new();
+        fixture.run(&["prepare"]).success();
+        fixture.write_patch("0001-first.patch", "hello", "hello, again");
+        fixture.kill_at(point, &["prepare"]);
+        let lines = fixture.tree().join("library/std/src/lines.rs");
+        fs::write(&lines, "committed\n").unwrap();
+        fixture.git(&["commit", "--quiet", "--all", "-m", "My commit"]);
+        fs::write(&lines, "edited\n").unwrap();
+        let assert = fixture.run(&["prepare"]);
+        if point == "before the move" {
+            let said = contains("My commit").and(contains(" M library/std/src/lines.rs"));
+            assert.code(1).stderr(said);
+        } else {
+            // There is nothing left to move.
+            assert.success();
+        }
+        assert_eq!(fixture.git(&["show", "series:library/std/src/lines.rs"]), "committed");
+        assert_eq!(fs::read_to_string(&lines).unwrap(), "edited\n");
+    }
 }
 
 #[test]
@@ -234,12 +276,114 @@ fn work_in_the_tree_is_never_touched() {
     assert_eq!(fixture.std_line(), "my work\n");
 
     fixture.git(&["commit", "--quiet", "--all", "-m", "My commit"]);
-    fixture.run(&["prepare"]).code(1).stderr(
-        contains("My commit").and(contains("To keep that work")).and(contains("To drop it")),
-    );
+    fixture.run(&["prepare"]).code(1).stderr(contains("My commit"));
     assert_eq!(fixture.git(&["show", "--no-patch", "--format=%s"]), "My commit");
-    fixture.run(&["clean"]).code(1).stderr(contains("My commit"));
     assert_eq!(fixture.std_line(), "my work\n");
+}
+
+/// A project whose patches changed while there is work in build/rust: `work` is done there.
+fn changed_under_work(work: &str) -> Fixture {
+    let fixture = Fixture::new();
+    fixture.run(&["prepare"]).success();
+    let mine = "echo mine >library/std/src/lines.rs";
+    fixture.shell(&format!("cd build/rust; mine() {{ {mine}; }}; {work}")).success();
+    fixture.write_patch("0001-first.patch", "hello", "hello, again");
+    fixture
+}
+
+/// Each of these is followed, to the word, and ends the state that it was printed for.
+#[test]
+fn advice_keeps_the_work() {
+    for (work, kept) in [
+        ("mine", "work tree"),
+        ("mine; git add .; echo more >new; git commit -qm Mine", "HEAD"),
+        // An older stash stays where it is.
+        ("echo old >old; git stash -qu; mine; git commit -qam Mine", "HEAD"),
+        ("mine; git commit -qam Mine; echo more >new", "HEAD"),
+        ("mine; git commit -qam Mine; git branch other; git reset -q --hard HEAD~1", "other"),
+        ("git checkout -q --detach; mine; git commit -qam Mine", "branch kept-"),
+        ("git switch -qc other; mine; git commit -qam Mine", "other"),
+        ("git switch -qc other; mine; git commit -qam Mine; git branch -D series", "other"),
+    ] {
+        let fixture = changed_under_work(work);
+        let stop = fixture.run(&["prepare"]);
+        if !stop.get_output().status.success() {
+            fixture.follow_advice(&stop, "To keep that work").success();
+        }
+        fixture.run(&["prepare"]).success().stderr("");
+        assert_eq!(fixture.std_line(), "hello, again\n", "{work}");
+        let lines = match kept {
+            "work tree" => {
+                fs::read_to_string(fixture.tree().join("library/std/src/lines.rs")).unwrap()
+            }
+            "branch kept-" => {
+                let branch = fixture.git(&["branch", "--list", "--format=%(refname)", "kept-*"]);
+                fixture.git(&["show", &format!("{branch}:library/std/src/lines.rs")])
+            }
+            at => fixture.git(&["show", &format!("{at}:library/std/src/lines.rs")]),
+        };
+        assert_eq!(lines.trim_end(), "mine", "{work}");
+        if work.contains(">new") {
+            assert!(fixture.tree().join("new").exists(), "{work}");
+        }
+        let stashes = fixture.git(&["stash", "list"]);
+        assert_eq!(stashes.lines().count(), usize::from(work.contains(">old")), "{stashes}");
+    }
+}
+
+#[test]
+fn advice_drops_the_work() {
+    for work in [
+        "mine",
+        "echo new >new; mkdir directory; git -C directory init -q; touch directory/file",
+        "mine; git commit -qam Mine; git branch other",
+        "git switch -qc other; mine; git commit -qam Mine",
+        "mine; git commit -qam Mine; mine; \
+         git -c sequence.editor='sed -i s/^pick/edit/' rebase -qi HEAD~1 && mine",
+        "git format-patch -qo .. -1; git reset -q --hard base; echo other >library/std/src/lib.rs; \
+         git commit -qam Other; ! git am ../0001-*.patch",
+        "git switch -qc other; mine; git commit -qam Mine; git switch -q series; \
+         echo else >library/std/src/lines.rs; git commit -qam Else; ! git merge -q other",
+    ] {
+        let fixture = changed_under_work(work);
+        let stop = fixture.run(&["prepare"]).code(1);
+        fixture.follow_advice(&stop, "To drop it").success();
+        fixture.run(&["prepare"]).success();
+        assert_eq!(fixture.std_line(), "hello, again\n", "{work}");
+        assert_eq!(fixture.git(&["status", "--porcelain"]), "");
+    }
+}
+
+/// What was exported and then taken out of patches/ again is only in build/rust.
+#[test]
+fn exported_commits_stay_when_the_patches_go() {
+    let fixture = Fixture::new();
+    fixture.run(&["prepare"]).success();
+    fs::write(fixture.tree().join("library/std/src/lines.rs"), "mine\n").unwrap();
+    fixture.git(&["commit", "--quiet", "--all", "-m", "My commit\n\nThere was none."]);
+    fixture.run(&["export", "--overwrite"]).success();
+    fs::remove_dir_all(fixture.patches()).unwrap();
+    fs::create_dir(fixture.patches()).unwrap();
+    fixture.write_patch("0001-first.patch", "hello", "hello, again");
+    fixture.run(&["prepare"]).success().stderr(contains("kept there as the branch series-"));
+    let branch = fixture.git(&["branch", "--list", "--format=%(refname)", "series-*"]);
+    assert_eq!(fixture.git(&["show", &format!("{branch}:library/std/src/lines.rs")]), "mine");
+}
+
+#[test]
+fn ignored_file_in_the_way_stays() {
+    let fixture = Fixture::new();
+    fixture.run(&["prepare"]).success();
+    fixture.shell("echo mine.rs >>build/rust/.git/info/exclude").success();
+    fixture.git(&["switch", "--quiet", "--create", "other"]);
+    fs::write(fixture.tree().join("mine.rs"), "of the series\n").unwrap();
+    fixture.git(&["add", "--force", "mine.rs"]);
+    fixture.git(&["commit", "--quiet", "-m", "Add a file\n\nIt is ignored."]);
+    fixture.git(&["format-patch", "--quiet", "--start-number=2", "-o", "../../patches/1.95", "-1"]);
+    fixture.git(&["switch", "--quiet", "series"]);
+    fs::write(fixture.tree().join("mine.rs"), "mine\n").unwrap();
+    fixture.run(&["prepare"]).code(1).stderr(contains("mine.rs"));
+    assert_eq!(fs::read_to_string(fixture.tree().join("mine.rs")).unwrap(), "mine\n");
 }
 
 #[test]
@@ -250,7 +394,7 @@ fn patch_that_does_not_apply_is_explained() {
     fixture.run(&["prepare"]).code(1).stderr(
         contains("0002-second.patch does not apply")
             .and(contains("patch failed: library/std/src/lib.rs:1"))
-            .and(contains("git am --3way")),
+            .and(contains("am --3way")),
     );
     assert_eq!(fixture.std_line(), "hello, patched\n");
 
@@ -259,6 +403,72 @@ fn patch_that_does_not_apply_is_explained() {
     fresh.write_patch("0001-first.patch", "something else", "hello twice");
     fresh.run(&["prepare"]).code(1).stderr(contains("0001-first.patch does not apply"));
     assert_eq!(fresh.std_line(), "hello\n");
+}
+
+#[test]
+fn patches_are_merged_into_a_new_base() {
+    for work in [
+        "true",
+        "echo mine >build/rust-1.96/mine; git -C build/rust-1.96 commit -q --allow-empty -m Mine",
+    ] {
+        let fixture = Fixture::new();
+        fixture.run(&["prepare"]).success();
+        fixture.shell("sed -i s/eight/acht/ build/rust/library/std/src/lines.rs").success();
+        fixture.git(&["commit", "--quiet", "--all", "-m", "Say acht\n\nIt was eight."]);
+        fixture.run(&["export", "--overwrite"]).success();
+        // As CONTRIBUTING.md has it.
+        fixture.add_base();
+        fixture.shell("mkdir patches/1.96 && cp patches/1.95/*.patch patches/1.96").success();
+        fixture.run(&["prepare", "--base", "1.96"]).code(1);
+        fixture.shell(work).success();
+        let stop = fixture.run(&["prepare", "--base", "1.96"]).code(1);
+        fixture.follow_advice(&stop, "To resolve it").success();
+        fixture.follow_advice(&stop, "Then write it down").success();
+        let lines = fixture.root().join("build/rust-1.96/library/std/src/lines.rs");
+        let lines = fs::read_to_string(lines).unwrap();
+        assert_eq!(lines, "one\ntwo\nthree\nfour\ncinq\nsix\nseven\nacht\nnine\n");
+        fixture.run(&["prepare", "--base", "1.96"]).success();
+        fixture.run(&["prepare"]).success();
+        if work != "true" {
+            let all = fixture.shell("git -C build/rust-1.96 log --format=%s --branches");
+            all.stdout(contains("Mine"));
+            fixture.shell("git -C build/rust-1.96 show stash^3:mine").success();
+        }
+    }
+}
+
+/// git asks who owns a repository, and works in one of someone else's only where the user lets it.
+#[test]
+fn repository_of_another_owner_is_used_where_the_user_lets_it() {
+    let fixture = Fixture::new();
+    fixture.run(&["prepare"]).success();
+    let git = which::which("git").unwrap();
+    let script =
+        format!("export GIT_TEST_ASSUME_DIFFERENT_OWNER=1; exec '{}' \"$@\"", git.display());
+    write_script(&fixture.bin().join("git"), &script);
+    fixture.write_patch("0001-first.patch", "hello", "hello, again");
+    fixture.run(&["prepare"]).code(1).stderr(contains("dubious ownership"));
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join(".gitconfig"), "[safe]\n\tdirectory = *\n").unwrap();
+    let mut prepare = fixture.xtask(&["prepare"]);
+    finish({
+        prepare.env("HOME", home.path());
+        prepare
+    })
+    .success();
+    assert_eq!(fixture.std_line(), "hello, again\n");
+}
+
+#[test]
+fn no_variable_of_git_reaches_x_py() {
+    let fixture = Fixture::new();
+    let mut x = fixture.xtask(&["x", "test", "library/std"]);
+    for name in ["GIT_DIR", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_INDEX_FILE"] {
+        x.env(name, "/elsewhere");
+    }
+    x.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", "a.b").env("GIT_CONFIG_VALUE_0", "1");
+    x.env("GIT_SSL_CAINFO", "/needed");
+    finish(x).success().stdout(contains("git's variables: ['GIT_SSL_CAINFO']"));
 }
 
 #[test]
@@ -297,10 +507,7 @@ fn missing_programs_are_named() {
         }
         let mut prepare = fixture.xtask(&["prepare"]);
         prepare.env("PATH", bin.path());
-        assert_cmd::Command::from_std(prepare)
-            .assert()
-            .code(3)
-            .stderr(contains(format!("  {missing}: install the package")));
+        finish(prepare).code(3).stderr(contains(format!("  {missing}: install the package")));
     }
 }
 
@@ -335,12 +542,14 @@ fn second_invocation_waits_and_says_for_what() {
         .unwrap();
     // Once it prints, upstream's x.py has taken the place of the tool, and holds the lock.
     let mut line = String::new();
-    BufReader::new(first.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let mut printed = BufReader::new(first.stdout.take().unwrap());
+    printed.read_line(&mut line).unwrap();
     assert!(line.contains("library/alloc"), "{line}");
 
     let mut second = fixture.xtask(&["prepare"]).stderr(Stdio::piped()).spawn().unwrap();
     let mut waiting = String::new();
-    BufReader::new(second.stderr.take().unwrap()).read_line(&mut waiting).unwrap();
+    let mut said = BufReader::new(second.stderr.take().unwrap());
+    said.read_line(&mut waiting).unwrap();
     assert!(waiting.contains("waiting for another invocation"), "{waiting}");
     assert!(waiting.contains("x.py test library/alloc"), "{waiting}");
     std::thread::sleep(Duration::from_millis(50));
@@ -355,19 +564,110 @@ fn second_invocation_waits_and_says_for_what() {
 fn clean_removes_what_can_be_made_again() {
     let fixture = Fixture::new();
     fixture.run(&["prepare"]).success();
-    fixture.run(&["clean"]).success();
+    fs::create_dir(fixture.root().join("build/my-notes")).unwrap();
+    fs::write(fixture.cache().join("my-archive"), "mine\n").unwrap();
+    fixture.run(&["clean"]).success().stderr(contains("build/my-notes stays"));
     assert!(!fixture.tree().exists());
+    assert!(fixture.root().join("build/my-notes").exists());
     assert!(fixture.cache().join(ARCHIVE).exists());
-    fixture.run(&["clean", "--archives"]).success();
-    assert!(!fixture.cache().exists());
+    fixture.run(&["clean", "--archives"]).success().stderr(contains("my-archive stays"));
+    assert!(!fixture.cache().join(ARCHIVE).exists());
+    assert!(fixture.cache().join("my-archive").exists());
 }
 
 #[test]
-fn x_py_itself_is_there() {
-    // The front door of the real repository: what a contributor types first.
+fn clean_leaves_work_that_no_patch_holds() {
+    for (work, named) in [
+        ("mine; git stash -q", "stash@{0}"),
+        ("mine; git stash -q; echo more >new; git stash -qu", "stash@{1}"),
+        ("mine; git commit -qam Mine; git tag mine; git reset -q --hard HEAD~1", "Mine"),
+        (
+            "git worktree add -q --detach ../linked; cd ../linked; mine; git commit -qam Mine",
+            "Mine",
+        ),
+        (
+            "git worktree add -q --detach ../linked; cd ../linked; mine",
+            " M library/std/src/lines.rs",
+        ),
+        ("echo mine.txt >>.git/info/exclude; echo mine >mine.txt", "!! mine.txt"),
+        (
+            "git update-index --skip-worktree library/std/src/lines.rs; mine",
+            "git overlooks changes",
+        ),
+        ("echo 'profile = \"library\"' >bootstrap.toml", "bootstrap.toml"),
+    ] {
+        let fixture = Fixture::new();
+        fixture.run(&["prepare"]).success();
+        let mine = "echo mine >library/std/src/lines.rs";
+        fixture.shell(&format!("cd build/rust; mine() {{ {mine}; }}; {work}")).success();
+        let stop = fixture.run(&["clean"]).code(1).stderr(contains(named));
+        if !named.contains("overlooks") {
+            fixture.follow_advice(&stop, "move it away").success();
+            fixture.run(&["clean"]).success();
+            assert!(fixture.root().join("build/rust-kept/.git").exists());
+        }
+    }
+    let fixture = changed_under_work("mine");
+    let stop = fixture.run(&["clean"]).code(1);
+    fixture.follow_advice(&stop, "To drop it").success();
+    fixture.run(&["clean"]).success();
+}
+
+#[test]
+fn clean_waits_for_every_lock() {
+    let fixture = Fixture::new();
+    fixture.run(&["prepare"]).success();
+    let targets = fixture.root().join("build/targets");
+    fs::create_dir(&targets).unwrap();
+    fs::write(targets.join("lock"), "targets (process 1)\n").unwrap();
+    let lock = fs::File::open(targets.join("lock")).unwrap().into_parts().0;
+    lock.lock().unwrap();
+    let mut clean = fixture.xtask(&["clean"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut waiting = String::new();
+    let mut said = BufReader::new(clean.stderr.take().unwrap());
+    said.read_line(&mut waiting).unwrap();
+    assert!(waiting.contains("waiting for another invocation to finish: targets"), "{waiting}");
+    assert!(targets.exists() && fixture.tree().exists());
+    lock.unlock().unwrap();
+    assert!(clean.wait().unwrap().success());
+    assert!(!targets.exists());
+}
+
+/// The front door with a stand-in for cargo, which "compiles" what the tool is.
+fn front_door(fixture: &Fixture) -> Command {
     let x_py = concat!(env!("CARGO_MANIFEST_DIR"), "/../x.py");
-    let output = Command::new(x_py).arg("--help").output().unwrap();
-    assert!(output.status.success());
-    let help = String::from_utf8(output.stdout).unwrap();
-    assert!(help.contains("./x.py test library/std"), "{help}");
+    fs::copy(x_py, fixture.root().join("x.py")).unwrap();
+    let cargo = format!(
+        "out=${{CARGO_TARGET_DIR:-build/target}}\n\
+         while [ $# -gt 0 ]; do case $1 in --target-dir) out=$2;; esac; shift; done\n\
+         mkdir -p \"$out/debug\" && ln -sf '{}' \"$out/debug/xtask\"",
+        env!("CARGO_BIN_EXE_xtask")
+    );
+    write_script(&fixture.bin().join("cargo"), &cargo);
+    let mut command = fixture.xtask(&[]);
+    let mut x_py = Command::new(fixture.root().join("x.py"));
+    x_py.args(["test", "library/std"]);
+    for (name, value) in command.stdin(Stdio::null()).get_envs() {
+        x_py.env(name, value.unwrap());
+    }
+    x_py
+}
+
+#[test]
+fn front_door_leads_to_x_py_and_says_when_it_compiles() {
+    let fixture = Fixture::new();
+    let said = contains("compiling the tool");
+    finish(front_door(&fixture)).success().stderr(said.clone()).stdout(contains("x.py ran in"));
+    finish(front_door(&fixture)).success().stderr(said.not());
+}
+
+#[test]
+fn front_door_has_its_own_target_directory() {
+    let fixture = Fixture::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    // An older build of the tool, say.
+    write_script(&elsewhere.path().join("debug/xtask"), "exit 1");
+    let mut x_py = front_door(&fixture);
+    x_py.env("CARGO_TARGET_DIR", elsewhere.path()).env("CARGO_BUILD_TARGET", "wasm32-wasip1");
+    finish(x_py).success().stdout(contains("x.py ran in"));
 }

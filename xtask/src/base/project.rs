@@ -7,6 +7,20 @@ use fs_err as fs;
 
 use crate::base::{Base, Bases};
 
+/// What the tool makes under build/ for each base.
+pub const MADE: [&str; 10] = [
+    "check",
+    "cross",
+    "lab",
+    "mutants",
+    "rust",
+    "targets",
+    "tidy",
+    "toolchain",
+    "toolchain-std",
+    "verify",
+];
+
 /// This repository: the directory that holds `base.toml`.
 pub struct Project {
     pub root: PathBuf,
@@ -37,6 +51,7 @@ impl Project {
     /// The directory below build/ that holds `what` for one base: that of the default base has the
     /// plain name.
     pub fn build_of(&self, base: &Base, what: &str) -> PathBuf {
+        assert!(MADE.contains(&what), "`clean` must know of {what}");
         self.build().join(base.name_of(what))
     }
 
@@ -65,4 +80,11 @@ pub fn display(path: &Path) -> std::path::Display<'_> {
         .and_then(|dir| path.strip_prefix(dir).ok())
         .unwrap_or(path)
         .display()
+}
+
+/// `path` as [`display`] shows it, to be typed into a shell.
+pub fn quoted(path: &Path) -> String {
+    let shown = display(path).to_string();
+    let shown = if shown.is_empty() { ".".to_owned() } else { shown };
+    shlex::try_quote(&shown).map_or(shown.clone(), |quoted| quoted.into_owned())
 }

@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::io::{Read, Seek};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -54,6 +55,11 @@ const KEPT_FROM_X_PY: [&str; 5] =
     ["CI", "GITHUB_ACTIONS", "CARGO", "RUSTUP_TOOLCHAIN", "RUST_RECURSION_COUNT"];
 const KEPT_FROM_X_PY_PREFIXES: [&str; 4] =
     ["CARGO_PKG_", "CARGO_BIN_", "CARGO_MANIFEST_", "CARGO_CRATE_"];
+
+/// The variables of git's that its children, and upstream's x.py, may need: how the network is reached,
+/// and where git's own programs are. Others would have it work elsewhere, or write otherwise.
+const INHERITED_OF_GIT: [&str; 5] =
+    ["GIT_SSL_", "GIT_PROXY_", "GIT_SSH", "GIT_ASKPASS", "GIT_EXEC_PATH"];
 
 fn is_one_of(name: &OsStr, names: &[&str], prefixes: &[&str]) -> bool {
     name.to_str().is_some_and(|name| {
@@ -110,7 +116,7 @@ impl CommandExt for Command {
     }
 
     fn answer(&mut self) -> Result<Output> {
-        announce(self);
+        ready(self);
         #[expect(clippy::disallowed_methods, reason = "programs are started here")]
         self.output().with_context(|| cannot_run(self))
     }
@@ -136,13 +142,13 @@ impl CommandExt for Command {
     }
 
     fn show(&mut self) -> Result<ExitStatus> {
-        announce(self);
+        ready(self);
         #[expect(clippy::disallowed_methods, reason = "programs are started here")]
         self.status().with_context(|| cannot_run(self))
     }
 
     fn start(&mut self) -> Result<Child> {
-        announce(self);
+        ready(self);
         #[expect(clippy::disallowed_methods, reason = "programs are started here")]
         self.spawn().with_context(|| cannot_run(self))
     }
@@ -180,7 +186,7 @@ impl CommandExt for Command {
     }
 
     fn replace(&mut self) -> Error {
-        announce(self);
+        ready(self);
         let error = self.exec();
         Error::new(error).context(cannot_run(self))
     }
@@ -263,6 +269,45 @@ pub fn pass_signals_on() {
 
 fn cannot_run(command: &Command) -> String {
     format!("cannot run `{}`", command.get_program().display())
+}
+
+/// Does what is done before every start.
+fn ready(command: &mut Command) {
+    let set: Vec<_> = command
+        .get_envs()
+        .filter(|(_, value)| value.is_some())
+        .map(|(n, _)| n.to_owned())
+        .collect();
+    for (name, _) in std::env::vars_os() {
+        let is_of_git = is_one_of(&name, &[], &["GIT_"]);
+        if is_of_git && !is_one_of(&name, &[], &INHERITED_OF_GIT) && !set.contains(&name) {
+            command.env_remove(name);
+        }
+    }
+    let safe = safe_directories();
+    for (number, directory) in safe.iter().enumerate() {
+        command.env(format!("GIT_CONFIG_KEY_{number}"), "safe.directory");
+        command.env(format!("GIT_CONFIG_VALUE_{number}"), directory);
+    }
+    if !safe.is_empty() {
+        command.env("GIT_CONFIG_COUNT", safe.len().to_string());
+    }
+    announce(command);
+}
+
+/// The directories of other owners that the user lets git work in. Of what the user tells git, this
+/// alone is passed on.
+fn safe_directories() -> &'static [String] {
+    static DIRECTORIES: OnceLock<Vec<String>> = OnceLock::new();
+    DIRECTORIES.get_or_init(|| {
+        let mut git = Command::new("git");
+        // From the root, so that no repository has a say.
+        git.args(["config", "--null", "--get-all", "safe.directory"]).current_dir("/");
+        #[expect(clippy::disallowed_methods, reason = "`ready` would be called again")]
+        let said = git.env_remove("GIT_DIR").output().map(|output| output.stdout);
+        let said = String::from_utf8(said.unwrap_or_default()).unwrap_or_default();
+        said.split_terminator('\0').map(str::to_owned).collect()
+    })
 }
 
 fn announce(command: &Command) {

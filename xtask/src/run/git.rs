@@ -1,5 +1,7 @@
 //! Git, run so that the user's own configuration changes nothing.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,7 +11,22 @@ use crate::run::command::CommandExt;
 
 /// The identity of the project, for commits in build/rust that nobody submits as they are.
 const NAME: &str = "tcp-keepalive maintainers";
-const EMAIL: &str = "maintainers@tcp-keepalive.example";
+pub const EMAIL: &str = "maintainers@tcp-keepalive.example";
+
+/// What git does everywhere alike, whatever is set in the repository.
+const SETTINGS: [&str; 8] = [
+    // A crash of the machine costs a rerun, so nothing here waits for the disk.
+    "core.fsync=none",
+    // Git may not start a clean-up in the background: build/rust is one big pack.
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "advice.detachedHead=false",
+    // What others set up for their own commits and checkouts.
+    "core.hooksPath=/dev/null",
+    "core.attributesFile=/dev/null",
+    "core.fsmonitor=false",
+    "status.showUntrackedFiles=normal",
+];
 
 /// A git repository, or a linked work tree of one.
 #[derive(Clone)]
@@ -25,22 +42,15 @@ impl Git {
     /// `git ARGS`, to be run in this repository.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("git");
+        command.arg("-C").arg(&self.dir);
+        command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting])).args(args);
         command
-            .arg("-C")
-            .arg(&self.dir)
-            // A crash of the machine costs a rerun, so nothing here waits for the disk. Git may
-            // not start a clean-up in the background either: build/rust is one big pack.
-            .args(["-c", "core.fsync=none", "-c", "gc.auto=0", "-c", "advice.detachedHead=false"])
-            .args(args)
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_ATTR_NOSYSTEM", "1")
             .env("GIT_COMMITTER_NAME", NAME)
             .env("GIT_COMMITTER_EMAIL", EMAIL)
             .env("LC_ALL", "C");
-        // A hook of the outer repository sets these for its own.
-        for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
-            command.env_remove(name);
-        }
         command
     }
 
@@ -54,6 +64,26 @@ impl Git {
 
     pub fn rev(&self, name: &str) -> Result<String> {
         self.read(&["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")])
+    }
+
+    /// Whether git answers with success.
+    pub fn says_yes(&self, args: &[&str]) -> Result<bool> {
+        Ok(self.command(args).answer()?.status.success())
+    }
+
+    /// The text of a file in a commit, if it is there.
+    pub fn text(&self, commit: &str, path: &Path) -> Result<Option<Vec<u8>>> {
+        let mut name = OsString::from(format!("{commit}:"));
+        name.push(path);
+        let output = self.command(&["cat-file", "blob"]).arg(name).answer()?;
+        Ok(output.status.success().then_some(output.stdout))
+    }
+
+    /// The paths that git prints with NUL characters behind them.
+    pub fn paths(&self, args: &[&str]) -> Result<Vec<PathBuf>> {
+        let printed = self.command(args).run()?.stdout;
+        let paths = printed.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+        Ok(paths.map(|path| OsStr::from_bytes(path).into()).collect())
     }
 
     /// What `git status` says of changed and untracked files, a line each.

@@ -3,14 +3,32 @@
 
 use std::fs::TryLockError;
 use std::io::{Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use anyhow::Result;
 use fs_err as fs;
 
+/// The locks that this process holds.
+static HELD: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
 /// Held until dropped. The operating system drops it for a process that is killed.
 pub struct Lock {
+    path: PathBuf,
     file: std::fs::File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        HELD.lock().expect("no holder panics").retain(|path| *path != self.path);
+    }
+}
+
+/// Whether `path` is in a directory in which this process holds a lock.
+pub fn covers(path: &Path) -> bool {
+    let held = HELD.lock().expect("no holder panics");
+    let mut directories = held.iter().filter_map(|lock| lock.parent());
+    directories.any(|directory| path != directory && path.starts_with(directory))
 }
 
 impl Lock {
@@ -18,7 +36,7 @@ impl Lock {
     pub fn keep_for_successor(self) -> Result<()> {
         rustix::io::fcntl_setfd(&self.file, rustix::io::FdFlags::empty())?;
         // Dropped, it would be closed.
-        std::mem::forget(self.file);
+        std::mem::forget(self);
         Ok(())
     }
 }
@@ -43,5 +61,6 @@ pub fn acquire(path: &Path, purpose: &str) -> Result<Lock> {
     file.set_len(0)?;
     file.rewind()?;
     writeln!(file, "{purpose} (process {})", std::process::id())?;
-    Ok(Lock { file })
+    HELD.lock().expect("no holder panics").push(path.to_owned());
+    Ok(Lock { path: path.to_owned(), file })
 }

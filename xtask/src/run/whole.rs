@@ -5,6 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use fs_err as fs;
 
+use crate::run::kill_point::kill_point;
+use crate::run::ownership;
 use crate::say::progress::Step;
 
 /// Has `fill` make the directory under another name, and gives it its own when it is whole. Only one
@@ -14,14 +16,15 @@ pub fn make(directory: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<
     let unfinished = directory.with_file_name(format!(".{name}.unfinished"));
     if unfinished.exists() {
         let step = Step::start("clearing away what an interrupted run left");
-        fs::remove_dir_all(&unfinished)?;
+        ownership::discard(&unfinished)?;
         step.done();
     }
     fs::create_dir_all(&unfinished)?;
     if let Err(error) = fill(&unfinished) {
         // The disk may be full; give the space back.
-        fs::remove_dir_all(&unfinished).context("cannot clear away what is half made")?;
+        ownership::discard(&unfinished).context("cannot clear away what is half made")?;
         return Err(error);
     }
-    Ok(fs::rename(unfinished, directory)?)
+    kill_point("before it has its name");
+    ownership::settle(&unfinished, directory)
 }

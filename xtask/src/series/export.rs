@@ -5,21 +5,22 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use fs_err as fs;
 
 use crate::base::Base;
-use crate::base::project::{Project, display};
+use crate::base::project::{Project, display, quoted};
+use crate::run::kill_point::kill_point;
 use crate::run::lock;
 use crate::series::mirror;
 use crate::series::patches::{self, Series};
-use crate::series::tree::Tree;
+use crate::series::tree::{State, Tree};
 
 /// Write the commits of build/rust to patches/, and the files they add to library/ and tests/.
 ///
-/// Commit first: export takes commits, not uncommitted changes. Its inverse is prepare.
+/// Commit first: export takes the commits of the branch `series`, not uncommitted changes. Its inverse is
+/// prepare. Where it finds something that it did not write itself, it stops.
 #[derive(Args)]
 pub struct Export {
-    /// Overwrite patches that changed since they were last applied or exported.
+    /// Overwrite and remove patches that no export wrote.
     #[arg(long)]
     overwrite: bool,
 }
@@ -37,58 +38,131 @@ fn export(project: &Project, base: &Base, overwrite: bool) -> Result<()> {
     let tree = Tree::of(project, base);
     tree.require()?;
     let series = Series::of(project, base);
+    tree.adopt(&series)?;
     let mut state = tree.state()?;
-    let src = display(&tree.src);
+    let tip = exportable(&tree, &state)?;
 
-    let changes = tree.git.changes()?;
-    if !changes.is_empty() {
-        bail!(
-            "{src} has uncommitted changes, which an export would leave out:\n{changes}\n\
-             Commit them (`git commit --amend`, or `git commit --fixup` and `git rebase -i \
-             --autosquash {}`), or drop them with `git restore .`",
-            &state.base[..12]
-        );
+    let mut patches = tree.replacement(&series, &state)?;
+    patches.new = patches::exported_and_applied(&tree.git, &state.base, &tip)?;
+    if !overwrite {
+        check_patches(&tree, &series, &state, &patches.foreign())?;
     }
-    if tree.git.run(&["merge-base", "--is-ancestor", &state.base, "HEAD"]).is_err() {
-        bail!("what is checked out in {src} does not stand on the base, {}", state.base);
-    }
-    if !overwrite && series.digest()? != state.digest {
-        bail!(
-            "{dir} changed since it was last applied or exported, and an export would overwrite \
-             that. To take the change into {src}: `cargo xtask prepare`. To overwrite it: \
-             `cargo xtask export --overwrite`",
-            dir = display(&series.dir)
-        );
-    }
-
-    let tip = tree.git.rev("HEAD")?;
-    let new = tempfile::Builder::new().prefix(".export-").tempdir_in(project.build())?;
-    patches::format_patches(&tree.git, &state.base, &tip, new.path())?;
-    replace_patches(&series, new.path())?;
+    let mut mirror = None;
+    // The files of the others are in their patches alone.
     if base.default {
-        mirror::write(project, &tree.git, &state.base, &tip)?;
+        let written = [Some(&state.series), state.exporting.as_ref()];
+        let written: Vec<_> = written.into_iter().flatten().map(String::as_str).collect();
+        let replacement = mirror::replacement(project, &tree.git, &state.base, &written, &tip)?;
+        check_mirror(&tree, &replacement.foreign())?;
+        mirror = Some(replacement);
     }
-    state.series = tip;
-    state.digest = series.digest()?;
+
+    // From here on, what is half written is known for the tool's own.
+    state.exporting = Some(tip.clone());
     tree.write_state(&state)?;
+    patches.make(overwrite)?;
+    kill_point("between patches and mirror");
+    if let Some(mirror) = mirror {
+        mirror.make(false)?;
+    }
+    let digest = series.digest()?;
+    tree.write_state(&State { series: tip, digest, exporting: None, ..state })?;
     for patch in series.patches()? {
         println!("{}", display(&patch));
     }
     Ok(())
 }
 
-fn replace_patches(series: &Series, new: &Path) -> Result<()> {
-    fs::create_dir_all(&series.dir)?;
-    let new = Series { dir: new.to_owned() }.patches()?;
-    // First the new ones, so that an interruption leaves too many rather than too few.
-    for patch in &new {
-        let name = patch.file_name().expect("a patch has a name");
-        fs::copy(patch, series.dir.join(name))?;
+/// The commit to export, if what is checked out is a series that patches can hold.
+fn exportable(tree: &Tree, state: &State) -> Result<String> {
+    let src = display(&tree.src);
+    if let Some((name, abort)) = tree.under_way() {
+        bail!(
+            "in {src}, {name} is not finished. Finish it (`{}` says how), or call it off:\n  {}",
+            tree.typed("status"),
+            tree.typed(abort)
+        );
     }
-    for old in series.patches()? {
-        if !new.iter().any(|patch| patch.file_name() == old.file_name()) {
-            fs::remove_file(old)?;
-        }
+    tree.see_all()?;
+    let branch = tree.branch()?;
+    if branch.as_deref() != Some("series") {
+        bail!(
+            "in {src}, {} is checked out; the branch `series` is what is exported. To go back to \
+             it:\n  {}\nTo export what is checked out now:\n  {} &&\n  {}",
+            branch.map_or("a commit without a branch".into(), |branch| format!("`{branch}`")),
+            tree.typed("switch series"),
+            tree.typed("branch --move series former-series"),
+            tree.typed("switch --create series"),
+        );
     }
-    Ok(())
+    let changes = tree.git.changes()?;
+    if !changes.is_empty() {
+        bail!(
+            "{src} has uncommitted changes, which an export would leave out:\n{changes}\n\
+             Commit them (with `--amend`, or with `--fixup COMMIT` and `git rebase -i --autosquash {}`). \
+             To put them aside:\n  {}\nTo drop them:\n  {} &&\n  {}",
+            &state.base[..12],
+            tree.typed("stash push --include-untracked"),
+            tree.typed("reset --hard"),
+            tree.typed("clean -ffd"),
+        );
+    }
+    let tip = tree.git.rev("HEAD")?;
+    if !tree.git.says_yes(&["merge-base", "--is-ancestor", &state.base, &tip])? {
+        bail!("what is checked out in {src} does not stand on the base, {}", state.base);
+    }
+    if tip == state.base {
+        bail!("in {src}, no commit is on top of the base, so there is nothing to export");
+    }
+    let merges = tree.git.read(&[
+        "log",
+        "--merges",
+        "--format=  %h %s",
+        &format!("{}..{tip}", state.base),
+    ])?;
+    if !merges.is_empty() {
+        bail!(
+            "a series is linear, and in {src} there are merges:\n{merges}\nTo put their commits in a \
+             row:\n  {}",
+            tree.typed(&format!("rebase {}", &state.base[..12]))
+        );
+    }
+    Ok(tip)
+}
+
+fn check_patches(tree: &Tree, series: &Series, state: &State, foreign: &[&Path]) -> Result<()> {
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    let dir = display(&series.dir);
+    let list: String = foreign.iter().map(|path| format!("  {}\n", path.display())).collect();
+    let overwrite = tree.xtask("export --overwrite");
+    if series.digest()? == state.digest {
+        bail!(
+            "no export wrote these files in {dir}, and one would overwrite or remove them:\n{list}\
+             What they change is in {src} already. To write them as an export does:\n  {overwrite}",
+            src = display(&tree.src),
+        );
+    }
+    bail!(
+        "{dir} changed since it was last applied or exported, and an export would overwrite \
+         that:\n{list}To take the change into {src}:\n  {}\nTo overwrite it:\n  {overwrite}",
+        tree.xtask("prepare"),
+        src = display(&tree.src),
+    );
+}
+
+fn check_mirror(tree: &Tree, foreign: &[&Path]) -> Result<()> {
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    let list: String = foreign.iter().map(|path| format!("  {}\n", path.display())).collect();
+    let files: String = foreign.iter().map(|path| format!(" {}", quoted(path))).collect();
+    bail!(
+        "library/ and tests/ hold what the series did not put there, so nothing was written:\n{list}\
+         To make it part of the series, take it into {src} and commit it there:\n  \
+         tar -cf -{files} | tar -xf - -C {to}\nElse move it away, or drop it:\n  rm{files}",
+        src = display(&tree.src),
+        to = quoted(&tree.src),
+    );
 }

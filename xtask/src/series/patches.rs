@@ -1,6 +1,7 @@
 //! Reads, applies and writes the patches of a series.
 
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
@@ -11,6 +12,8 @@ use crate::base::archive::hex;
 use crate::base::project::{Project, display};
 use crate::run::command::CommandExt;
 use crate::run::git::Git;
+use crate::run::kill_point::kill_point;
+use crate::run::ownership::{self, Files, Found};
 
 /// How the files in a series' directory begin that are no patches: the texts of pull requests.
 const COVER_LETTERS: &str = "0000-";
@@ -41,7 +44,8 @@ impl Series {
         let mut patches = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
             let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "patch") {
+            let is_patch = path.extension().is_some_and(|extension| extension == "patch");
+            if is_patch && !ownership::is_leftover(&path) {
                 patches.push(path);
             }
         }
@@ -62,81 +66,161 @@ impl Series {
         Ok(hex(&hasher.finalize()))
     }
 
-    /// Commits the patches on top of `onto` and returns the last commit. No branch and no work
-    /// tree of the repository changes.
-    pub fn apply(&self, git: &Git, onto: &str) -> Result<String> {
-        let scratch = Scratch::new(git, onto)?;
-        for patch in self.patches()? {
-            if let Err(reasons) = scratch.am(&patch, &[])? {
-                bail!(
-                    "{} does not apply:\n  {}\nTo resolve it, apply the series with a merge:\n  \
-                     cd {src} && git checkout -B series {base}\n  git am --3way {dir}/*.patch\n  \
-                     (edit, git add, git am --continue)\n  cargo xtask export --overwrite",
-                    display(&patch),
-                    reasons.join("\n  "),
-                    src = display(&git.dir),
-                    base = &onto[..12],
-                    dir = self.dir.display(),
-                );
+    /// What is in the directory and no cover letter or other text: what an export replaces.
+    pub fn found(&self) -> Result<Found> {
+        let mut found = Found::new();
+        if !self.dir.exists() {
+            return Ok(found);
+        }
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            let name = PathBuf::from(entry.file_name());
+            if name.extension().is_some_and(|extension| extension == "patch") {
+                let is_file = entry.file_type()?.is_file();
+                found.insert(name, is_file.then(|| fs::read(entry.path())).transpose()?);
             }
         }
-        scratch.git.rev("HEAD")
+        Ok(found)
+    }
+
+    /// Commits the patches on top of `onto` and returns the last commit. No branch and no work tree of
+    /// the repository changes. A patch that does not apply is a [`Misfit`].
+    pub fn apply(&self, git: &Git, onto: &str) -> Result<String> {
+        Scratch::beside(git)?.apply(self, onto)
+    }
+
+    /// The hashes of the files that the patches were made for.
+    pub fn blobs(&self) -> Result<Vec<String>> {
+        let mut blobs = Vec::new();
+        for patch in self.patches()? {
+            let text = fs::read(patch)?;
+            for line in String::from_utf8_lossy(&text).lines() {
+                let hash = line.strip_prefix("index ").and_then(|rest| rest.split_once(".."));
+                blobs.extend(hash.map(|(blob, _)| blob.to_owned()));
+            }
+        }
+        Ok(blobs)
     }
 }
 
-/// A linked work tree without files, for `git am`: it fetches from the index what it needs.
+/// A patch that does not apply.
+#[derive(Debug)]
+pub struct Misfit {
+    patch: PathBuf,
+    reasons: Vec<String>,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} does not apply:\n  {}", display(&self.patch), self.reasons.join("\n  "))
+    }
+}
+
+impl std::error::Error for Misfit {}
+
+/// The patches of the commits from `base` to `tip`, by name. They depend on the commits alone: not on
+/// hashes, the version of git, or anyone's configuration.
+pub fn exported(git: &Git, base: &str, tip: &str) -> Result<Files> {
+    Scratch::beside(git)?.format(base, tip)
+}
+
+/// The same, having seen that the patches give the same commits when they are applied.
+pub fn exported_and_applied(git: &Git, base: &str, tip: &str) -> Result<Files> {
+    let scratch = Scratch::beside(git)?;
+    let files = scratch.format(base, tip)?;
+    let applied = scratch.apply(&Series { dir: scratch.patches() }, base);
+    let commits = |tip: &str| -> Result<Vec<String>> {
+        let range = format!("{base}..{tip}");
+        let format = "--format=%T%n%an <%ae> %ad%n%B%x00";
+        let log = git.read(&["log", "--reverse", "--date=raw", format, &range])?;
+        Ok(log.split_terminator('\0').map(|commit| commit.trim_start().to_owned()).collect())
+    };
+    let ours = commits(tip)?;
+    let theirs = applied.as_ref().map_or_else(|_| Ok(Vec::new()), |tip| commits(tip))?;
+    if applied.is_ok() && ours == theirs {
+        return Ok(files);
+    }
+    let reason = applied.err().map_or_else(
+        || {
+            let at = ours.iter().zip(&theirs).position(|(ours, theirs)| ours != theirs);
+            let commit = ours.get(at.unwrap_or(theirs.len())).map(|commit| commit.lines().nth(2));
+            format!("the commit {:?} would come back as another", commit.flatten().unwrap_or(""))
+        },
+        |error| format!("{error:#}"),
+    );
+    bail!(
+        "the commits cannot be written as patches, so nothing was written: {reason}\n\
+         `git am` takes a line `---` or a diff in a message for the end of the message, drops words in \
+         brackets at the beginning of a subject, and carries no carriage return at the end of a line \
+         and no commit without a change"
+    );
+}
+
+/// A repository beside the tree that shares its objects and nothing else. No configuration, hook or
+/// attribute of the tree's changes what is applied or written in it, and what a killed run leaves of it
+/// is in no one's way.
 struct Scratch {
-    owner: Git,
+    dir: PathBuf,
     git: Git,
-    // Removed after git has forgotten it.
-    _dir: tempfile::TempDir,
 }
 
 impl Scratch {
-    fn new(owner: &Git, at: &str) -> Result<Scratch> {
-        let parent = owner.dir.parent().context("build/rust has no parent directory")?;
-        let dir = tempfile::Builder::new().prefix(".apply-").tempdir_in(parent)?;
-        // What a run that was killed left behind.
-        owner.run(&["worktree", "prune"])?;
-        let path = dir.path().join("tree");
-        let name = path.to_str().context("the path of this repository is not UTF-8")?;
-        owner.run(&["worktree", "add", "--quiet", "--no-checkout", "--detach", name, at])?;
-        let scratch = Scratch { owner: owner.clone(), git: Git::at(&path), _dir: dir };
-        scratch.git.run(&["read-tree", "HEAD"])?;
+    fn beside(tree: &Git) -> Result<Scratch> {
+        let name = tree.dir.file_name().context("a tree has a name")?.to_string_lossy();
+        let dir = tree.dir.with_file_name(format!(".{name}.scratch"));
+        ownership::discard(&dir)?;
+        let git = Git::at(&dir.join("repository"));
+        fs::create_dir_all(&git.dir)?;
+        git.run(&["init", "--quiet", "--template="])?;
+        let objects = git.dir.join(".git/objects");
+        ownership::discard(&objects)?;
+        fs_err::os::unix::fs::symlink(tree.dir.join(".git/objects"), objects)?;
+        let scratch = Scratch { dir, git };
+        kill_point("in the scratch repository");
         Ok(scratch)
     }
 
-    /// Commits a patch, or says why it does not apply and leaves all as it was.
-    fn am(&self, patch: &Path, options: &[&str]) -> Result<Result<(), Vec<String>>> {
-        let path = patch.to_str().context("the path of this repository is not UTF-8")?;
-        let mut am = self.git.command(&["am", "--committer-date-is-author-date"]);
-        let output = am.args(options).arg(path).env("GIT_EDITOR", "true").answer()?;
-        if output.status.success() {
-            return Ok(Ok(()));
+    fn patches(&self) -> PathBuf {
+        self.dir.join("patches")
+    }
+
+    fn format(&self, base: &str, tip: &str) -> Result<Files> {
+        let into = self.patches();
+        let into = into.to_str().context("the path of this repository is not UTF-8")?;
+        self.git
+            .command(&["format-patch", "--quiet", "--zero-commit", "--no-signature", "--numbered"])
+            .args(["--full-index", "--no-renames", "--diff-algorithm=histogram", "--stat=80"])
+            .args(["-o", into, &format!("{base}..{tip}")])
+            .run()?;
+        let found = Series { dir: self.patches() }.found()?;
+        Ok(found.into_iter().filter_map(|(name, text)| Some((name, text?))).collect())
+    }
+
+    fn apply(&self, series: &Series, onto: &str) -> Result<String> {
+        self.git.run(&["update-ref", "HEAD", onto])?;
+        self.git.run(&["read-tree", "HEAD"])?;
+        for patch in series.patches()? {
+            // It takes from the index what files it needs.
+            let mut am = self.git.command(&["am", "--committer-date-is-author-date"]);
+            let output = am.arg(&patch).env("GIT_EDITOR", "true").answer()?;
+            if !output.status.success() {
+                let said = [output.stdout, output.stderr].concat();
+                let said = String::from_utf8_lossy(&said).into_owned();
+                let errors: Vec<_> =
+                    said.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
+                // It does not call everything an error that it stops at.
+                let reasons =
+                    if errors.is_empty() { said.lines().take(1).collect() } else { errors };
+                bail!(Misfit { reasons: reasons.into_iter().map(str::to_owned).collect(), patch });
+            }
         }
-        let said = String::from_utf8_lossy(&output.stderr);
-        let reasons = said.lines().filter_map(|line| line.strip_prefix("error: "));
-        let reasons = reasons.map(str::to_owned).collect();
-        self.git.run(&["am", "--abort"])?;
-        Ok(Err(reasons))
+        self.git.rev("HEAD")
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let path = self.git.dir.to_string_lossy();
-        // A failure costs some disk space until the next `git worktree prune`.
-        let _ = self.owner.run(&["worktree", "remove", "--force", &path]);
+        // A failure costs some disk space until the next run.
+        let _ = ownership::discard(&self.dir);
     }
-}
-
-/// Writes patches that depend on the commits alone: not on hashes, the version of git, or anyone's
-/// configuration.
-pub fn format_patches(git: &Git, base: &str, tip: &str, into: &Path) -> Result<()> {
-    let into = into.to_str().context("the path of this repository is not UTF-8")?;
-    git.command(&["format-patch", "--quiet", "--zero-commit", "--no-signature", "--numbered"])
-        .args(["--full-index", "--no-renames", "--diff-algorithm=histogram", "--stat=80"])
-        .args(["-o", into, &format!("{base}..{tip}")])
-        .run()?;
-    Ok(())
 }

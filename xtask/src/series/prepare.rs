@@ -11,6 +11,7 @@ use crate::base::unpack;
 use crate::compiler::Compiler;
 use crate::run::command::CommandExt;
 use crate::run::git::Git;
+use crate::run::kill_point::kill_point;
 use crate::run::whole;
 use crate::say::progress::Step;
 use crate::series::patches::Series;
@@ -50,10 +51,11 @@ pub fn with_base(
 
 fn create(new: &Tree, base: &Base, source: Option<&Path>, compiler: &Compiler) -> Result<()> {
     unpack::base_into(&new.src, base, compiler, source)?;
+    kill_point("unpacked");
     let commit = commit_base(&new.git, base)?;
     // The series comes later: a patch that does not apply is mended in a tree that is there.
     let (series, digest) = (commit.clone(), String::new());
-    new.write_state(&State { base: commit, series, digest, moving_to: None })
+    new.write_state(&State { base: commit, series, digest, exporting: None })
 }
 
 /// Commits everything in the directory as the base.

@@ -32,7 +32,7 @@ pub enum Lane {
     Full,
 }
 
-const HEADER: &str = "\
+pub const HEADER: &str = "\
 # Written by `cargo xtask prepare` and `./x.py`, and again whenever it should say something else.
 # Lasting settings belong in the file that it includes.
 ";

@@ -4,13 +4,16 @@
 // Each test file uses a part of it; and these are the programs of tests, not of the tool.
 #![allow(dead_code, clippy::disallowed_methods)]
 
-use std::io::{Read, Write};
+use std::io::{Read, Seek, Write};
 use std::net::TcpListener;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use assert_cmd::assert::Assert;
 
 use fs_err as fs;
 use sha2::{Digest, Sha256};
@@ -19,12 +22,16 @@ use tempfile::TempDir;
 pub const COMMIT: &str = "59807616e1fa2540724bfbac14d7976d7e4a3860";
 pub const ARCHIVE: &str = "rustc-src.tar.xz";
 
-/// Upstream's x.py, as far as these tests go: says how it was called, waits while a file called
-/// `hold` is there, and exits with the code that it is told.
+/// How long a program of a test may run before it is ended, and the test fails.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Upstream's x.py, as far as these tests go: says how it was called and what it got of git's variables,
+/// waits while the file called `HOLD` is there, and exits with the code that it is told.
 const X_PY: &str = r#"
 import os, sys, time
 print("x.py ran in", os.getcwd(), "with", sys.argv[1:], flush=True)
-while os.path.exists(os.environ.get("HOLD", "/nonexistent")):
+print("git's variables:", [name for name in os.environ if name.startswith("GIT_")], flush=True)
+while "HOLD" in os.environ and os.path.exists(os.environ["HOLD"]):
     time.sleep(0.01)
 sys.exit(int(os.environ.get("EXIT_CODE", "0")))
 "#;
@@ -89,10 +96,9 @@ impl Fixture {
     /// A project whose archive is at `url` alone.
     pub fn without_cache(url: &str) -> Fixture {
         let dir = tempfile::tempdir().unwrap();
-        let fixture = Fixture { archive: archive(), dir };
+        let fixture = Fixture { archive: archive(LINES), dir };
         fs::create_dir_all(fixture.root()).unwrap();
-        let sha256: String =
-            Sha256::digest(&fixture.archive).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = sha256(&fixture.archive);
         fs::write(
             fixture.root().join("base.toml"),
             format!(
@@ -121,6 +127,18 @@ impl Fixture {
         fixture.write_toolchain(COMMIT);
         fixture.write_patch("0001-first.patch", "hello", "hello, patched");
         fixture
+    }
+
+    /// A second base, 1.96, in whose copy of library/std/src/lines.rs a line is another.
+    pub fn add_base(&self) {
+        let archive = archive(&LINES.replace("five", "cinq"));
+        fs::write(self.cache().join("next.tar.xz"), &archive).unwrap();
+        let file = self.root().join("base.toml");
+        let first = fs::read_to_string(&file).unwrap();
+        let second = first.replace("1.95\"", "1.96\"").replace(ARCHIVE, "next.tar.xz");
+        let second = second.replace(&sha256(&self.archive), &sha256(&archive));
+        let second = second.split_once("default = \"1.96\"").unwrap().1;
+        fs::write(&file, format!("{first}{second}")).unwrap();
     }
 
     pub fn root(&self) -> PathBuf {
@@ -228,8 +246,17 @@ impl Fixture {
         command
     }
 
-    pub fn run(&self, args: &[&str]) -> assert_cmd::assert::Assert {
-        assert_cmd::Command::from_std(self.xtask(args)).assert()
+    pub fn run(&self, args: &[&str]) -> Assert {
+        finish(self.xtask(args))
+    }
+
+    /// Runs the tool, which ends itself at a kill point as `kill -9` would end it.
+    pub fn kill_at(&self, point: &str, args: &[&str]) {
+        let mut command = self.xtask(args);
+        command.env("XTASK_KILL_AT", point);
+        let assert = finish(command);
+        let status = assert.get_output().status;
+        assert_eq!(status.signal(), Some(9), "{point} was not reached: {assert}");
     }
 
     /// Starts the tool, which says nothing.
@@ -245,22 +272,77 @@ impl Fixture {
         child.wait().unwrap();
     }
 
+    /// A script, run by somebody who works in the project. `cargo xtask` is the tool.
+    pub fn shell(&self, script: &str) -> Assert {
+        write_script(&self.bin().join("cargo"), "shift; exec \"$XTASK\" \"$@\"");
+        let mut command = self.xtask(&[]);
+        let mut shell = Command::new("sh");
+        shell.args(["-ec", script]).current_dir(self.root()).stdin(Stdio::null());
+        for (name, value) in command.env("XTASK", env!("CARGO_BIN_EXE_xtask")).get_envs() {
+            shell.env(name, value.unwrap());
+        }
+        // They have a name of their own, and an editor that leaves all as it is.
+        for role in ["AUTHOR", "COMMITTER"] {
+            shell.env(format!("GIT_{role}_NAME"), "Worker");
+            shell.env(format!("GIT_{role}_EMAIL"), "worker@project.example");
+        }
+        finish({
+            shell.env("GIT_EDITOR", "true").env("GIT_CONFIG_GLOBAL", "/dev/null");
+            shell
+        })
+    }
+
+    /// Types what the tool said to type, to the word: the indented lines below the one with `heading`.
+    pub fn follow_advice(&self, said: &Assert, heading: &str) -> Assert {
+        self.shell(&advice(said, heading))
+    }
+
     /// `git ARGS` in build/rust, by somebody who works there.
     pub fn git(&self, args: &[&str]) -> String {
-        let output = Command::new("git")
-            .current_dir(self.tree())
-            .args(["-c", "user.name=Worker", "-c", "user.email=worker@project.example"])
-            .args(args)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+        let words: Vec<_> = args.iter().map(|arg| shlex::try_quote(arg).unwrap()).collect();
+        let assert = self.shell(&format!("git -C build/rust {}", words.join(" "))).success();
+        String::from_utf8(assert.get_output().stdout.clone()).unwrap().trim_end().to_owned()
     }
 
     /// The one line that the made-up std consists of.
     pub fn std_line(&self) -> String {
         fs::read_to_string(self.tree().join("library/std/src/lib.rs")).unwrap()
     }
+}
+
+/// Runs a program to its end, and ends it with all that it started when it takes too long.
+pub fn finish(mut command: Command) -> Assert {
+    let (mut stdout, mut stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+    command.stdout(stdout.try_clone().unwrap()).stderr(stderr.try_clone().unwrap());
+    let mut child = command.process_group(0).spawn().unwrap();
+    let started = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if started.elapsed() > LIMIT {
+            let group = rustix::process::Pid::from_child(&child);
+            rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
+            panic!("{command:?} still ran after {LIMIT:?}");
+        }
+        thread::sleep(Duration::from_millis(1));
+    };
+    let read = |file: &mut std::fs::File| {
+        file.rewind().unwrap();
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).unwrap();
+        bytes
+    };
+    Assert::new(Output { status, stdout: read(&mut stdout), stderr: read(&mut stderr) })
+}
+
+/// The commands that the tool told to type: the indented lines below the one with `heading`.
+pub fn advice(said: &Assert, heading: &str) -> String {
+    let said = String::from_utf8_lossy(&said.get_output().stderr).into_owned();
+    let below = said.lines().skip_while(|line| !line.contains(heading)).skip(1);
+    let commands: Vec<_> = below.map_while(|line| line.strip_prefix("  ")).collect();
+    assert!(!commands.is_empty(), "no commands below {heading:?}: {said}");
+    commands.join("\n")
 }
 
 pub fn write_script(path: &Path, script: &str) {
@@ -270,8 +352,15 @@ pub fn write_script(path: &Path, script: &str) {
     fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// The archive of the base. The padding makes it larger than what one read returns.
-fn archive() -> Vec<u8> {
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A file in which what stands around a change can change, too.
+const LINES: &str = "one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine\n";
+
+/// The archive of a base. The padding makes it larger than what one read returns.
+fn archive(lines: &str) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     let mut state = 1_u32;
     let padding: String = (0..300_000)
@@ -283,6 +372,7 @@ fn archive() -> Vec<u8> {
     for (name, text) in [
         ("x.py", X_PY),
         ("library/std/src/lib.rs", "hello\n"),
+        ("library/std/src/lines.rs", lines),
         (
             "library/std/src/sys/net/connection/socket/unix.rs",
             "pub fn set_keepalive() {\n}\npub fn keepalive() {\n}\n",

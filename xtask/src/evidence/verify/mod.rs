@@ -6,7 +6,6 @@
 mod fences;
 mod tidy;
 
-use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -20,6 +19,7 @@ use crate::compiler::Compiler;
 use crate::run::command::CommandExt;
 use crate::run::git::Git;
 use crate::run::lock;
+use crate::run::ownership::Found;
 use crate::say::checks::Checks;
 use crate::say::progress::Step;
 use crate::series::mirror;
@@ -161,18 +161,13 @@ impl Review<'_> {
 
     /// So that an export after no change changes nothing, and no hash in a patch is a lie.
     fn canonical(&self, base: &str, tip: &str) -> Result<()> {
-        let exported = tempfile::tempdir()?;
-        patches::format_patches(self.git, base, tip, exported.path())?;
-        let exported = Series { dir: exported.path().to_owned() };
-        let contents = |series: &Series| -> Result<Vec<(PathBuf, Vec<u8>)>> {
-            let patches = series.patches()?;
-            patches
-                .iter()
-                .map(|p| Ok((p.file_name().unwrap_or_default().into(), fs::read(p)?)))
-                .collect()
-        };
-        if contents(&exported)? != contents(self.series)? {
-            bail!("`cargo xtask prepare && cargo xtask export` rewrites it; commit the result");
+        let exported = patches::exported(self.git, base, tip)?.into_iter();
+        if exported.map(|(name, text)| (name, Some(text))).collect::<Found>()
+            != self.series.found()?
+        {
+            bail!(
+                "`cargo xtask prepare && cargo xtask export --overwrite` rewrites it; commit the result"
+            );
         }
         Ok(())
     }
