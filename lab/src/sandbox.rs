@@ -15,8 +15,9 @@ use anyhow::{Result, bail, ensure};
 use nix::unistd::{User, geteuid};
 
 use crate::NotRun;
+use crate::capture::Capture;
 use crate::command;
-use crate::network::{Family, Network};
+use crate::network::{Family, Network, Node};
 use crate::results::CaseResult;
 use crate::scenarios::{self, Scenario, case};
 
@@ -144,11 +145,14 @@ pub fn inside(program: &Path, scenarios: &[&Scenario]) {
         let _ = io::stdin().read(&mut [0]);
         process::exit(1);
     });
-    // Masquerading needs the most of the kernel.
-    if let Err(error) = Network::new(&scenarios::ALL[0].shape) {
+    // Masquerading needs the most of the kernel. The capture goes on for as long as the cases run:
+    // when the first one begins, the kernel takes a moment until it stamps packets with their time.
+    let network = Network::new(&scenarios::ALL[0].shape);
+    let capture = network.and_then(|network| Capture::start(network.namespace(Node::Router)));
+    let _stamps = capture.unwrap_or_else(|error| {
         eprintln!("{error:#}");
         process::exit(NotRun::EXIT_CODE.into());
-    }
+    });
 
     thread::scope(|scope| {
         for &scenario in scenarios {

@@ -1,15 +1,14 @@
 //! Records every packet that the router's interfaces see, as it comes.
 
 use std::io::IoSliceMut;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant, SystemTime};
 use std::{iter, thread};
 
 use anyhow::{Context, Result};
 use nix::cmsg_space;
 use nix::libc::PACKET_OUTGOING;
-use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::sockopt::{RcvBufForce, ReceiveTimestampns};
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType,
@@ -18,6 +17,7 @@ use nix::sys::socket::{
 use nix::sys::time::TimeSpec;
 use serde::{Deserialize, Serialize};
 
+use self::packet::Packet;
 use crate::network::Namespace;
 
 pub mod packet;
@@ -41,13 +41,17 @@ const ROOM: usize = 16 << 20;
 const LARGEST_PACKET: usize = 1500;
 
 pub struct Capture {
+    /// Since the epoch: when it began.
+    pub start: Duration,
     socket: OwnedFd,
     frames: Mutex<Vec<Frame>>,
-    more: Condvar,
 }
 
+/// How often it is looked what has come.
+const PERIOD: Duration = Duration::from_millis(10);
+
 impl Capture {
-    /// Starts it; a thread fetches what comes until the capture is dropped.
+    /// Starts it: until it is dropped, a thread fetches what comes.
     pub fn start(namespace: &Namespace) -> Result<Arc<Self>> {
         let socket = namespace.enter(|| {
             let (family, flags) = (AddressFamily::Packet, SockFlag::SOCK_CLOEXEC);
@@ -58,15 +62,13 @@ impl Capture {
             let _ = setsockopt(&socket, RcvBufForce, &ROOM);
             Ok(socket)
         })?;
-        let capture = Arc::new(Self { socket, frames: Mutex::default(), more: Condvar::new() });
-        let listener = Arc::downgrade(&capture);
+        let start = SystemTime::UNIX_EPOCH.elapsed()?;
+        let capture = Arc::new(Self { start, socket, frames: Mutex::default() });
+        let fetched = Arc::downgrade(&capture);
         thread::spawn(move || {
-            while let Some(capture) = listener.upgrade() {
-                let mut events = [PollFd::new(capture.socket.as_fd(), PollFlags::POLLIN)];
-                if poll(&mut events, 100u8).is_ok_and(|ready| ready > 0) {
-                    drop(capture.fetch());
-                    capture.more.notify_all();
-                }
+            while let Some(capture) = fetched.upgrade() {
+                drop(capture.fetch());
+                thread::sleep(PERIOD);
             }
         });
         Ok(capture)
@@ -76,19 +78,24 @@ impl Capture {
         self.fetch().clone()
     }
 
-    /// Waits until `found` finds something among the frames so far, at most until the deadline.
-    pub fn wait_until<T>(
+    /// The packets so far.
+    pub fn packets(&self) -> Vec<Packet> {
+        packet::read(&self.fetch(), self.start)
+    }
+
+    /// Waits until `found` finds something among the packets so far, for `seconds` at most.
+    pub fn wait<T>(
         &self,
-        deadline: Instant,
-        mut found: impl FnMut(&[Frame]) -> Option<T>,
+        seconds: f64,
+        mut found: impl FnMut(&[Packet]) -> Option<T>,
     ) -> Option<T> {
-        let mut frames = self.fetch();
+        let deadline = Instant::now() + Duration::from_secs_f64(seconds);
         loop {
-            if let Some(it) = found(&frames) {
-                return Some(it);
+            let found = found(&self.packets());
+            if found.is_some() || Instant::now() > deadline {
+                return found;
             }
-            let left = deadline.checked_duration_since(Instant::now())?;
-            frames = self.more.wait_timeout(frames, left).unwrap().0;
+            thread::sleep(PERIOD);
         }
     }
 

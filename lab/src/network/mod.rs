@@ -20,8 +20,9 @@ pub enum Node {
     Server,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Family {
+    #[default]
     IPv4,
     IPv6,
 }
@@ -48,7 +49,7 @@ pub struct Shape {
     pub keepalive: Keepalive,
     /// Chains of an `inet` table in the router.
     pub router_rules: &'static str,
-    pub router_sysctls: &'static [(&'static str, &'static str)],
+    pub router_sysctls: &'static [(&'static str, u32)],
 }
 
 /// A network that forwards packets, and where packets to nowhere vanish as they do on the
@@ -80,50 +81,40 @@ const NODE_INTERFACE: &str = "router";
 const ROUTER_END: u8 = 1;
 const NODE_END: u8 = 2;
 
+/// How long a new network may take to let a connection through.
+const WARM: Duration = Duration::from_secs(20);
+
 impl Cable {
-    const fn address(&self, family: Family, end: u8) -> IpAddr {
+    fn address(&self, family: Family, end: u8) -> IpAddr {
+        let (subnet, end_v6) = (u16::from(self.number), u16::from(end));
         match family {
-            Family::IPv4 => IpAddr::V4(Ipv4Addr::new(10, 0, self.number, end)),
-            Family::IPv6 => {
-                let (subnet, end) = (self.number as u16, end as u16);
-                IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, subnet, 0, 0, 0, end))
-            }
+            Family::IPv4 => Ipv4Addr::new(10, 0, self.number, end).into(),
+            Family::IPv6 => Ipv6Addr::new(0xfd00, 0, 0, subnet, 0, 0, 0, end_v6).into(),
         }
     }
 
-    /// The commands for `ip` that bring one end up.
+    /// The commands for `ip` that bring one end up. Without nodad, its IPv6 address would serve
+    /// only when the kernel gets round to not asking whether it is taken.
     fn bring_up(&self, interface: &str, end: u8) -> String {
         let [ipv4, ipv6] = [Family::IPv4, Family::IPv6].map(|family| self.address(family, end));
-        // Without nodad it still serves only when the kernel gets round to not asking.
         format!(
-            "link set {interface} up
-            address add {ipv4}/24 dev {interface}
-            address add {ipv6}/64 dev {interface} nodad\n"
+            "link set {interface} up\n\
+             address add {ipv4}/24 dev {interface}\n\
+             address add {ipv6}/64 dev {interface} nodad\n"
         )
     }
 }
 
-/// IPv6 spends a second or two asking whether an address is taken. Until that is settled for the
-/// address that each interface gives itself, a router cannot even look for its neighbors.
-const NO_DAD: [(&str, &str); 2] =
-    [("ipv6/conf/all/accept_dad", "0"), ("ipv6/conf/default/accept_dad", "0")];
-
-const FORWARD: [(&str, &str); 2] = [("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1")];
-
-/// How long a new network may take to let a connection through.
-const WARM: Duration = Duration::from_secs(20);
-
-/// Where a client finds the server.
-pub const fn server_address(family: Family) -> IpAddr {
-    SERVER_CABLE.address(family, NODE_END)
+/// Where a client finds the server, at a port that the server's kernel chooses.
+pub fn server_address(family: Family) -> SocketAddr {
+    SocketAddr::new(SERVER_CABLE.address(family, NODE_END), 0)
 }
 
 /// The node at the other end of one of the router's interfaces.
 pub fn node_behind(router_interface: usize) -> Option<Node> {
-    [(Node::Client, CLIENT_CABLE), (Node::Server, SERVER_CABLE)]
-        .into_iter()
-        .find(|(_, cable)| usize::from(cable.number) == router_interface)
-        .map(|(node, _)| node)
+    let cables = [(Node::Client, CLIENT_CABLE), (Node::Server, SERVER_CABLE)];
+    let mut cables = cables.into_iter();
+    Some(cables.find(|(_, cable)| usize::from(cable.number) == router_interface)?.0)
 }
 
 pub struct Network {
@@ -136,20 +127,19 @@ pub struct Network {
 impl Network {
     pub fn new(shape: &Shape) -> Result<Self> {
         let router = Namespace::new()?;
-        router.set(&NO_DAD)?;
-        router.set(&FORWARD)?;
+        router.set("ipv4/ip_forward", 1)?;
+        router.set("ipv6/conf/all/forwarding", 1)?;
         router.run(
             "nft",
             &["-f", "-"],
             &format!("table inet lab {{\n{}\n}}", shape.router_rules),
         )?;
-        router.set(shape.router_sysctls)?;
-        let network = Self {
-            keepalive: shape.keepalive,
-            client: Namespace::new()?,
-            router,
-            server: Namespace::new()?,
-        };
+        for &(name, value) in shape.router_sysctls {
+            router.set(name, value)?;
+        }
+        let keepalive = shape.keepalive;
+        let (client, server) = (Namespace::new()?, Namespace::new()?);
+        let network = Self { keepalive, client, router, server };
         network.plug_in(&network.client, &CLIENT_CABLE)?;
         network.plug_in(&network.server, &SERVER_CABLE)?;
         network.warm_up()?;
@@ -180,12 +170,10 @@ impl Network {
 
     fn plug_in(&self, node: &Namespace, cable: &Cable) -> Result<()> {
         let Keepalive { time, interval, probes } = self.keepalive;
-        node.set(&NO_DAD)?;
-        node.set(&[
-            ("ipv4/tcp_keepalive_time", &time.to_string()),
-            ("ipv4/tcp_keepalive_intvl", &interval.to_string()),
-            ("ipv4/tcp_keepalive_probes", &probes.to_string()),
-        ])?;
+        node.set("ipv4/tcp_keepalive_time", time)?;
+        node.set("ipv4/tcp_keepalive_intvl", interval)?;
+        node.set("ipv4/tcp_keepalive_probes", probes)?;
+
         let Cable { router_interface, number } = cable;
         let far_end = format!("{NODE_INTERFACE} netns {}", node.path()?.display());
         let pair = format!("link add {router_interface} index {number} type veth peer {far_end}\n");
@@ -203,8 +191,7 @@ impl Network {
     /// are not known, and may need a second try a second later: let that be none of a scenario's.
     fn warm_up(&self) -> Result<()> {
         for family in [Family::IPv4, Family::IPv6] {
-            let any_port = SocketAddr::new(server_address(family), 0);
-            let listener = self.server.enter(|| Ok(TcpListener::bind(any_port)?))?;
+            let listener = self.server.enter(|| Ok(TcpListener::bind(server_address(family))?))?;
             let address = listener.local_addr()?;
             let client = self.client.enter(|| Ok(TcpStream::connect_timeout(&address, WARM)?))?;
             let (mut server, _) = listener.accept()?;

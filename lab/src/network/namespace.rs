@@ -3,13 +3,13 @@
 //! It is an open file and nothing else: no name, no mount. When the last file and the last process
 //! are gone the kernel takes it down, with its interfaces, rules and settings.
 
-use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
 use anyhow::{Context, Result};
+use fs_err::{self as fs, File};
 use nix::sched::{CloneFlags, setns, unshare};
 
 use crate::command;
@@ -19,12 +19,17 @@ pub struct Namespace(File);
 impl Namespace {
     pub fn new() -> Result<Self> {
         // A thread of its own, because what it unshares is its alone; the file outlives it.
-        thread::spawn(|| {
+        let thread = thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).context("making a network namespace")?;
-            Ok(Self(File::open("/proc/thread-self/ns/net")?))
-        })
-        .join()
-        .expect("no panic in there")
+            anyhow::Ok(Self(File::open("/proc/thread-self/ns/net")?))
+        });
+        let namespace = thread.join().expect("no panic in there")?;
+        // IPv6 spends a second or two asking whether an address is taken. Until that is settled
+        // for the address that each interface gives itself, a router cannot even look for its
+        // neighbors.
+        namespace.set("ipv6/conf/all/accept_dad", 0)?;
+        namespace.set("ipv6/conf/default/accept_dad", 0)?;
+        Ok(namespace)
     }
 
     /// Runs `f` in a thread that is in this namespace; the sockets that it opens stay in it.
@@ -57,14 +62,9 @@ impl Namespace {
         command::run(self.command(Path::new(program))?.args(args), input)
     }
 
-    /// Sets what is under /proc/sys/net in here.
-    pub fn set(&self, sysctls: &[(&str, &str)]) -> Result<()> {
-        self.enter(|| {
-            for (name, value) in sysctls {
-                fs::write(Path::new("/proc/sys/net").join(name), value)
-                    .with_context(|| format!("setting net/{name} to {value}"))?;
-            }
-            Ok(())
-        })
+    /// Sets what is at `name` under /proc/sys/net in here.
+    pub fn set(&self, name: &str, value: u32) -> Result<()> {
+        let file = Path::new("/proc/sys/net").join(name);
+        self.enter(|| Ok(fs::write(file, value.to_string())?))
     }
 }

@@ -49,7 +49,7 @@ pub fn verdicts(stds: &[StdResults]) -> Vec<Verdict> {
                 scenario: scenario.clone(),
                 side: side.clone(),
                 what: what.clone(),
-                expected: expected.text(),
+                expected: expected.clone(),
                 seen,
                 pass: !pass.contains(&false),
             });
@@ -66,10 +66,10 @@ fn seen_by(std: &StdResults, like: &CaseResult, what: &str) -> (SeenByStd, bool)
         })?;
         case.observations.iter().find(|observation| observation.what == what)
     });
-    let pass = observations.iter().all(|it| it.is_some_and(Observation::passes));
-    let [v4, v6] = observations.map(|it| it.map_or("nothing", |it| &it.seen.what));
+    let pass = observations.iter().all(|it| it.is_some_and(|it| it.pass));
+    let [v4, v6] = observations.map(|it| it.map_or("nothing", |it| &*it.seen));
     let seen = if v4 == v6 { v4.to_string() } else { format!("IPv4: {v4}; IPv6: {v6}") };
-    let seconds = observations.map(|it| it?.seen.seconds).to_vec();
+    let seconds = observations.map(|it| it?.seconds).to_vec();
     (SeenByStd { std: std.std.clone(), seen, seconds }, pass)
 }
 
@@ -101,8 +101,6 @@ pub fn table(verdicts: &[Verdict], style: TableStyle, width: Option<u16>) -> Tab
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use comfy_table::presets::ASCII_MARKDOWN;
 
     use super::*;
@@ -112,13 +110,9 @@ mod tests {
         let cases = [(Family::IPv4, v4), (Family::IPv6, v6)].map(|(family, seen)| CaseResult {
             scenario: "power-loss".to_string(),
             side: "without".to_string(),
-            with: false,
             family,
-            start: Duration::ZERO,
-            end: 0.0,
             observations: vec![Observation::new("read", "blocked", seen)],
-            events: Vec::new(),
-            frames: Vec::new(),
+            ..CaseResult::default()
         });
         StdResults { std: name.to_string(), cases: cases.into() }
     }

@@ -12,7 +12,6 @@ use anyhow::Result;
 
 use super::Scenario;
 use crate::capture::Capture;
-use crate::capture::packet::{self, Packet};
 use crate::network::{Family, Keepalive, Namespace, Network, Node, server_address};
 use crate::peer::Peer;
 use crate::results::{CaseResult, Event, Expected, Observation, Seen};
@@ -22,8 +21,8 @@ pub struct Case<'a> {
     /// With what the scenario is about, or without.
     pub with: bool,
     pub keepalive: Keepalive,
+    pub capture: Arc<Capture>,
     network: Network,
-    capture: Arc<Capture>,
     program: &'a Path,
     result: &'a mut CaseResult,
 }
@@ -49,11 +48,7 @@ pub fn run(scenario: &Scenario, family: Family, with: bool, program: &Path) -> C
         side: scenario.sides[usize::from(!with)].to_string(),
         with,
         family,
-        start: since_epoch(),
-        end: 0.0,
-        observations: Vec::new(),
-        events: Vec::new(),
-        frames: Vec::new(),
+        ..CaseResult::default()
     };
     let outcome = Case::new(scenario, program, &mut result).and_then(|mut case| {
         let outcome = (scenario.run)(&mut case);
@@ -71,14 +66,15 @@ impl<'a> Case<'a> {
     fn new(scenario: &Scenario, program: &'a Path, result: &'a mut CaseResult) -> Result<Self> {
         let network = Network::new(&scenario.shape)?;
         let capture = Capture::start(network.namespace(Node::Router))?;
-        result.start = since_epoch();
+        result.start = capture.start;
         let (with, keepalive) = (result.with, scenario.shape.keepalive);
         Ok(Self { with, keepalive, network, capture, program, result })
     }
 
     /// Seconds since the case began, on the clock of the packets' times.
     pub fn now(&self) -> f64 {
-        since_epoch().saturating_sub(self.result.start).as_secs_f64()
+        let begin = SystemTime::UNIX_EPOCH + self.capture.start;
+        begin.elapsed().unwrap_or_default().as_secs_f64()
     }
 
     pub fn namespace(&self, node: Node) -> &Namespace {
@@ -92,8 +88,8 @@ impl<'a> Case<'a> {
     /// A listener at the server, and where a client finds it.
     pub fn listen(&self) -> Result<(Peer, SocketAddr)> {
         let mut server = self.peer(Node::Server)?;
-        let any_port = SocketAddr::new(server_address(self.result.family), 0);
-        let address = server.ask(&format!("listen {any_port}"))?.parse()?;
+        let address = server_address(self.result.family);
+        let address = server.ask(&format!("listen {address}"))?.parse()?;
         Ok((server, address))
     }
 
@@ -151,20 +147,6 @@ impl<'a> Case<'a> {
         Ok(end)
     }
 
-    pub fn packets(&self) -> Vec<Packet> {
-        packet::read(&self.capture.frames(), self.result.start)
-    }
-
-    /// Waits until `found` finds something among the packets so far, for `seconds` at most.
-    pub fn wait<T>(
-        &self,
-        seconds: f64,
-        mut found: impl FnMut(&[Packet]) -> Option<T>,
-    ) -> Option<T> {
-        let deadline = Instant::now() + Duration::from_secs_f64(seconds);
-        self.capture.wait_until(deadline, |frames| found(&packet::read(frames, self.result.start)))
-    }
-
     /// Notes, for the picture, what happened at a node.
     pub fn mark(&mut self, node: Node, text: impl Into<String>) {
         let at = self.now();
@@ -180,8 +162,4 @@ impl<'a> Case<'a> {
         self.result.observations.push(Observation::new(what, expected, seen));
         self.result.end = self.now();
     }
-}
-
-fn since_epoch() -> Duration {
-    SystemTime::UNIX_EPOCH.elapsed().expect("the clock is past 1970")
 }

@@ -19,8 +19,8 @@ pub const SCENARIO: Scenario = Scenario {
                 ct state invalid drop
             }"#,
         router_sysctls: &[
-            ("netfilter/nf_conntrack_tcp_timeout_established", "2"),
-            ("netfilter/nf_conntrack_tcp_loose", "0"),
+            ("netfilter/nf_conntrack_tcp_timeout_established", 2),
+            ("netfilter/nf_conntrack_tcp_loose", 0),
         ],
     },
     run,
@@ -47,7 +47,7 @@ fn run(case: &mut Case) -> Result<()> {
     client.tell("read")?;
     let reply = case.hear_read(&mut client, written, 3.0)?;
 
-    let forwarded = case.packets().iter().any(|packet| {
+    let forwarded = case.capture.packets().iter().any(|packet| {
         packet.at > written && packet.to == Node::Server && packet.kind == PacketKind::Data
     });
     let forwarded = if forwarded { "forwarded" } else { "dropped" };

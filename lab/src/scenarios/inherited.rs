@@ -31,7 +31,7 @@ fn run(case: &mut Case) -> Result<()> {
     }
 
     let time = f64::from(case.keepalive.time);
-    let probe = case.wait(time + LATE, |packets| {
+    let probe = case.capture.wait(time + LATE, |packets| {
         packets.iter().find(|p| p.is_probe() && p.from == Node::Server).map(|p| p.at)
     });
     let seen = probe.map_or("none".into(), |at| Seen::at("probe", at - idle_since));

@@ -41,7 +41,7 @@ fn run(case: &mut Case) -> Result<()> {
     // Until so many packets have come, or for as long as they may take.
     let wait = |case: &Case, timetable: &[(&str, PacketKind, u32)]| {
         let seconds: u32 = timetable.iter().map(|(.., seconds)| seconds).sum();
-        case.wait(f64::from(seconds) + LATE, |packets| {
+        case.capture.wait(f64::from(seconds) + LATE, |packets| {
             (on_cable(packets).len() >= timetable.len()).then_some(())
         });
     };
@@ -49,7 +49,7 @@ fn run(case: &mut Case) -> Result<()> {
     case.power_off(Node::Server, server)?;
     wait(case, &TIMETABLE);
 
-    let packets = on_cable(&case.packets());
+    let packets = on_cable(&case.capture.packets());
     let expected = if case.with { TIMETABLE.len() } else { 0 };
     case.check("packets", expected.to_string(), packets.len().to_string());
     let mut before = idle_since;

@@ -38,11 +38,11 @@ fn run(case: &mut Case) -> Result<()> {
         ours.map(|probe| probe.at).collect()
     };
     // Two of each, and each is seen on both cables.
-    case.wait(2.0 * (time + LATE), |packets| {
+    case.capture.wait(2.0 * (time + LATE), |packets| {
         connections.iter().all(|(.., c)| probes(packets, c).len() >= 4).then_some(())
     });
     for (name, since, connection) in &connections {
-        let first = probes(&case.packets(), connection).first().map(|at| at - since);
+        let first = probes(&case.capture.packets(), connection).first().map(|at| at - since);
         let seen = first.map_or("no probe".into(), |seconds| Seen::at("probes", seconds));
         case.check(name, case.either(Expected::at("probes", time), "no probe"), seen);
     }

@@ -15,7 +15,7 @@ fn run(case: &mut Case) -> Result<()> {
     let idle_since = case.now();
     client.must("set_keepalive true")?;
     let time = f64::from(case.keepalive.time);
-    let first = case.wait(time + LATE, |packets| {
+    let first = case.capture.wait(time + LATE, |packets| {
         packets.iter().find(|packet| packet.is_probe()).map(|probe| probe.at)
     });
     let seen = first.map_or("none".into(), |at| Seen::at("seen", at - idle_since));
@@ -26,7 +26,7 @@ fn run(case: &mut Case) -> Result<()> {
     }
     let since = case.now();
     case.idle(3.0 * time);
-    let more = case.packets().iter().any(|packet| packet.is_probe() && packet.at > since);
+    let more = case.capture.packets().iter().any(|packet| packet.is_probe() && packet.at > since);
     let seen = if more { "seen" } else { "none" };
     case.check("probes after that", case.either("none", "seen"), seen);
     Ok(())

@@ -22,7 +22,7 @@ fn run(case: &mut Case) -> Result<()> {
             server.ask("read")?;
         }
     }
-    let probed = case.packets().iter().any(|packet| packet.is_probe());
+    let probed = case.capture.packets().iter().any(|packet| packet.is_probe());
     let seen = if probed { "seen" } else { "none" };
     case.check("probes", case.either("none", "seen"), seen);
     case.check("keepalive()", "true", client.ask("keepalive")?);

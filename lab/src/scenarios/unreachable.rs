@@ -20,7 +20,7 @@ fn run(case: &mut Case) -> Result<()> {
 
     let detection = case.keepalive.detection();
     let end = case.hear_read(&mut client, idle_since, 3.0 * detection)?;
-    let told = case.packets().iter().any(|packet| packet.kind == PacketKind::Unreachable);
+    let told = case.capture.packets().iter().any(|packet| packet.kind == PacketKind::Unreachable);
     let told = if told { "said so" } else { "was not asked" };
     case.check("the router", case.either("said so", "was not asked"), told);
     case.check("read", case.either(Expected::at(TIMED_OUT, detection), STILL_BLOCKED), end);
