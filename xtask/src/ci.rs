@@ -10,8 +10,10 @@ use clap::Args;
 use fs_err as fs;
 
 use crate::base::project::Project;
+use crate::evidence::cross::platform;
 use crate::run::command::CommandExt;
-use crate::say::failure::NOT_RUN;
+use crate::run::packages;
+use crate::say::failure::{NOT_RUN, NotRun};
 use crate::session::Invocation;
 
 /// No step takes longer than this on a slow machine; what does, hangs.
@@ -34,6 +36,7 @@ const LANES: [&[Step]; 2] = [
     ],
     &[
         ("rustfmt", "cargo fmt --all --check"),
+        ("rustfmt of the examples", "cargo fmt --check --manifest-path examples/Cargo.toml"),
         ("clippy", "cargo clippy --workspace --all-targets -- -D warnings"),
         ("the tools' own tests", "cargo test --workspace"),
         ("the second series", "cargo xtask verify --base 1.98"),
@@ -43,6 +46,9 @@ const LANES: [&[Step]; 2] = [
     ],
 ];
 
+/// Debian's packages of what the lab uses. Those for other platforms are in platforms.toml.
+const PACKAGES_OF_LAB: [&str; 3] = ["iproute2", "nftables", "util-linux"];
+
 /// Run everything that guards the project; what must be green before a change is merged.
 ///
 /// rustfmt, clippy, the tools' own tests; and for each series: verify, upstream's tests on the
@@ -51,11 +57,19 @@ const LANES: [&[Step]; 2] = [
 /// ended. All of them run even if one fails. What this machine cannot run is said, and not counted
 /// as passed.
 #[derive(Args)]
-pub struct Ci {}
+pub struct Ci {
+    /// First install what Debian has of the programs that the steps use, as root or with a sudo that
+    /// asks nothing.
+    #[arg(long)]
+    install: bool,
+}
 
 impl Ci {
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
         on.refuse_base("ci")?;
+        if self.install {
+            install_programs()?;
+        }
         let verdicts = Mutex::new(Vec::new());
         thread::scope(|scope| {
             let lanes = LANES.map(|lane| scope.spawn(|| run_lane(&on.project, lane, &verdicts)));
@@ -63,6 +77,17 @@ impl Ci {
         })?;
         sum_up(verdicts.into_inner().expect("a lane does not panic"))
     }
+}
+
+/// Installs what is missing. What cannot be installed leads to steps that are not run.
+fn install_programs() -> Result<()> {
+    let mut packages = platform::debian_packages_of_quick_set();
+    packages.extend(PACKAGES_OF_LAB.map(str::to_owned));
+    match packages::install(&packages) {
+        Err(error) if error.is::<NotRun>() => eprintln!("note: not installed: {error:#}"),
+        result => result?,
+    }
+    Ok(())
 }
 
 #[derive(Clone, Copy, PartialEq)]

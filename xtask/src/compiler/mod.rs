@@ -1,7 +1,6 @@
 //! Finds the compiler that a base is pinned to, and gets it where the machine lacks it.
 
 mod debian;
-pub mod newest;
 mod rustup;
 
 use std::path::PathBuf;
@@ -68,11 +67,6 @@ impl Compiler {
     /// What `rustc -V` prints.
     pub fn title(&self) -> &str {
         self.version.lines().next().unwrap_or_default()
-    }
-
-    /// Whether it allows unstable features.
-    pub fn is_nightly(&self) -> bool {
-        self.title().contains("-nightly")
     }
 
     /// Its cargo, with it as the compiler, in an environment that does not depend on who calls: what

@@ -1,12 +1,13 @@
-//! `cargo xtask lab`: the network lab, with the patched std.
+//! Runs the network lab with the patched std.
 
 use std::ffi::OsString;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::Result;
 use clap::Args;
 
 use crate::run::command::CommandExt;
+use crate::say::progress::Step;
 use crate::session::Invocation;
 use crate::upstream::bootstrap::{Bootstrap, Lane};
 
@@ -24,10 +25,19 @@ pub struct Lab {
 impl Lab {
     /// Runs the lab in place of this process.
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
-        let mut lab = Command::new("cargo");
-        lab.args(["run", "--quiet", "--package", "lab", "--bin", "lab", "--"]);
-        lab.args(&self.args).current_dir(&on.project.root);
-        if uses_patched_std(&self.args) {
+        let root = on.project.root.clone();
+        let lab = || {
+            let mut lab = Command::new("cargo");
+            lab.args(["run", "--quiet", "--package", "lab", "--bin", "lab", "--"]);
+            lab.args(&self.args).current_dir(&root);
+            lab
+        };
+        let step = Step::start("compiling the lab");
+        // What its arguments ask for, the lab itself says. Where they are wrong, it says so again.
+        let plan = lab().arg("--plan").stderr(Stdio::null()).answer()?;
+        step.done();
+        let mut lab = lab();
+        if plan.status.success() && plan.stdout == b"sysroot\n" {
             let session = on.open("lab")?;
             let bootstrap = Bootstrap::of(&session, Lane::Prebuilt)?;
             bootstrap.configure()?;
@@ -36,14 +46,4 @@ impl Lab {
         }
         Err(lab.replace())
     }
-}
-
-/// Whether the lab is asked for something that needs the patched std: its default.
-fn uses_patched_std(args: &[OsString]) -> bool {
-    let mut words = args.iter().map(|arg| arg.to_string_lossy());
-    if words.clone().any(|word| ["-h", "--help", "--list"].contains(&&*word)) {
-        return false;
-    }
-    let names_another = words.clone().any(|word| word.starts_with("--std"));
-    !names_another || words.any(|word| word.contains("patched"))
 }

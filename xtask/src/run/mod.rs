@@ -6,4 +6,5 @@ pub mod git;
 pub mod kill_point;
 pub mod lock;
 pub mod ownership;
+pub mod packages;
 pub mod whole;

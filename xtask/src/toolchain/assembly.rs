@@ -179,10 +179,7 @@ impl<'a> Assembly<'a> {
                     continue;
                 }
             }
-            let launched = LAUNCHED
-                .iter()
-                .filter(|_| !self.session.compiler.is_nightly())
-                .find(|program| name == Path::new("bin").join(program));
+            let launched = LAUNCHED.iter().find(|program| name == Path::new("bin").join(program));
             let destination = match launched {
                 Some(program) => into.join("libexec").join(program),
                 None => into.join(name),

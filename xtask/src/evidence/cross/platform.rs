@@ -141,7 +141,6 @@ pub fn select(scope: &Scope) -> Result<Vec<Platform>> {
 }
 
 /// Debian's packages that it takes to run the tests on the quick set of platforms, with all checks.
-#[cfg_attr(not(test), expect(dead_code, reason = "`ci --install` is about to ask"))]
 pub fn debian_packages_of_quick_set() -> Vec<String> {
     let quick: Vec<_> = all().into_iter().filter(|platform| platform.set == Set::Quick).collect();
     let needs = quick.iter().flat_map(|platform| &platform.needs);

@@ -15,7 +15,7 @@ use crate::base::debian::PrivateApt;
 use crate::base::project::Project;
 use crate::run::command::CommandExt;
 use crate::run::lock::{self, Lock};
-use crate::say::failure::NotRun;
+use crate::run::packages;
 use crate::say::progress::Step;
 
 pub struct Support {
@@ -133,7 +133,7 @@ impl Support {
         let _lock = self.lock()?;
         let mut debian = Vec::new();
         if which::which(TRACER).is_err() {
-            debian.push(TRACER.into());
+            debian.push(TRACER.to_owned());
         }
         for source in missing {
             match source {
@@ -142,31 +142,7 @@ impl Support {
                 Source::Python(package) => self.install_python(&package)?,
             }
         }
-        if debian.is_empty() {
-            return Ok(());
-        }
-        let line = format!("apt-get install --no-install-recommends {}", debian.join(" "));
-        if !rustix::process::geteuid().is_root() || which::which("apt-get").is_err() {
-            let help = "these packages must be installed by who may, on Debian with";
-            return Err(NotRun(format!("{help}\n  {line}")))?;
-        }
-        let step = Step::start(format!("installing {}", debian.join(", ")));
-        let apt_get = |args: &[&str]| {
-            Command::new("apt-get")
-                .args(args)
-                .env("DEBIAN_FRONTEND", "noninteractive")
-                .run()
-                .map(drop)
-        };
-        let install = || {
-            let mut args = vec!["install", "--yes", "--no-install-recommends"];
-            args.extend(debian.iter().map(String::as_str));
-            apt_get(&args)
-        };
-        // A fresh machine has no lists of packages yet.
-        install().or_else(|_| apt_get(&["update"]).and_then(|()| install()))?;
-        step.done();
-        Ok(())
+        packages::install(&debian)
     }
 
     /// Downloads a package of Debian's newest release and unpacks it, without installing it.
