@@ -26,8 +26,8 @@ use crate::capture::pcap;
 use crate::network::Family;
 use crate::peer::compile::{Std, compile};
 use crate::peer::witness;
-use crate::results::picture;
 use crate::results::table::{StdResults, table, verdicts};
+use crate::results::{CaseResult, picture};
 use crate::sandbox::Sandbox;
 use crate::scenarios::Scenario;
 
@@ -113,12 +113,15 @@ fn run(args: Args) -> Result<bool> {
     let out = fs::canonicalize(&args.out)?;
     let mut stds = Vec::new();
     for std in args.stds {
-        let progress = progress(ProgressBar::new_spinner(), format!("compiling: {}", std.name()));
+        let name = std.name();
+        let compiling = progress(1, format!("compiling: {name}"))?;
         let program = compile(std, args.sysroot.as_deref(), root(), &out)?;
-        progress.finish_and_clear();
-        let results = run_with(&sandbox, std, &program, &scenarios)?;
-        save(&results, &scenarios, &out.join(std.name()))?;
-        stds.push(results);
+        compiling.finish_and_clear();
+        let running = progress(4 * scenarios.len(), format!("running: {name}"))?;
+        let cases = sandbox.run(&program, &scenarios, &running)?;
+        running.finish_and_clear();
+        save(&cases, &scenarios, &out.join(&name))?;
+        stds.push(StdResults { std: name, cases });
     }
 
     let verdicts = verdicts(&stds);
@@ -146,49 +149,10 @@ fn run(args: Args) -> Result<bool> {
     Ok(failed == 0)
 }
 
-/// Runs the scenarios with one program, and puts the cases in the order of the report.
-fn run_with(
-    sandbox: &Sandbox,
-    std: Std,
-    program: &Path,
-    scenarios: &[&Scenario],
-) -> Result<StdResults> {
-    let bar = ProgressBar::new(4 * scenarios.len() as u64).with_style(
-        ProgressStyle::with_template("{msg} {bar:40} {pos} of {len} cases, {elapsed}")?,
-    );
-    let bar = progress(bar, format!("running: {}", std.name()));
-    let mut cases = Vec::new();
-    sandbox.run(program, scenarios, |case| {
-        cases.push(case);
-        bar.inc(1);
-    })?;
-    bar.finish_and_clear();
-    cases.sort_by_key(|case| {
-        let scenario = scenarios::ALL.iter().position(|scenario| scenario.name == case.scenario);
-        (scenario, !case.with, case.family)
-    });
-    Ok(StdResults { std: std.name(), cases })
-}
-
-/// Leaves the captures and the pictures.
-fn save(results: &StdResults, scenarios: &[&Scenario], directory: &Path) -> Result<()> {
-    fs::create_dir_all(directory)?;
-    for case in &results.cases {
-        let side = if case.with { "with" } else { "without" };
-        let name = format!("{}.{side}.{:?}.pcap", case.scenario, case.family).to_lowercase();
-        fs::write(directory.join(name), pcap::file(&case.frames))?;
-    }
-    for &&Scenario { name, about, shape, .. } in scenarios {
-        let cases = results.cases.iter();
-        let cases = cases.filter(|case| case.scenario == name && case.family == Family::IPv4);
-        let picture = picture::draw(about, shape.keepalive, &cases.collect::<Vec<_>>());
-        fs::write(directory.join(format!("{name}.svg")), picture.to_string())?;
-    }
-    Ok(())
-}
-
-/// Shows the bar on a terminal; elsewhere, a line says what it is that takes its time.
-fn progress(bar: ProgressBar, message: String) -> ProgressBar {
+/// A bar on a terminal; elsewhere, a line says what it is that takes its time.
+fn progress(steps: usize, message: String) -> Result<ProgressBar> {
+    let style = ProgressStyle::with_template("{msg} {bar:40} {pos} of {len}, {elapsed}")?;
+    let bar = ProgressBar::new(steps as u64).with_style(style);
     if command::prints_commands() {
         bar.set_draw_target(ProgressDrawTarget::hidden());
     }
@@ -196,5 +160,22 @@ fn progress(bar: ProgressBar, message: String) -> ProgressBar {
         eprintln!("{message}");
     }
     bar.enable_steady_tick(Duration::from_millis(200));
-    bar.with_message(message)
+    Ok(bar.with_message(message))
+}
+
+/// Leaves the captures and the pictures.
+fn save(cases: &[CaseResult], scenarios: &[&Scenario], directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory)?;
+    for case in cases {
+        let side = if case.with { "with" } else { "without" };
+        let name = format!("{}.{side}.{:?}.pcap", case.scenario, case.family).to_lowercase();
+        fs::write(directory.join(name), pcap::file(&case.frames))?;
+    }
+    for Scenario { name, about, shape, .. } in scenarios {
+        let of = |case: &&CaseResult| case.scenario == *name && case.family == Family::IPv4;
+        let cases: Vec<_> = cases.iter().filter(of).collect();
+        let picture = picture::draw(about, shape.keepalive, &cases);
+        fs::write(directory.join(format!("{name}.svg")), picture.to_string())?;
+    }
+    Ok(())
 }

@@ -12,6 +12,7 @@ use std::process::Command;
 use std::{env, fs, process, thread};
 
 use anyhow::{Result, bail, ensure};
+use indicatif::ProgressBar;
 use nix::unistd::{User, geteuid};
 
 use crate::NotRun;
@@ -74,21 +75,24 @@ impl Sandbox {
         }
     }
 
-    /// Runs the scenarios side by side, and hands over each case when it is done.
+    /// Runs the scenarios side by side. The cases are in the order of [`scenarios::ALL`]; `bar` is
+    /// told of each when it is done.
     pub fn run(
         &self,
         program: &Path,
         scenarios: &[&Scenario],
-        mut done: impl FnMut(CaseResult),
-    ) -> Result<()> {
+        bar: &ProgressBar,
+    ) -> Result<Vec<CaseResult>> {
         let mut unshare = as_user("unshare", &self.user);
         unshare.args(self.way).args(["--net", "--pid", "--fork", "--kill-child"]);
         unshare.arg(env::current_exe()?).arg("--inside").arg(program);
         unshare.args(command::prints_commands().then_some("--verbose"));
         unshare.args(scenarios.iter().map(|scenario| scenario.name));
         let (mut inside, _alive, stdout) = command::start(&mut unshare)?;
+        let mut cases: Vec<CaseResult> = Vec::new();
         for line in BufReader::new(stdout).lines() {
-            done(serde_json::from_str(&line?)?);
+            cases.push(serde_json::from_str(&line?)?);
+            bar.inc(1);
         }
         let status = inside.wait()?;
         if status.code() == Some(NotRun::EXIT_CODE.into()) {
@@ -99,7 +103,11 @@ impl Sandbox {
             ));
         }
         ensure!(status.success(), "the run ended early: {status}");
-        Ok(())
+        cases.sort_by_key(|case| {
+            let place = scenarios::ALL.iter().position(|it| it.name == case.scenario);
+            (place, !case.with, case.family)
+        });
+        Ok(cases)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Compiles the program under test, `lab/programs/peer.rs`, against one std or another.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use fs_err as fs;
 
 use crate::NotRun;
 use crate::command;

@@ -22,8 +22,8 @@ pub struct Peer {
     child: Child,
     stdin: ChildStdin,
     answers: Receiver<String>,
-    /// Heard while another answer was awaited.
-    early: Vec<String>,
+    /// Answers that nobody asked for yet.
+    heard: Vec<String>,
 }
 
 impl Peer {
@@ -33,7 +33,7 @@ impl Peer {
         thread::spawn(move || {
             BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|l| sender.send(l))
         });
-        Ok(Self { child, stdin, answers, early: Vec::new() })
+        Ok(Self { child, stdin, answers, heard: Vec::new() })
     }
 
     pub fn tell(&mut self, command: &str) -> Result<()> {
@@ -42,17 +42,13 @@ impl Peer {
 
     /// The answer to a command by its first word, or nothing if it still blocks at the deadline.
     pub fn hear(&mut self, verb: &str, deadline: Instant) -> Result<Option<String>> {
-        let answer = |line: &str| Some(line.strip_prefix(verb)?.strip_prefix(' ')?.to_string());
-        if let Some(at) = self.early.iter().position(|line| answer(line).is_some()) {
-            return Ok(answer(&self.early.remove(at)));
-        }
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.answers.recv_timeout(left) {
-                Ok(line) => match answer(&line) {
-                    Some(answer) => return Ok(Some(answer)),
-                    None => self.early.push(line),
-                },
+            let answers = |line: &String| line.split(' ').next() == Some(verb);
+            if let Some(at) = self.heard.iter().position(answers) {
+                return Ok(Some(self.heard.remove(at)[verb.len()..].trim_start().to_string()));
+            }
+            match self.answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.heard.push(line),
                 Err(RecvTimeoutError::Timeout) => return Ok(None),
                 Err(RecvTimeoutError::Disconnected) => bail!("the program under test is gone"),
             }

@@ -80,20 +80,19 @@ pub fn table(verdicts: &[Verdict], style: TableStyle, width: Option<u16>) -> Tab
     if let Some(width) = width {
         table.set_width(width);
     }
-    let mut header = ["scenario", "case", "what", "expected"].map(String::from).to_vec();
+    let mut header = vec!["scenario".into(), "case".into(), "what".into(), "expected".into()];
     for SeenByStd { std, .. } in verdicts.first().iter().flat_map(|verdict| &verdict.seen) {
-        header.extend([format!("seen ({std})"), "seconds, IPv4 / IPv6".to_string()]);
+        header.extend([format!("seen ({std})"), "seconds, IPv4 / IPv6".into()]);
     }
-    header.push("verdict".to_string());
+    header.push("verdict".into());
     table.set_header(header);
-    for verdict in verdicts {
-        let Verdict { scenario, side, what, expected, .. } = verdict;
+    for Verdict { scenario, side, what, expected, seen, pass } in verdicts {
         let mut row = [scenario, side, what, expected].map(String::clone).to_vec();
-        for SeenByStd { seen, seconds, .. } in &verdict.seen {
+        for SeenByStd { seen, seconds, .. } in seen {
             let seconds = seconds.iter().flatten().map(|seconds| format!("{seconds:.2}"));
             row.extend([seen.clone(), seconds.collect::<Vec<_>>().join(" / ")]);
         }
-        row.push(if verdict.pass { "pass" } else { "FAIL" }.to_string());
+        row.push(if *pass { "pass" } else { "FAIL" }.into());
         table.add_row(row);
     }
     table
