@@ -99,10 +99,4 @@ mod tests {
         let error = error.unwrap_err().to_string();
         assert_eq!(error, "`sh -c 'cat >&2; exit 5'` failed (exit status: 5): no such thing");
     }
-
-    #[test]
-    fn a_program_that_is_not_there_is_named() {
-        let error = run(&mut Command::new("./no-such-program"), "").unwrap_err().to_string();
-        assert_eq!(error, "`./no-such-program` cannot be started");
-    }
 }

@@ -1,11 +1,11 @@
 //! Shows TCP keepalive at work in a small network inside this machine: see `lab --help`.
 //!
-//! A run goes through the modules in this order. The [`arguments`] say which scenarios to run and
-//! against which std. The [`sandbox`] finds out whether this machine can make the namespaces.
-//! [`peer::compile`] compiles the program under test. The sandbox then starts the lab a second
-//! time, inside the namespaces, where [`scenarios::case`] runs each case of each scenario: it
-//! builds a [`network`], starts a [`capture`] at its router and [`peer`]s at its ends. The
-//! [`results`] come back through a pipe, and become captures, pictures and the table.
+//! A run goes through the modules in this order. The `arguments` say which scenarios to run and
+//! against which std. The `sandbox` finds out whether this machine can make the namespaces.
+//! `peer::compile` compiles the program under test. The sandbox then starts the lab a second
+//! time, inside the namespaces, where `scenarios::case` runs each case of each scenario: it
+//! builds a `network`, starts a `capture` at its router and `peer`s at its ends. The
+//! `results` come back through a pipe, and become captures, pictures and the table.
 #![cfg(target_os = "linux")]
 
 use std::fmt;

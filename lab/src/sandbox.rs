@@ -164,7 +164,7 @@ pub fn inside(program: &Path, scenarios: &[&Scenario]) {
 
     thread::scope(|scope| {
         for &scenario in scenarios {
-            for family in [Family::IPv4, Family::IPv6] {
+            for family in Family::BOTH {
                 for with in [true, false] {
                     scope.spawn(move || {
                         let case = case::run(scenario, family, with, program);

@@ -27,6 +27,10 @@ pub enum Family {
     IPv6,
 }
 
+impl Family {
+    pub const BOTH: [Self; 2] = [Self::IPv4, Self::IPv6];
+}
+
 /// The kernel's three settings, in seconds, seconds and a count.
 #[derive(Clone, Copy)]
 pub struct Keepalive {
@@ -96,7 +100,7 @@ impl Cable {
     /// The commands for `ip` that bring one end up. Without nodad, its IPv6 address would serve
     /// only when the kernel gets round to not asking whether it is taken.
     fn bring_up(&self, interface: &str, end: u8) -> String {
-        let [ipv4, ipv6] = [Family::IPv4, Family::IPv6].map(|family| self.address(family, end));
+        let [ipv4, ipv6] = Family::BOTH.map(|family| self.address(family, end));
         format!(
             "link set {interface} up\n\
              address add {ipv4}/24 dev {interface}\n\
@@ -180,7 +184,7 @@ impl Network {
         let near_end = cable.bring_up(router_interface, ROUTER_END);
         self.router.run("ip", &["-batch", "-"], &(pair + &near_end))?;
 
-        let gateways = [Family::IPv4, Family::IPv6].map(|family| cable.address(family, ROUTER_END));
+        let gateways = Family::BOTH.map(|family| cable.address(family, ROUTER_END));
         let routes = gateways.map(|gateway| format!("route add default via {gateway}\n")).concat();
         let far_end = cable.bring_up(NODE_INTERFACE, NODE_END);
         node.run("ip", &["-batch", "-"], &(far_end + &routes))?;
@@ -190,7 +194,7 @@ impl Network {
     /// The first packets on new cables meet interfaces that are not quite up, and neighbors that
     /// are not known, and may need a second try a second later: let that be none of a scenario's.
     fn warm_up(&self) -> Result<()> {
-        for family in [Family::IPv4, Family::IPv6] {
+        for family in Family::BOTH {
             let listener = self.server.enter(|| Ok(TcpListener::bind(server_address(family))?))?;
             let address = listener.local_addr()?;
             let client = self.client.enter(|| Ok(TcpStream::connect_timeout(&address, WARM)?))?;

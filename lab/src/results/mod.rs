@@ -21,7 +21,7 @@ pub struct CaseResult {
     pub family: Family,
     /// Since the epoch.
     pub start: Duration,
-    /// Seconds since then: when the last observation was made. What follows is only the programs' end.
+    /// Seconds since then, at the last observation: what follows is only the programs' end.
     pub end: f64,
     pub observations: Vec<Observation>,
     pub events: Vec<Event>,

@@ -104,7 +104,8 @@ fn panel(scene: &Scene, seconds: f64) -> Group {
     for node in [Node::Client, Node::Router, Node::Server] {
         let y = lane(node);
         panel.append(text(&format!("{node:?}").to_lowercase(), (14.0, y + 4.0), BLACK));
-        let events: Vec<&Event> = scene.events.iter().filter(|event| event.node == node).collect();
+        let mut events = scene.events.clone();
+        events.retain(|event| event.node == node);
         for powered in powered(&events, seconds) {
             let [from, to] = powered.map(|at| (LEFT + rounded(at) * scale, y));
             panel.append(line(from, to, BLACK).set("stroke-width", 2));
@@ -156,7 +157,7 @@ fn arrows(packets: &[Packet], scale: f64) -> Vec<Arrow> {
 
 /// Places a line's labels: each in the first row where it does not run into one before it, and to
 /// the left of what it points at where the picture ends.
-fn labels<'a>(events: &[&'a Event], scale: f64) -> Vec<Label<'a>> {
+fn labels(events: &[Event], scale: f64) -> Vec<Label<'_>> {
     let mut labels: Vec<Label> = Vec::new();
     for Event { at, text, .. } in events {
         let x = LEFT + rounded(*at) * scale;
@@ -173,7 +174,7 @@ fn labels<'a>(events: &[&'a Event], scale: f64) -> Vec<Label<'a>> {
 }
 
 /// When a node was there, from and to.
-fn powered(events: &[&Event], seconds: f64) -> Vec<[f64; 2]> {
+fn powered(events: &[Event], seconds: f64) -> Vec<[f64; 2]> {
     let mut spans = vec![[0.0, seconds]];
     for event in events {
         match event.text.as_str() {
@@ -304,7 +305,6 @@ mod tests {
     #[test]
     fn labels_give_way_to_each_other() {
         let events = events(&[(1.0, "a long label"), (1.1, "another"), (4.0, "far away")]);
-        let events: Vec<&Event> = events.iter().collect();
         let rows: Vec<_> = labels(&events, SCALE).iter().map(|label| label.row).collect();
         assert_eq!(rows, [0, 1, 0]);
     }
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn a_label_at_the_end_stays_in_the_picture() {
         let events = events(&[(8.5, "TimedOut (os error 110)")]);
-        let label = &labels(&[&events[0]], SCALE)[0];
+        let label = &labels(&events, SCALE)[0];
         assert_eq!(label.span.1, label.x);
         assert!(label.span.0 > LEFT);
     }
@@ -320,7 +320,6 @@ mod tests {
     #[test]
     fn a_node_without_power_has_no_line() {
         let events = events(&[(1.0, Event::POWER_OFF), (2.0, "noise"), (3.0, Event::POWER_ON)]);
-        let events: Vec<&Event> = events.iter().collect();
         assert_eq!(powered(&events, 9.0), [[0.0, 1.0], [3.0, 9.0]]);
         assert_eq!(powered(&[], 9.0), [[0.0, 9.0]]);
     }

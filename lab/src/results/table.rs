@@ -60,7 +60,7 @@ pub fn verdicts(stds: &[StdResults]) -> Vec<Verdict> {
 
 /// What the IPv4 and IPv6 cases of a std saw of one thing, and whether both passed.
 fn seen_by(std: &StdResults, like: &CaseResult, what: &str) -> (SeenByStd, bool) {
-    let observations = [Family::IPv4, Family::IPv6].map(|family| {
+    let observations = Family::BOTH.map(|family| {
         let case = std.cases.iter().find(|case| {
             (&case.scenario, &case.side, case.family) == (&like.scenario, &like.side, family)
         })?;
