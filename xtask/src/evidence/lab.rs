@@ -33,11 +33,15 @@ impl Lab {
             lab
         };
         let step = Step::start("compiling the lab");
-        // What its arguments ask for, the lab itself says. Where they are wrong, it says so again.
-        let plan = lab().arg("--plan").stderr(Stdio::null()).answer()?;
+        // What its arguments ask for, the lab itself says, or what is wrong with them (exit code 2),
+        // or what this machine lacks (3).
+        let plan = lab().arg("--plan").stderr(Stdio::inherit()).answer()?;
         step.done();
+        if !plan.status.success() {
+            return Ok(ExitCode::from(plan.status.code().map_or(1, |code| code as u8)));
+        }
         let mut lab = lab();
-        if plan.status.success() && plan.stdout == b"sysroot\n" {
+        if plan.stdout == b"sysroot\n" {
             let session = on.open("lab")?;
             let bootstrap = Bootstrap::of(&session, Lane::Prebuilt)?;
             bootstrap.configure()?;
