@@ -12,6 +12,10 @@ use crate::say::progress::Step;
 /// The sysroot of the compiler that rustup calls `name`: the user's rustup, or one that keeps all of
 /// its files in `home`.
 pub fn sysroot(name: &str, home: Option<&Path>) -> Result<PathBuf> {
+    if let Some(home) = home.filter(|home| !home.exists()) {
+        // rustup would make it.
+        bail!("{} is not there", home.display());
+    }
     let rustc = rustup(home)
         .args(["which", "--toolchain", name, "rustc"])
         .read()

@@ -216,10 +216,8 @@ impl Fixture {
         fs::write(rustlib.join("components"), "what rustup installed").unwrap();
         fs::create_dir_all(toolchain.join("share/doc")).unwrap();
         fs::write(toolchain.join("share/doc/index.html"), "documentation").unwrap();
-        for (program, script) in [("rustc", RUSTC), ("cargo", CARGO)] {
-            let script = script.replace("{commit}", commit).replace("{host}", HOST);
-            write_script(&toolchain.join("bin").join(program), &script);
-        }
+        write_script(&toolchain.join("bin/rustc"), &compiler_script(commit));
+        write_script(&toolchain.join("bin/cargo"), CARGO);
         for program in ["rustdoc", "rustfmt", "clippy-driver"] {
             write_script(&toolchain.join("bin").join(program), "");
         }
@@ -343,6 +341,11 @@ pub fn advice(said: &Assert, heading: &str) -> String {
     let commands: Vec<_> = below.map_while(|line| line.strip_prefix("  ")).collect();
     assert!(!commands.is_empty(), "no commands below {heading:?}: {said}");
     commands.join("\n")
+}
+
+/// A compiler that says it was built from `commit`.
+pub fn compiler_script(commit: &str) -> String {
+    RUSTC.replace("{commit}", commit).replace("{host}", HOST)
 }
 
 pub fn write_script(path: &Path, script: &str) {

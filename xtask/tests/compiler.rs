@@ -1,0 +1,238 @@
+//! Getting the compiler of a base where it is not installed: from rustup, and from Debian's packages.
+
+mod support;
+
+use std::path::PathBuf;
+
+use fs_err as fs;
+use predicates::prelude::PredicateBooleanExt;
+use predicates::str::contains;
+use support::{COMMIT, Fixture, HOST, compiler_script, write_script};
+
+/// A rustup whose user has no toolchain, and that installs one in a RUSTUP_HOME that is given to it.
+const RUSTUP: &str = r#"
+toolchain=$RUSTUP_HOME/toolchains/1.95.0
+case "$1 $2" in
+    'which --toolchain') [ -d "$toolchain" ] && echo "$toolchain/bin/rustc";;
+    'toolchain install')
+        mkdir -p "$toolchain"
+        if [ -e '{dir}/kill' ]; then rm '{dir}/kill'; kill -9 $PPID; exit; fi
+        cp -R '{dir}/toolchain/.' "$toolchain";;
+esac
+"#;
+
+/// apt-get, as far as the tool uses it: an "archive" is a directory, which it copies.
+const APT_GET: &str = r#"
+for word; do
+    case "$word" in
+        Dir::Cache=*) cache=${word#*=};;
+        --print-uris) print=yes;;
+    esac
+done
+case " $* " in
+    *' update '*) echo "'http://mirror.example/debian/dists/bookworm/InRelease' x 0";;
+    *' install '*)
+        if [ "$print" ]; then
+            echo "'http://mirror.example/debian/pool/rustc.deb' rustc.deb 61000000 SHA256:0"
+            echo "'http://mirror.example/debian/pool/libc6.deb' libc6.deb 2000000 SHA256:0"
+            exit
+        fi
+        [ -e '{dir}/missing' ] && { echo 'E: Failed to fetch rustc.deb  404  Not Found' >&2; exit 100; }
+        cp -R '{dir}'/debs/*.deb "$cache/archives";;
+esac
+"#;
+
+/// dpkg-deb, which copies the directory that stands for a package.
+const DPKG_DEB: &str = r#"
+[ -e '{dir}/full' ] && { echo 'dpkg-deb: error: write failed: No space left on device' >&2; exit 2; }
+[ -e "$2/truncated" ] && { echo "dpkg-deb: error: unexpected end of file" >&2; exit 2; }
+if [ -e '{dir}/kill-unpacking' ]; then rm '{dir}/kill-unpacking'; kill -9 $PPID; exit; fi
+cp -R "$2/." "$3"
+"#;
+
+/// The dynamic linker: starts the program, which may be patchelf.
+const LOADER: &str = r#"
+[ "$1" = --library-path ] && shift 2
+exec "$@"
+"#;
+
+const PATCHELF: &str = r#"
+if [ -e '{dir}/kill-patching' ]; then rm '{dir}/kill-patching'; kill -9 $PPID; exit; fi
+echo "$*" >> '{dir}/patched'
+"#;
+
+struct Machine {
+    fixture: Fixture,
+}
+
+impl Machine {
+    /// A machine without the compiler, where rustup and Debian have one.
+    fn new() -> Machine {
+        let fixture = Fixture::new();
+        let machine = Machine { fixture };
+        for (name, script) in [("rustup", RUSTUP), ("apt-get", APT_GET), ("dpkg-deb", DPKG_DEB)] {
+            machine.write_program(machine.fixture.bin().join(name), script);
+        }
+        let base_toml = machine.fixture.root().join("base.toml");
+        let text = fs::read_to_string(&base_toml).unwrap().replace(
+            r#"{ rustup = "1.95.0" }"#,
+            r#"{ rustup = "1.95.0" }, { debian = { packages = ["rustc"], version = "1.95.0-1", suites = ["sid"] } }"#,
+        );
+        fs::write(base_toml, text).unwrap();
+        machine.write_packages();
+        machine
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.fixture.bin().parent().unwrap().to_owned()
+    }
+
+    fn write_program(&self, path: PathBuf, script: &str) {
+        write_script(&path, &script.replace("{dir}", &self.dir().display().to_string()));
+    }
+
+    /// What stands for the packages: their files.
+    fn write_packages(&self) {
+        let rustc = self.dir().join("debs/rustc.deb/usr");
+        let compiler = compiler_script(COMMIT).replace("echo \"compiled\" > \"$2\"", COMPILED);
+        write_script(&rustc.join("bin/rustc"), &compiler);
+        for program in ["cargo", "rustdoc", "rustfmt"] {
+            write_script(&rustc.join("bin").join(program), "");
+        }
+        self.write_program(rustc.join("bin/patchelf"), PATCHELF);
+        let std = rustc.join("lib/rustlib").join(HOST).join("lib");
+        fs::create_dir_all(&std).unwrap();
+        fs::write(std.join("libstd-0.rlib"), "released std").unwrap();
+        fs::create_dir_all(rustc.join("share/doc")).unwrap();
+        let libraries = rustc.join("lib/x86_64-linux-gnu");
+        fs::create_dir_all(&libraries).unwrap();
+        fs::write(libraries.join("librustc_driver-1.so"), "the compiler itself").unwrap();
+        let libc = self.dir().join("debs/libc6.deb/usr/lib/x86_64-linux-gnu");
+        fs::create_dir_all(&libc).unwrap();
+        fs::write(libc.join("libc.so.6"), "the C library").unwrap();
+        write_script(&libc.join("ld-linux-x86-64.so.2"), LOADER);
+    }
+
+    /// Makes one of the stand-ins behave as its name says.
+    fn let_happen(&self, what: &str) {
+        fs::write(self.dir().join(what), "").unwrap();
+    }
+
+    fn assembled(&self) -> PathBuf {
+        self.fixture.cache().join("rustc-debian-1.95.0-1")
+    }
+
+    /// What is in the cache beside the archive of the sources and the lock.
+    fn left_over(&self) -> Vec<String> {
+        let names = fs::read_dir(self.fixture.cache()).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| *name != "lock" && *name != support::ARCHIVE).collect()
+    }
+
+    /// Asserts that the compiler is there and works.
+    fn assert_ready(&self) {
+        self.fixture.run(&["prepare"]).success();
+        assert_eq!(self.left_over(), ["rustc-debian-1.95.0-1"]);
+        assert!(self.assembled().join("lib/private/libc.so.6").is_file());
+    }
+}
+
+/// What the made-up compiler does: it makes a program that prints what the tool expects.
+const COMPILED: &str = r#"printf '#!/bin/sh\necho 42\n' > "$2"; chmod +x "$2""#;
+
+#[test]
+fn rustup_installs_into_a_directory_of_the_tool() {
+    let machine = Machine::new();
+    let prepare = || {
+        let mut command = machine.fixture.xtask(&["prepare"]);
+        command.env_remove("RUSTUP_AUTO_INSTALL").env("RUSTUP_HOME", machine.dir().join("users"));
+        assert_cmd::Command::from_std(command).assert()
+    };
+    machine.let_happen("kill");
+    prepare().interrupted();
+    assert_eq!(machine.left_over(), [".rustup-1.95.0.unfinished"]);
+    prepare().success().stderr(contains("having rustup install Rust 1.95.0"));
+    assert_eq!(machine.left_over(), ["rustup-1.95.0"]);
+    prepare().success().stderr("");
+    assert!(!machine.dir().join("users").exists(), "the user's rustup was touched");
+}
+
+#[test]
+fn debian_is_asked_where_rustup_must_not_install() {
+    let machine = Machine::new();
+    machine.fixture.run(&["prepare"]).success().stderr(
+        contains("downloading 2 packages of Debian, 63 MB").and(contains("clean --archives")),
+    );
+    let sysroot = machine.assembled();
+    for file in [
+        "bin/rustc",
+        "bin/cargo",
+        "lib/librustc_driver-1.so",
+        "lib/rustlib/x86_64-unknown-linux-gnu/lib/libstd-0.rlib",
+        "lib/private/libc.so.6",
+    ] {
+        assert!(sysroot.join(file).is_file(), "no {file}");
+    }
+    let mut names: Vec<_> =
+        fs::read_dir(&sysroot).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["bin", "lib"]);
+    let patched = fs::read_to_string(machine.dir().join("patched")).unwrap();
+    let loader = sysroot.join("lib/private/ld-linux-x86-64.so.2");
+    assert!(patched.contains(&format!("--set-interpreter {}", loader.display())), "{patched}");
+    machine.fixture.run(&["prepare"]).success().stderr("");
+
+    machine.fixture.run(&["clean", "--archives"]).success();
+    assert!(!sysroot.exists());
+}
+
+#[test]
+fn nothing_half_made_is_left_of_a_failure() {
+    let machine = Machine::new();
+    machine.let_happen("missing");
+    machine
+        .fixture
+        .run(&["prepare"])
+        .code(3)
+        .stderr(contains("404").and(contains("rustup toolchain install")));
+    assert_eq!(machine.left_over(), [""; 0]);
+    fs::remove_file(machine.dir().join("missing")).unwrap();
+
+    machine.let_happen("full");
+    machine.fixture.run(&["prepare"]).code(3).stderr(contains("help: the disk is full"));
+    assert_eq!(machine.left_over(), [""; 0]);
+    fs::remove_file(machine.dir().join("full")).unwrap();
+
+    machine.let_happen("debs/rustc.deb/truncated");
+    machine.fixture.run(&["prepare"]).code(3).stderr(contains("unexpected end of file"));
+    assert_eq!(machine.left_over(), [""; 0]);
+    fs::remove_file(machine.dir().join("debs/rustc.deb/truncated")).unwrap();
+    machine.assert_ready();
+}
+
+#[test]
+fn killed_while_it_assembles_it_starts_over() {
+    let machine = Machine::new();
+    for moment in ["kill-unpacking", "kill-patching"] {
+        machine.let_happen(moment);
+        machine.fixture.run(&["prepare"]).interrupted();
+        assert!(!machine.assembled().exists(), "{moment}");
+    }
+    machine.assert_ready();
+}
+
+#[test]
+fn compiler_that_does_not_work_is_not_taken() {
+    let machine = Machine::new();
+    let rustc = machine.dir().join("debs/rustc.deb/usr/bin/rustc");
+    let works = fs::read_to_string(&rustc).unwrap();
+    write_script(&rustc, &works.replace("echo 42", "echo 41"));
+    machine.fixture.run(&["prepare"]).code(3).stderr(contains("instead of 42"));
+    assert_eq!(machine.left_over(), [""; 0]);
+
+    let other = "0123456789012345678901234567890123456789";
+    write_script(&rustc, &works.replace(COMMIT, other));
+    machine.fixture.run(&["prepare"]).code(3).stderr(contains(other));
+    write_script(&rustc, &works);
+    machine.assert_ready();
+}
