@@ -183,71 +183,61 @@ fn portable(file: &str, library: &str) -> String {
 mod tests {
     use super::*;
 
-    fn diagnostic(code: &str, message: &str, file: &str, line: u32) -> Diagnostic {
-        Diagnostic {
-            identity: Identity {
-                level: "error".into(),
-                code: Some(code.into()),
-                message: message.into(),
-                file: Some(file.into()),
-            },
-            rendered: format!("{message} at {file}:{line}"),
-        }
-    }
-
-    fn messages(diagnostics: &[&Diagnostic]) -> Vec<String> {
-        diagnostics.iter().map(|d| d.identity.message.clone()).collect()
+    /// An error on one line or another.
+    fn error(message: &str, line: u32) -> Diagnostic {
+        let identity = Identity {
+            level: "error".into(),
+            code: Some("E0425".into()),
+            message: message.into(),
+            file: Some("unix.rs".into()),
+        };
+        Diagnostic { identity, rendered: format!("{message} at unix.rs:{line}") }
     }
 
     /// 1.95.0 does not compile for NuttX before any change: counting broken targets, or only asking
     /// whether a target compiles, would not show what the missing constant adds.
     #[test]
     fn error_on_a_broken_target_is_new() {
-        let known = diagnostic("E0425", "cannot find value `_SC_HOST_NAME_MAX`", "unix.rs", 10);
-        let constant = diagnostic("E0425", "cannot find value `SO_KEEPALIVE`", "unix.rs", 470);
-        let base = [known.clone()];
-        let series = [constant.clone(), known, constant];
-        let new = added(&base, &series);
-        assert_eq!(messages(&new), ["cannot find value `SO_KEEPALIVE`"; 2]);
+        let known = error("cannot find value `_SC_HOST_NAME_MAX`", 10);
+        let constant = error("cannot find value `SO_KEEPALIVE`", 470);
+        let series = [constant.clone(), known.clone(), constant];
+        let new = added(std::slice::from_ref(&known), &series);
+        let new: Vec<_> = new.iter().map(|diagnostic| &*diagnostic.identity.message).collect();
+        assert_eq!(new, ["cannot find value `SO_KEEPALIVE`"; 2]);
     }
 
     #[test]
-    fn moved_lines_are_not_new() {
-        let base = [diagnostic("E0425", "cannot find value `A`", "unix.rs", 10)];
-        let series = [diagnostic("E0425", "cannot find value `A`", "unix.rs", 99)];
-        assert!(added(&base, &series).is_empty());
-    }
-
-    #[test]
-    fn one_more_of_the_same_is_new() {
-        let one = diagnostic("E0308", "mismatched types", "unix.rs", 10);
-        let base = [one.clone(), one.clone()];
-        assert_eq!(added(&base, &[one.clone(), one.clone(), one.clone()]).len(), 1);
-        assert!(added(&base, &[one]).is_empty());
+    fn one_more_of_the_same_is_new_and_a_moved_one_is_not() {
+        let [one, moved] = [10, 99].map(|line| error("mismatched types", line));
+        assert_eq!(added(&[one.clone(), one.clone()], &[(); 3].map(|()| one.clone())).len(), 1);
+        assert!(added(&[one.clone(), one], &[moved]).is_empty());
     }
 
     #[test]
     fn every_part_of_the_identity_counts() {
-        let base = diagnostic("E0308", "mismatched types", "unix.rs", 10);
-        let mut warning = base.clone();
-        warning.identity.level = "warning".into();
+        let base = error("mismatched types", 10);
+        let other = |change: fn(&mut Identity)| {
+            let mut other = base.clone();
+            change(&mut other.identity);
+            other
+        };
         let others = [
-            diagnostic("E0309", "mismatched types", "unix.rs", 10),
-            diagnostic("E0308", "other types", "unix.rs", 10),
-            diagnostic("E0308", "mismatched types", "solid.rs", 10),
-            warning,
+            other(|identity| identity.code = None),
+            other(|identity| identity.message = "other types".into()),
+            other(|identity| identity.file = Some("solid.rs".into())),
+            other(|identity| identity.level = "warning".into()),
         ];
         assert_eq!(added(&[base], &others).len(), others.len());
     }
 
     #[test]
     fn warning_counts_unless_an_error_may_have_hidden_it() {
-        let error = diagnostic("E0425", "cannot find value `A`", "unix.rs", 10);
-        let mut warning = diagnostic("dead_code", "function `b` is never used", "conf.rs", 5);
-        warning.identity.level = "warning".into();
-        assert_eq!(added(&[], std::slice::from_ref(&warning)).len(), 1);
-        assert!(added(std::slice::from_ref(&error), std::slice::from_ref(&warning)).is_empty());
-        assert_eq!(added(std::slice::from_ref(&error), &[error.clone(), warning]).len(), 1);
+        let error = [error("cannot find value `A`", 10)];
+        let mut warning = error.clone();
+        warning[0].identity.level = "warning".into();
+        assert_eq!(added(&[], &warning).len(), 1);
+        assert!(added(&error, &warning).is_empty());
+        assert_eq!(added(&error, &[error.clone(), warning].concat()).len(), 1);
     }
 
     fn parse(json: &str) -> Option<Diagnostic> {

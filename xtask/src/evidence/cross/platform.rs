@@ -1,6 +1,5 @@
 //! Reads platforms.toml: the targets that this machine may run std's tests for.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
@@ -76,52 +75,15 @@ impl fmt::Display for Source {
     }
 }
 
-/// A target of Linux that Debian has a cross compiler for and qemu an emulator.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Emulated {
-    set: Set,
-    /// GNU's name of the target, Debian's and qemu's names of the processor.
-    gnu: String,
-    debian: String,
-    qemu: String,
-}
-
-impl Emulated {
-    fn platform(self, target: String) -> Platform {
-        let Emulated { set, gnu, debian, qemu } = self;
-        let [compiler, emulator] = [format!("{gnu}-gcc"), format!("qemu-{qemu}")];
-        let root = format!("/usr/{gnu}");
-        let need = |what, package| Need { any: vec![what], from: Source::Debian(package) };
-        let needs = vec![
-            need(compiler.clone(), format!("gcc-{gnu}")),
-            need(format!("{root}/lib/libc.so"), format!("libc6-dev-{debian}-cross")),
-            need(emulator.clone(), "qemu-user".into()),
-        ];
-        Platform {
-            target,
-            set,
-            processor: None,
-            linker: compiler,
-            rustflags: Vec::new(),
-            runner: Runner::Qemu(vec![emulator, "-L".into(), root]),
-            needs,
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Table {
     platform: Vec<Platform>,
-    emulated: BTreeMap<String, Emulated>,
 }
 
 pub fn all() -> Vec<Platform> {
     let table: Table = toml::from_str(include_str!("../../../platforms.toml"))
         .expect("platforms.toml is as it was when this was compiled and tested");
-    let emulated = table.emulated.into_iter().map(|(target, one)| one.platform(target));
-    table.platform.into_iter().chain(emulated).collect()
+    table.platform
 }
 
 /// The platforms that are asked for.
@@ -171,7 +133,7 @@ impl Platform {
         if missing.is_empty() {
             return None;
         }
-        let names = missing.iter().map(|need| need.any[0].as_str());
+        let names = missing.iter().map(|need| support.expand(&need.any[0]));
         let mut sources: Vec<_> = missing.iter().map(|need| need.from.to_string()).collect();
         sources.dedup();
         Some(format!("lacks {}: {}", names.collect::<Vec<_>>().join(", "), sources.join(", ")))

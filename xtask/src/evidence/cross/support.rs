@@ -69,7 +69,7 @@ impl Support {
     }
 
     /// The text with the directories that platforms.toml has names for.
-    fn expand(&self, text: &str) -> String {
+    pub fn expand(&self, text: &str) -> String {
         let [tools, made] = [self.tools(), self.made()].map(|dir| dir.display().to_string());
         text.replace("{tools}", &tools).replace("{made}", &made)
     }

@@ -132,8 +132,14 @@ close(5)                                = 0
         for (style, trace) in ALL {
             check(style, &trace.replace("SOL_SOCKET", "SOL_TCP")).unwrap_err();
             check(style, &trace.replace("SO_KEEPALIVE", "SO_BROADCAST")).unwrap_err();
-            check(style, &trace.replace("[0]", "[1]").replace("(0)", "(1)")).unwrap_err();
+            check(style, &trace.replacen("setsockopt", "getsockopt", 2)).unwrap_err();
+            check(style, &trace.replace("[0], 4)", "[1], 4)").replace("(0)", "(1)")).unwrap_err();
         }
+    }
+
+    #[test]
+    fn other_answer_is_told() {
+        check(Style::Strace, &FROM_STRACE.replace("[0], [4])", "[1], [4])")).unwrap_err();
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
+use glob::Pattern;
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
@@ -145,10 +146,8 @@ impl<'a> Checker<'a> {
             .args(["--edition=2024", "--crate-type=lib", "--emit=metadata", "--error-format=json"])
             .args(["--target", target, "--out-dir"])
             .arg(self.target_dir().join(target))
-            .arg("-L")
-            .arg(join("dependency=", dependencies))
-            .arg("--extern")
-            .arg(join("std=", std))
+            .args(["-L", &format!("dependency={}", dependencies.display())])
+            .args(["--extern", &format!("std={}", std.display())])
             .arg(&source)
             .current_dir(&self.dir)
             .env("RUSTC_BOOTSTRAP", "1");
@@ -185,17 +184,10 @@ impl<'a> Checker<'a> {
     /// The backend of `sys::net` that the last check for `target` compiled.
     fn backend(&self, target: &str) -> Result<Option<String>> {
         let directory = self.target_dir().join(target).join("debug/deps");
-        if !directory.exists() {
-            return Ok(None);
-        }
-        for entry in fs::read_dir(directory)? {
-            let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with("std-") && name.ends_with(".d") {
-                return Ok(backend_in(&fs::read_to_string(&path)?));
-            }
-        }
-        Ok(None)
+        let directory = directory.to_str().context("the path of this repository is not UTF-8")?;
+        let files = format!("{}/std-*.d", Pattern::escape(directory));
+        let Some(file) = glob::glob(&files)?.next() else { return Ok(None) };
+        Ok(backend_in(&fs::read_to_string(file?)?))
     }
 }
 
@@ -246,12 +238,6 @@ fn backend_of(path: &str) -> Option<String> {
         None | Some(("socket", _)) => Some(path.to_owned()),
         Some((directory, _)) => Some(directory.to_owned()),
     }
-}
-
-fn join(prefix: &str, path: &Path) -> std::ffi::OsString {
-    let mut text = std::ffi::OsString::from(prefix);
-    text.push(path);
-    text
 }
 
 #[cfg(test)]
