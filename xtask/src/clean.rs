@@ -9,6 +9,7 @@ use clap::Args;
 use fs_err as fs;
 
 use crate::base::project::{MADE, Project, cache_dir, display, quoted};
+use crate::compiler;
 use crate::run::git::{self, Git};
 use crate::run::lock;
 use crate::run::ownership;
@@ -23,7 +24,7 @@ use crate::upstream::bootstrap;
 /// Refuses while build/rust holds work that the patches do not. Downloaded archives stay.
 #[derive(Args)]
 pub struct Clean {
-    /// Remove the downloaded archives in the user's cache directory, too.
+    /// Remove the archives and compilers in the user's cache directory, too.
     #[arg(long)]
     archives: bool,
 }
@@ -75,7 +76,7 @@ fn clean(project: &Project, archives: bool) -> Result<()> {
         }
     }
     if archives {
-        remove_archives(project)?;
+        remove_downloads(project)?;
     }
     Ok(())
 }
@@ -173,30 +174,34 @@ fn is_generated(worktree: &Path, line: &str) -> Result<bool> {
     })
 }
 
-/// Removes the archives of base.toml, and what was set aside or is not whole of them.
-fn remove_archives(project: &Project) -> Result<()> {
+/// Removes the archives and compilers of base.toml, and what is not whole of them or was set aside.
+fn remove_downloads(project: &Project) -> Result<()> {
     let cache = cache_dir()?;
     if !cache.exists() {
         return Ok(());
     }
-    let archives: Vec<_> = project
-        .bases()
-        .into_iter()
-        .flat_map(|base| base.archive)
-        .map(|archive| archive.file)
-        .collect();
+    let lock = lock::acquire(&cache.join("lock"), "clean")?;
+    let mut names = vec!["apt".to_owned(), "lock".to_owned()];
+    for base in project.bases() {
+        for directory in compiler::kept_in_cache(&base)? {
+            let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            names.extend([format!(".{name}.unfinished"), name]);
+        }
+        names.extend(base.archive.into_iter().map(|archive| archive.file));
+    }
     for path in entries(&cache)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_of = |archive: &String| {
-            let rest = name.strip_prefix(&**archive);
+        let is_of = |made: &String| {
+            let rest = name.strip_prefix(&**made);
             rest.is_some_and(|rest| ["", ".part"].contains(&rest) || rest.starts_with(".damaged-"))
         };
-        if archives.iter().any(is_of) {
-            ownership::remove(&path)?;
+        if names.iter().any(is_of) {
+            ownership::discard(&path)?;
         } else {
-            eprintln!("note: {} stays: base.toml has no such archive", path.display());
+            eprintln!("note: {} stays: it is of nothing in base.toml", path.display());
         }
     }
+    drop(lock);
     // It stays if something is left in it.
     let _ = fs::remove_dir(cache);
     Ok(())

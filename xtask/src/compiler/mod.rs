@@ -116,6 +116,15 @@ fn places(base: &Base) -> Result<Vec<Place<'_>>> {
     Ok(places.collect())
 }
 
+/// The directories in the user's cache in which the tool keeps compilers of the base.
+pub fn kept_in_cache(base: &Base) -> Result<Vec<PathBuf>> {
+    let kept = |place| match place {
+        Place::Rustup(_) => None,
+        Place::OwnRustup(_, directory) | Place::Debian(_, directory) => Some(directory),
+    };
+    Ok(places(base)?.into_iter().filter_map(kept).collect())
+}
+
 impl Place<'_> {
     /// The compiler, if it is here, and the one that the base is pinned to.
     fn open(&self, base: &Base) -> Result<Compiler> {
