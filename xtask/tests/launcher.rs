@@ -19,7 +19,7 @@ struct Launched {
 static COMPILED: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
     let dir = tempfile::tempdir().unwrap();
     let launcher = dir.path().join("launcher");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/launcher/main.rs");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/toolchain/launcher/main.rs");
     let mut rustc = Command::new("rustc");
     rustc.args(["--edition", "2024", "--crate-name", "launcher", "-Dwarnings", source, "-o"]);
     rustc.env("STD_DIGEST", "0123456789ab");

@@ -305,13 +305,14 @@ mod tests {
             header.set_mode(0o777);
             // `Builder` refuses the paths that this is about.
             header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
-            if let EntryType::Symlink | EntryType::Link = kind {
+            let is_link = matches!(kind, EntryType::Symlink | EntryType::Link);
+            if is_link {
                 header.set_link_name(text).unwrap();
-            } else {
-                header.set_size(text.len() as u64);
             }
+            let data = if is_link { "" } else { text };
+            header.set_size(data.len() as u64);
             header.set_cksum();
-            builder.append(&header, text.as_bytes()).unwrap();
+            builder.append(&header, data.as_bytes()).unwrap();
         }
         let tar = builder.into_inner().unwrap();
         let dir = tempfile::tempdir().unwrap();
