@@ -8,16 +8,17 @@ use fs_err as fs;
 use crate::base::{Base, Bases};
 
 /// What the tool makes under build/ for each base.
-pub const MADE: [&str; 10] = [
+pub const MADE: [&str; 11] = [
     "check",
+    "crates",
     "cross",
     "lab",
     "mutants",
     "rust",
+    "std",
     "targets",
     "tidy",
     "toolchain",
-    "toolchain-std",
     "verify",
 ];
 
