@@ -39,11 +39,16 @@ impl Compiler {
     pub fn find(base: &Base) -> Result<Compiler> {
         require_programs()?;
         let places = places(base)?;
-        if let Some(found) = places.iter().find_map(|place| place.open(base).ok()) {
+        let installed = || places.iter().find_map(|place| place.open(base).ok());
+        if let Some(found) = installed() {
             return Ok(found);
         }
         // The cache is shared with other clones of this repository, and other bases.
         let _lock = lock::acquire(&cache_dir()?.join("lock"), "getting a compiler")?;
+        // One of these may have got it meanwhile.
+        if let Some(found) = installed() {
+            return Ok(found);
+        }
         let mut failures = Vec::new();
         for place in &places {
             match place.fill(base).and_then(|()| place.open(base)) {
