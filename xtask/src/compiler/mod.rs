@@ -7,12 +7,11 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use fs_err as fs;
 
 use crate::base::project::cache_dir;
 use crate::base::{Base, CompilerOrigin, DebianCompiler};
 use crate::run::command::CommandExt;
-use crate::run::{lock, whole};
+use crate::run::{lock, ownership, whole};
 use crate::say::failure::NotRun;
 
 /// An installed compiler that std can be built with.
@@ -166,11 +165,8 @@ impl Place<'_> {
                 Place::OwnRustup(name, _) => rustup::install(name, new)?,
                 Place::Rustup(_) => {}
             }
-            if directory.exists() {
-                // It was whole when it got its name, and yet it is of no use.
-                fs::remove_dir_all(directory)?;
-            }
-            Ok(())
+            // What has the name was whole when it got it, and yet is of no use.
+            ownership::discard(directory)
         })
     }
 }
