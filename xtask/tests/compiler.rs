@@ -2,7 +2,9 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use fs_err as fs;
 use predicates::prelude::PredicateBooleanExt;
@@ -37,6 +39,7 @@ case " $* " in
             echo "'http://mirror.example/debian/pool/libc6.deb' libc6.deb 2000000 SHA256:0"
             exit
         fi
+        while [ -e '{dir}/hold' ]; do sleep 0.01; done
         [ -e '{dir}/missing' ] && { echo 'E: Failed to fetch rustc.deb  404  Not Found' >&2; exit 100; }
         cp -R '{dir}'/debs/*.deb "$cache/archives";;
 esac
@@ -219,6 +222,27 @@ fn killed_while_it_assembles_it_starts_over() {
         assert!(!machine.assembled().exists(), "{moment}");
     }
     machine.assert_ready();
+}
+
+#[test]
+fn two_clones_get_it_once() {
+    let (first, second) = (Machine::new(), Machine::new());
+    first.let_happen("hold");
+    let mut command = first.fixture.xtask(&["prepare"]);
+    let mut getting = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(getting.stderr.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().contains("downloading 2 packages")));
+
+    // The other one would fail if it tried by itself.
+    second.let_happen("missing");
+    let mut command = second.fixture.xtask(&["prepare"]);
+    command.env("XDG_CACHE_HOME", first.fixture.cache().parent().unwrap());
+    let mut waiting = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().contains("waiting for another invocation")));
+    fs::remove_file(first.dir().join("hold")).unwrap();
+    assert!(getting.wait().unwrap().success());
+    assert!(waiting.wait().unwrap().success());
 }
 
 #[test]

@@ -37,6 +37,51 @@ fn exits_with_the_code_of_x_py() {
 }
 
 #[test]
+fn suite_without_tests_is_not_run() {
+    let fixture = Fixture::new();
+    for suite in ["tests/ui/none", "tests/codegen-llvm/", "tests"] {
+        if suite == "tests" {
+            // An archive without tests, but with what bootstrap insists on.
+            fixture.run(&["prepare"]).success();
+            fixture.git(&["rm", "-r", "--quiet", "tests"]);
+            fs::create_dir_all(fixture.tree().join("tests/ui")).unwrap();
+            fs::write(fixture.tree().join("tests/ui/README.md"), "").unwrap();
+        }
+        fixture.run(&["x", "test", "library/std", suite]).code(3).stderr(contains("has no tests"));
+    }
+    fixture.run(&["x", "test"]).code(3).stderr(contains("has no tests"));
+    fixture.run(&["x", "test", "library/std", "--", "tests/ui"]).success();
+}
+
+#[test]
+fn format_is_checked_by_a_rustfmt_that_can() {
+    let fixture = Fixture::new();
+    fixture.run(&["prepare"]).success();
+    let config = fs::read_to_string(fixture.tree().join("bootstrap.toml")).unwrap();
+    let rustfmt = fixture.root().join("build/rust-prebuilt/rustfmt");
+    assert!(config.contains(&format!("rustfmt = \"{}\"", rustfmt.display())), "{config}");
+    let run = |args: &[&str]| {
+        let mut command = Command::new(&rustfmt);
+        command.args(["--unstable-features"]).args(args).env("PATH", fixture.path());
+        finish(command)
+    };
+    let own = fixture.toolchain().join("bin/rustfmt");
+    write_script(&own, "echo own $*");
+    run(&["--check", "a.rs"]).success().stdout("own --unstable-features --check a.rs\n");
+
+    // A stable one, and no nightly.
+    write_script(&own, "echo \"Unrecognized option: 'unstable-features'\" >&2; exit 1");
+    write_script(&fixture.bin().join("rustup"), "exit 1");
+    run(&["--check", "a.rs"]).success().stderr(contains("the format is NOT checked"));
+    run(&["a.rs"]).code(1).stderr(contains("Unrecognized option"));
+
+    let nightly = fixture.bin().join("nightly-rustfmt");
+    write_script(&nightly, "echo nightly $*");
+    write_script(&fixture.bin().join("rustup"), &format!("echo '{}'", nightly.display()));
+    run(&["a.rs"]).success().stdout("nightly --unstable-features a.rs\n");
+}
+
+#[test]
 fn bootstrap_gets_the_configuration_and_the_compiler() {
     let fixture = Fixture::new();
     fixture.run(&["prepare"]).success();
@@ -135,6 +180,70 @@ fn damaged_cache_is_set_aside_and_replaced() {
         .stderr(contains("is not used").and(contains("and should be")));
     let aside = fixture.cache().join(format!("{ARCHIVE}.damaged-1"));
     assert_eq!(fs::read(aside).unwrap(), cut_short);
+    assert_eq!(fixture.std_line(), "hello, patched\n");
+}
+
+#[test]
+fn what_is_no_file_in_the_cache_is_set_aside_and_replaced() {
+    let body = Fixture::without_cache("http://127.0.0.1:1/unused").archive;
+    for what in ["mkdir", "mkfifo"] {
+        let server = Server::start(body.clone(), vec![]);
+        let fixture = Fixture::without_cache(&server.url);
+        fs::create_dir_all(fixture.cache()).unwrap();
+        let path = fixture.cache().join(ARCHIVE);
+        let mut make = Command::new(what);
+        make.arg(&path);
+        finish(make).success();
+        fixture.run(&["prepare"]).success().stderr(contains("it is no file"));
+        assert!(path.is_file());
+        assert!(fixture.cache().join(format!("{ARCHIVE}.damaged-1")).exists());
+    }
+}
+
+#[test]
+fn verify_only_looks_at_a_damaged_archive() {
+    let fixture = Fixture::new();
+    fixture.run(&["prepare"]).success();
+    fs::write(fixture.cache().join(ARCHIVE), "something else").unwrap();
+    fixture.run(&["verify"]).code(1).stdout(contains("and should be"));
+    assert_eq!(fs::read_to_string(fixture.cache().join(ARCHIVE)).unwrap(), "something else");
+}
+
+#[test]
+fn files_have_the_permissions_that_the_user_wants() {
+    use std::os::unix::fs::PermissionsExt;
+    let fixture = Fixture::new();
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask 077; exec \"$0\" prepare", env!("CARGO_BIN_EXE_xtask")]);
+    for (name, value) in fixture.xtask(&[]).get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    finish(command).success();
+    for file in ["x.py", "library/std/src", "library/std/src/lib.rs"] {
+        let mode = fs::metadata(fixture.tree().join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{file}: {mode:o}");
+    }
+}
+
+#[test]
+fn source_is_not_looked_at_where_the_tree_is() {
+    let fixture = Fixture::new();
+    fixture.run(&["prepare"]).success();
+    fixture
+        .run(&["prepare", "--source", "/no/such/file"])
+        .success()
+        .stderr(contains("is there already").and(contains("/no/such/file")));
+}
+
+#[test]
+fn server_that_cannot_resume_sends_it_all() {
+    let body = Fixture::without_cache("http://127.0.0.1:1/unused").archive;
+    let server = Server::start_without_ranges(body);
+    let fixture = Fixture::without_cache(&server.url);
+    fs::create_dir_all(fixture.cache()).unwrap();
+    let partial = fixture.cache().join(format!("{ARCHIVE}.part"));
+    fs::write(partial, &fixture.archive[..1000]).unwrap();
+    fixture.run(&["prepare"]).success();
     assert_eq!(fixture.std_line(), "hello, patched\n");
 }
 

@@ -12,6 +12,7 @@ use crate::base::project::cache_dir;
 use crate::base::{Archive, ArchiveOrigin, Base, debian};
 use crate::run::command::CommandExt;
 use crate::run::lock;
+use crate::run::ownership;
 use crate::say::failure::NotRun;
 use crate::say::progress::Step;
 
@@ -97,7 +98,7 @@ fn set_aside(path: &Path, problem: &str) -> Result<()> {
         .map(|n| PathBuf::from(format!("{}.damaged-{n}", path.display())))
         .find(|aside| fs::symlink_metadata(aside).is_err())
         .expect("some number is free");
-    fs::rename(path, &aside)?;
+    ownership::settle(path, &aside)?;
     let (path, aside) = (path.display(), aside.display());
     eprintln!("warning: {path} is not used: {problem}\nIt was set aside as {aside}");
     Ok(())
@@ -113,10 +114,10 @@ fn fetch(archive: &Archive, cache: &Path) -> Result<()> {
         }
     }
     if sha256(&partial)? != archive.sha256 {
-        fs::remove_file(&partial)?;
+        ownership::discard(&partial)?;
         bail!("what was downloaded has another hash than base.toml gives");
     }
-    Ok(fs::rename(&partial, archive.path()?)?)
+    ownership::settle(&partial, &archive.path()?)
 }
 
 /// Downloads `url`, going on where an earlier download stopped.
@@ -133,7 +134,7 @@ fn download(url: &str, partial: &Path) -> Result<()> {
     // A server that cannot go on in the middle of a file (33, or the HTTP status 416 in 22) will not
     // be able to next time either.
     if matches!(answer.status.code(), Some(22 | 33)) && partial.exists() {
-        fs::remove_file(partial)?;
+        ownership::discard(partial)?;
         return download(url, partial);
     }
     if !answer.status.success() {

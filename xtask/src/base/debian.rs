@@ -12,6 +12,7 @@ use fs_err as fs;
 
 use crate::base::{DebianKind, DebianPackage};
 use crate::run::command::CommandExt;
+use crate::run::ownership;
 use crate::say::failure::NotRun;
 use crate::say::progress::Step;
 
@@ -56,9 +57,7 @@ impl PrivateApt {
             Err(NotRun("Debian's packages need apt-get, which this machine does not have".into()))?;
         }
         let mirrors = mirrors()?;
-        if dir.exists() {
-            fs::remove_dir_all(dir)?;
-        }
+        ownership::remove(dir)?;
         for name in ["etc/sources.list.d", "etc/preferences.d", "lists/partial", "files"] {
             fs::create_dir_all(dir.join(name))?;
         }
@@ -110,7 +109,7 @@ impl PrivateApt {
 impl Drop for PrivateApt {
     fn drop(&mut self) {
         // What is left over is cleared away by the next one.
-        let _ = fs::remove_dir_all(&self.dir);
+        let _ = ownership::remove(&self.dir);
     }
 }
 

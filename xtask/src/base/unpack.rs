@@ -13,6 +13,7 @@ use crate::base::{Archive, Base, Mend, TakeBack, archive};
 use crate::compiler::Compiler;
 use crate::run::command::CommandExt;
 use crate::run::git::Git;
+use crate::run::ownership;
 use crate::say::failure::NotRun;
 use crate::say::progress::Step;
 
@@ -247,10 +248,11 @@ fn take_back(tree: &Path, take_back: &TakeBack) -> Result<()> {
         // In the repository that build/ is in, git would take the paths from that one's top.
         .env("GIT_CEILING_DIRECTORIES", tree.parent().expect("a tree is in a directory"))
         .run()?;
-    fs::remove_dir_all(patches)?;
+    ownership::discard(&patches)?;
     for file in &take_back.originals {
         let file = tree.join(file);
-        fs::rename(file.with_added_extension("orig"), file)?;
+        ownership::discard(&file)?;
+        ownership::settle(&file.with_added_extension("orig"), &file)?;
     }
     step.done();
     Ok(())
@@ -287,6 +289,7 @@ fn update_lock_file(tree: &Path, compiler: &Compiler) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::lock;
 
     const NOTHING: Mend = Mend {
         leave_out: Vec::new(),
@@ -366,6 +369,7 @@ mod tests {
     fn takes_patches_back_in_reverse_order() {
         // In a repository, as build/ is.
         let outer = tempfile::tempdir().unwrap();
+        let _lock = lock::acquire(&outer.path().join("lock"), "a test").unwrap();
         Git::at(outer.path()).run(&["init", "--quiet"]).unwrap();
         let tree = outer.path().join("tree");
         let write = |name: &str, text: &str| {

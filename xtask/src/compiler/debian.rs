@@ -13,6 +13,7 @@ use fs_err as fs;
 use crate::base::debian::PrivateApt;
 use crate::base::{Base, DebianCompiler, DebianKind};
 use crate::run::command::CommandExt;
+use crate::run::ownership;
 use crate::say::progress::Step;
 
 /// For apt, in place of what is installed: what the packages ask for and is the machine's own. All else
@@ -86,22 +87,22 @@ fn download(apt: &PrivateApt, packages: &DebianCompiler, base: &Base, name: &Pat
 fn arrange(new: &Path, name: &Path) -> Result<()> {
     let private = new.join("lib/private");
     fs::create_dir(new.join("lib"))?;
-    fs::rename(new.join("usr/bin"), new.join("bin"))?;
-    fs::rename(new.join("usr/lib/rustlib"), new.join("lib/rustlib"))?;
-    fs::rename(new.join(LIBRARIES), &private)?;
+    ownership::settle(&new.join("usr/bin"), &new.join("bin"))?;
+    ownership::settle(&new.join("usr/lib/rustlib"), &new.join("lib/rustlib"))?;
+    ownership::settle(&new.join(LIBRARIES), &private)?;
     let mut libraries = Vec::new();
     for entry in fs::read_dir(&private)? {
         let entry = entry?;
         let file = entry.file_name().to_string_lossy().into_owned();
         if file.starts_with("librustc_driver-") {
             // The compiler tells by its place where the sysroot is.
-            fs::rename(entry.path(), new.join("lib").join(&file))?;
+            ownership::settle(&entry.path(), &new.join("lib").join(&file))?;
         } else if file.contains(".so") && entry.file_type()?.is_file() {
             libraries.push(entry.path());
         }
     }
     let patchelf = new.join("patchelf");
-    fs::rename(new.join("bin/patchelf"), &patchelf)?;
+    ownership::settle(&new.join("bin/patchelf"), &patchelf)?;
     let patch = |args: &[&str]| {
         // It was linked against the newer C library, too.
         let mut command = Command::new(private.join(LOADER));
@@ -120,12 +121,12 @@ fn arrange(new: &Path, name: &Path) -> Result<()> {
         .arg(loader)
         .args(programs)
         .run()?;
-    fs::remove_file(patchelf)?;
+    ownership::discard(&patchelf)?;
     // What the packages have beside: documentation, settings, other programs.
     for entry in fs::read_dir(new)? {
         let entry = entry?;
         if !["bin", "lib"].iter().any(|kept| entry.file_name() == *kept) {
-            fs::remove_dir_all(entry.path())?;
+            ownership::discard(&entry.path())?;
         }
     }
     Ok(())

@@ -7,12 +7,11 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use fs_err as fs;
 
 use crate::base::project::cache_dir;
 use crate::base::{Base, CompilerOrigin, DebianCompiler};
 use crate::run::command::CommandExt;
-use crate::run::{lock, whole};
+use crate::run::{lock, ownership, whole};
 use crate::say::failure::NotRun;
 
 /// An installed compiler that std can be built with.
@@ -39,11 +38,16 @@ impl Compiler {
     pub fn find(base: &Base) -> Result<Compiler> {
         require_programs()?;
         let places = places(base)?;
-        if let Some(found) = places.iter().find_map(|place| place.open(base).ok()) {
+        let installed = || places.iter().find_map(|place| place.open(base).ok());
+        if let Some(found) = installed() {
             return Ok(found);
         }
         // The cache is shared with other clones of this repository, and other bases.
         let _lock = lock::acquire(&cache_dir()?.join("lock"), "getting a compiler")?;
+        // One of these may have got it meanwhile.
+        if let Some(found) = installed() {
+            return Ok(found);
+        }
         let mut failures = Vec::new();
         for place in &places {
             match place.fill(base).and_then(|()| place.open(base)) {
@@ -161,11 +165,8 @@ impl Place<'_> {
                 Place::OwnRustup(name, _) => rustup::install(name, new)?,
                 Place::Rustup(_) => {}
             }
-            if directory.exists() {
-                // It was whole when it got its name, and yet it is of no use.
-                fs::remove_dir_all(directory)?;
-            }
-            Ok(())
+            // What has the name was whole when it got it, and yet is of no use.
+            ownership::discard(directory)
         })
     }
 }

@@ -19,6 +19,7 @@ use crate::base::project::{Project, display};
 use crate::compiler::Compiler;
 use crate::library::sysroot::libraries;
 use crate::run::command::CommandExt;
+use crate::run::ownership;
 use crate::say::failure::NotRun;
 use crate::say::progress::Step;
 use crate::session::Session;
@@ -36,6 +37,21 @@ pub const HEADER: &str = "\
 # Written by `cargo xtask prepare` and `./x.py`, and again whenever it should say something else.
 # Lasting settings belong in the file that it includes.
 ";
+
+/// Runs the first rustfmt that has unstable options. Without one, tidy goes on without the check of the
+/// format, and `x.py fmt` fails.
+const RUSTFMT: &str = r#"#!/bin/sh
+for rustfmt in {own} "$(rustup which --toolchain nightly rustfmt 2>/dev/null)"; do
+    "$rustfmt" --unstable-features --version >/dev/null 2>&1 && exec "$rustfmt" "$@"
+done
+case " $* " in
+*" --check "*)
+    echo 'note: the format is NOT checked. Bootstrap wants the unstable options of a nightly rustfmt:
+  rustup toolchain install nightly --profile minimal --component rustfmt' >&2
+    exit 0;;
+esac
+exec {own} "$@"
+"#;
 
 /// The part of bootstrap's configuration that depends on this machine.
 #[derive(Serialize)]
@@ -142,7 +158,7 @@ impl<'a> Bootstrap<'a> {
             build: Build {
                 rustc: self.compiler.bin("rustc"),
                 cargo: self.compiler.bin("cargo"),
-                rustfmt: self.compiler.bin("rustfmt"),
+                rustfmt: self.provide_rustfmt()?,
                 build_dir: self.out.clone(),
                 local_rebuild: true,
                 vendor: false,
@@ -168,6 +184,20 @@ impl<'a> Bootstrap<'a> {
         Ok(fs::write(path, text)?)
     }
 
+    /// A rustfmt for bootstrap, which passes it options that only a nightly one knows.
+    fn provide_rustfmt(&self) -> Result<PathBuf> {
+        let own = self.compiler.bin("rustfmt");
+        let own = own.to_str().context("the compiler's path is not UTF-8")?;
+        let text = RUSTFMT.replace("{own}", &shlex::try_quote(own)?);
+        let script = self.out.join("rustfmt");
+        if !fs::read_to_string(&script).is_ok_and(|found| found == text) {
+            fs::create_dir_all(&self.out)?;
+            ownership::write(&script, text.as_bytes())?;
+            fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
+        }
+        Ok(script)
+    }
+
     /// The directory that bootstrap would download the compiler to: a whole sysroot.
     pub fn sysroot(&self) -> PathBuf {
         self.out.join(&self.compiler.host).join("ci-rustc")
@@ -179,24 +209,25 @@ impl<'a> Bootstrap<'a> {
         let llvm = rustc.with_file_name("ci-llvm");
         let rustc_stamp = format!("{base_commit}-false");
         let llvm_stamp = format!("{base_commit}false");
+        let copied_from = self.compiler.sysroot.display().to_string();
         let holds = |path: PathBuf, text: &str| fs::read_to_string(path).is_ok_and(|t| t == text);
         if holds(rustc.join(".rustc-stamp"), &rustc_stamp)
             && holds(llvm.join(".llvm-stamp"), &llvm_stamp)
+            && holds(rustc.join("copied-from"), &copied_from)
         {
             return Ok(());
         }
         let step = Step::start("handing the installed compiler to bootstrap");
         for directory in [&rustc, &llvm] {
-            if directory.exists() {
-                fs::remove_dir_all(directory)?;
-            }
+            ownership::discard(directory)?;
         }
         // Copies: bootstrap may write to what it takes for its own download, but never to the
         // user's toolchain. The stamps come last, so that an interrupted copy is not taken for a
         // whole one.
-        for part in ["bin", "lib", "libexec"] {
-            copy_directory(&self.compiler.sysroot.join(part), &rustc.join(part))?;
-        }
+        let parts = ["bin", "lib", "libexec"].map(|part| self.compiler.sysroot.join(part));
+        fs::create_dir_all(&rustc)?;
+        let mut copy = Command::new("cp");
+        copy.arg("-RP").args(parts.iter().filter(|part| part.exists())).arg(&rustc).run()?;
         let mut names = Vec::new();
         for entry in fs::read_dir(self.compiler.libdir(&self.compiler.host))? {
             names.push(entry?.file_name());
@@ -204,6 +235,7 @@ impl<'a> Bootstrap<'a> {
         self.write_std_contents(names.iter().map(OsString::as_os_str))?;
         fs::write(rustc.join(".rustc-dev-contents"), "")?;
         fs::write(rustc.join("builder-config"), "")?;
+        fs::write(rustc.join("copied-from"), copied_from)?;
         fs::write(rustc.join(".rustc-stamp"), rustc_stamp)?;
 
         // No LLVM is needed where no compiler is built, but bootstrap asks for its version.
@@ -312,23 +344,6 @@ fn find_llvm_config() -> Result<PathBuf> {
                 .into(),
         ))?,
     }
-}
-
-fn copy_directory(from: &Path, to: &Path) -> Result<()> {
-    if !from.exists() {
-        return Ok(());
-    }
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_directory(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }
 
 /// Whether the directory has this very file.

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 
+use crate::base::project::display;
 use crate::run::command::CommandExt;
+use crate::say::failure::NotRun;
 use crate::series::tree::Tree;
 use crate::session::{Invocation, Session};
 use crate::upstream::bootstrap::{Bootstrap, Lane};
@@ -83,7 +85,10 @@ impl X {
         let session = self.setup.open(on, &format!("x.py {}", line.join(" ")))?;
         let bootstrap = Bootstrap::of(&session, self.setup.lane())?;
         bootstrap.configure()?;
-        if uses_compiler_sysroot(&session.tree, &self.args) {
+        let suites = suites(&session.tree, &self.args);
+        require_tests(&session, &suites)?;
+        // Unlike std's own tests, these take std from the compiler's sysroot.
+        if !suites.is_empty() {
             bootstrap.provide_patched_std()?;
         }
         let mut x_py = bootstrap.x_py();
@@ -93,22 +98,46 @@ impl X {
     }
 }
 
-/// Whether x.py is asked for test suites that take std from the compiler's sysroot: those under
-/// tests/, by path or by name, or all suites because none is named.
-fn uses_compiler_sysroot(tree: &Tree, args: &[OsString]) -> bool {
+/// The paths under tests/ that x.py is asked to test, by path or by name; all of them if it is asked for
+/// everything.
+fn suites(tree: &Tree, args: &[OsString]) -> Vec<String> {
     let mut words = args
         .iter()
         .map_while(|arg| arg.to_str())
         .take_while(|arg| *arg != "--")
         .filter(|arg| !arg.starts_with('-'));
     if !words.next().is_some_and(|command| ["test", "t"].contains(&command)) {
-        return false;
+        return Vec::new();
     }
-    let suites = tree.src.join("tests");
-    let mut paths = words.peekable();
-    paths.peek().is_none()
-        || paths.any(|path| {
-            let path = path.trim_start_matches("./");
-            path == "tests" || path.starts_with("tests/") || suites.join(path).exists()
-        })
+    let mut paths = words.map(|path| path.trim_start_matches("./")).peekable();
+    if paths.peek().is_none() {
+        return vec!["tests".into()];
+    }
+    let below_tests = |path: &str| {
+        if path == "tests" || path.starts_with("tests/") {
+            return Some(path.to_owned());
+        }
+        let suite = format!("tests/{path}");
+        tree.src.join(&suite).exists().then_some(suite)
+    };
+    paths.filter_map(below_tests).collect()
+}
+
+/// Stops if there is no test in a suite: upstream's x.py would call that a success.
+fn require_tests(session: &Session, suites: &[String]) -> Result<()> {
+    for suite in suites {
+        let list = ["ls-files", "--cached", "--others", "--", suite.trim_end_matches('/')];
+        if !session.tree.git.read(&list)?.lines().any(|file| file.ends_with(".rs")) {
+            let archives =
+                session.base.archive.iter().map(|archive| format!("\n  {}", archive.file));
+            Err(NotRun(format!(
+                "not run: {suite} has no tests. The archive that {} was made from lacks them, as some of \
+                 Rust {} do:{}\nWith another of these at hand: `clean`, then `--source PATH`",
+                display(&session.tree.src),
+                session.base.release,
+                archives.collect::<String>()
+            )))?;
+        }
+    }
+    Ok(())
 }

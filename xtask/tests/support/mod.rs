@@ -4,6 +4,7 @@
 // Each test file uses a part of it; and these are the programs of tests, not of the tool.
 #![allow(dead_code, clippy::disallowed_methods)]
 
+use std::ffi::OsString;
 use std::io::{Read, Seek, Write};
 use std::net::TcpListener;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -228,17 +229,21 @@ impl Fixture {
         write_script(&self.bin().join("rustup"), &script);
     }
 
+    /// The search path, with the stand-ins first.
+    pub fn path(&self) -> OsString {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let own = std::iter::once(self.bin());
+        std::env::join_paths(own.chain(std::env::split_paths(&path))).unwrap()
+    }
+
     pub fn xtask(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let path =
-            std::env::join_paths(std::iter::once(self.bin()).chain(std::env::split_paths(&path)));
         command
             .args(args)
             .current_dir(self.root())
             .env("XTASK_ROOT", self.root())
             .env("XDG_CACHE_HOME", self.dir.path().join("cache"))
-            .env("PATH", path.unwrap())
+            .env("PATH", self.path())
             .env("RUSTUP_AUTO_INSTALL", "0")
             .stdin(Stdio::null());
         command
@@ -415,6 +420,15 @@ pub struct Server {
 impl Server {
     /// Serves `body`, but sends no more than `limits[n]` bytes in answer to the n-th request.
     pub fn start(body: Vec<u8>, limits: Vec<usize>) -> Server {
+        Server::serve(body, limits, true)
+    }
+
+    /// Serves `body` from its start, whatever is asked for.
+    pub fn start_without_ranges(body: Vec<u8>) -> Server {
+        Server::serve(body, Vec::new(), false)
+    }
+
+    fn serve(body: Vec<u8>, limits: Vec<usize>, ranges: bool) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/{ARCHIVE}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -432,6 +446,7 @@ impl Server {
                 let start = request
                     .lines()
                     .find_map(|line| line.strip_prefix("range: bytes=")?.strip_suffix('-'))
+                    .filter(|_| ranges)
                     .map_or(0, |start| start.parse().unwrap());
                 let (status, rest) = match start {
                     _ if !request.starts_with(&format!("get /{ARCHIVE} ")) => {
