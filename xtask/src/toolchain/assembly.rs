@@ -237,10 +237,11 @@ fn clear(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The files below a directory, in the order of their names.
+/// The files below a directory, in the order of their names. The directory may be a link: rustup makes
+/// one for a toolchain that the user linked.
 fn files_below(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for entry in WalkDir::new(directory).sort_by_file_name() {
+    for entry in WalkDir::new(directory).min_depth(1).sort_by_file_name() {
         let entry = entry?;
         if !entry.file_type().is_dir() {
             files.push(entry.into_path());
@@ -275,6 +276,16 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_linked_directory_is_walked_and_not_taken_for_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("real/bin")).unwrap();
+        fs::write(dir.path().join("real/bin/rustc"), "").unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(dir.path().join("real"), &link).unwrap();
+        assert_eq!(files_below(&link).unwrap(), [link.join("bin/rustc")]);
+    }
 
     /// What is in the toolchain may be a link to a file of the user's.
     #[test]
