@@ -5,7 +5,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use fs_err as fs;
 use predicates::prelude::PredicateBooleanExt;

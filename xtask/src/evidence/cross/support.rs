@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 use anyhow::{Context, Result};
 use fs_err as fs;
@@ -21,6 +22,7 @@ use crate::say::progress::Step;
 
 pub struct Support {
     dir: PathBuf,
+    turn: Mutex<()>,
 }
 
 /// Wine 8 lacks this library, and std takes random numbers from it. Later versions have their own.
@@ -48,7 +50,7 @@ impl Support {
     }
 
     pub fn at(dir: &Path) -> Support {
-        Support { dir: dir.to_owned() }
+        Support { dir: dir.to_owned(), turn: Mutex::new(()) }
     }
 
     /// Where packages that are not installed are unpacked.
@@ -122,6 +124,8 @@ impl Support {
     /// Makes a directory of support files.
     fn make(&self, name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let done = self.made().join(name);
+        // The lock keeps other processes out, and this the other workers.
+        let _turn = self.turn.lock().expect("no worker panics");
         if done.exists() {
             return Ok(());
         }
