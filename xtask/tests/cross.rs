@@ -2,6 +2,7 @@
 
 mod support;
 
+use fs_err as fs;
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use support::{COMMIT, Fixture, write_script};
@@ -39,4 +40,25 @@ fn unknown_platform_is_an_error() {
     unknown
         .stderr(contains("how to run z80-nothing here").and(contains("\n  s390x-unknown-linux")));
     assert!(!fixture.tree().exists());
+}
+
+/// pip without a network: what venv made before must not pass for the environment.
+#[test]
+fn half_made_python_environment_does_not_count() {
+    let fixture = fixture();
+    let tools = fixture.root().join("build/cross-support/tools");
+    let library = tools.join("wasi-libc/usr/lib/wasm32-wasip2/libc.a");
+    fs::create_dir_all(library.parent().unwrap()).unwrap();
+    fs::write(library, "").unwrap();
+    // What it is called with: -m venv DIR.
+    let venv = "mkdir -p \"$3/bin\"; printf '#!/bin/sh\\nexit 1\\n' >\"$3/bin/python3\"; \
+                chmod +x \"$3/bin/python3\"";
+    write_script(&fixture.bin().join("python3"), venv);
+    write_script(&fixture.bin().join("strace"), "");
+    let failed = fixture.run(&["cross", "wasm32-wasip2", "--install"]).code(1);
+    failed.stderr(contains("-m pip install"));
+    assert!(!tools.join("python").exists());
+    assert!(!tools.join(".python.unfinished").exists());
+    let not_run = fixture.run(&["cross", "wasm32-wasip2"]).code(3);
+    not_run.stdout(contains("tools/python/bin/python3"));
 }

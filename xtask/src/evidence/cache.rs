@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::base::archive::hex;
+use crate::run::ownership;
 
 pub struct Cache {
     dir: PathBuf,
@@ -43,10 +44,7 @@ impl Cache {
         }
         let result = check()?;
         fs::create_dir_all(&self.dir)?;
-        // Under its name only when it is whole.
-        let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
-        serde_json::to_writer(&mut file, &result)?;
-        file.persist(self.file(name))?;
+        ownership::write(&self.file(name), &serde_json::to_vec(&result)?)?;
         Ok(result)
     }
 

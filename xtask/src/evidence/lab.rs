@@ -6,10 +6,11 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::Result;
 use clap::Args;
 
+use crate::library::sources::Patched;
+use crate::library::sysroot::{Profile, Workshop};
 use crate::run::command::CommandExt;
 use crate::say::progress::Step;
 use crate::session::Invocation;
-use crate::upstream::bootstrap::{Bootstrap, Lane};
 
 /// Show keepalive at work, packet by packet, in a small network inside this machine.
 ///
@@ -42,11 +43,17 @@ impl Lab {
         }
         let mut lab = lab();
         if plan.stdout == b"sysroot\n" {
-            let session = on.open("lab")?;
-            let bootstrap = Bootstrap::of(&session, Lane::Prebuilt)?;
-            bootstrap.configure()?;
-            bootstrap.provide_patched_std()?;
-            lab.arg("--sysroot").arg(bootstrap.sysroot());
+            let session = on.open_beside("lab")?;
+            let sysroot = session.dir.join("sysroot");
+            let step = Step::start("compiling std for the lab");
+            let workshop = Workshop::open(&session, &session.compiler.host)?;
+            workshop.sources.show(&Patched::of(&session.tree, None)?.library)?;
+            workshop.sysroot(Profile::Dev, &sysroot)?;
+            step.done();
+            drop(workshop);
+            // Another lab would make the sysroot anew.
+            session.lock.keep_for_successor()?;
+            lab.arg("--sysroot").arg(sysroot);
         }
         Err(lab.replace())
     }

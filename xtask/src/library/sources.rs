@@ -10,6 +10,7 @@ use fs_err as fs;
 use crate::compiler::Compiler;
 use crate::run::command::CommandExt;
 use crate::run::git::Git;
+use crate::run::ownership;
 use crate::say::progress::Step;
 use crate::series::tree::Tree;
 
@@ -33,11 +34,8 @@ impl Sources {
     pub fn show(&self, id: &LibraryId) -> Result<()> {
         fs::create_dir_all(&self.library)?;
         let index = self.library.with_extension("index");
-        let stale_lock = self.library.with_extension("index.lock");
-        if stale_lock.exists() {
-            // An earlier run was killed; the directory is only ever used by one at a time.
-            fs::remove_file(stale_lock)?;
-        }
+        // An earlier run may have been killed; the directory is only ever used by one at a time.
+        ownership::discard(&self.library.with_extension("index.lock"))?;
         let library = self.library.to_str().context("the path of this repository is not UTF-8")?;
         self.git
             .command(&["--work-tree", library, "read-tree", "--reset", "-u", id])

@@ -14,6 +14,7 @@ use crate::library::diagnostic;
 use crate::library::sources::Sources;
 use crate::run::command::CommandExt;
 use crate::run::lock::{self, Lock};
+use crate::run::ownership;
 use crate::session::Session;
 
 #[derive(Clone, Copy, PartialEq)]
@@ -90,13 +91,12 @@ impl<'a> Workshop<'a> {
         })
     }
 
-    /// Compiles as much of std as changed, and makes `sysroot` anew with it. `--sysroot` takes it; and
-    /// the compiler itself is in there, too, if it runs on the target.
+    /// Compiles as much of std as changed, and makes `sysroot` anew with it, in a directory that the
+    /// caller has to itself. `--sysroot` takes it; and the compiler itself is in there, too, if it runs
+    /// on the target.
     pub fn sysroot(&self, profile: Profile, sysroot: &Path) -> Result<()> {
         let files = self.compile(profile)?;
-        if sysroot.exists() {
-            fs::remove_dir_all(sysroot)?;
-        }
+        ownership::discard(sysroot)?;
         let libraries = sysroot.join("lib/rustlib").join(&self.target).join("lib");
         fs::create_dir_all(&libraries)?;
         for file in files {
@@ -120,7 +120,7 @@ impl<'a> Workshop<'a> {
         if has_a_crate_twice(&out.join("deps"))? {
             // Something changed that makes other file names: start over, for what is left from before
             // must not get in.
-            fs::remove_dir_all(&out)?;
+            ownership::discard(&out)?;
             self.build(profile)?;
         }
         let mut files = libraries(&out.join("deps"))?;
@@ -236,9 +236,7 @@ impl<'a> Workshop<'a> {
         }
         objects.sort();
         Command::new("ar").args(["rcsD", "packed.a"]).args(objects).current_dir(&scratch).run()?;
-        let partial = library.with_extension("new");
-        fs::copy(scratch.path().join("packed.a"), &partial)?;
-        fs::rename(partial, &library)?;
+        ownership::write(&library, &fs::read(scratch.path().join("packed.a"))?)?;
         Ok(Some(library))
     }
 }

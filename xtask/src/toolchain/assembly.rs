@@ -5,6 +5,7 @@
 //! there is none, in a directory that is made anew each time and takes the old one's place when it
 //! is whole.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,6 +23,8 @@ use crate::base::project::{Project, display};
 use crate::library::sources::{LibraryId, Patched};
 use crate::library::sysroot::{Profile, Workshop, is_library};
 use crate::run::command::CommandExt;
+use crate::run::kill_point::kill_point;
+use crate::run::{ownership, whole};
 use crate::say::progress::Step;
 use crate::session::Session;
 
@@ -80,27 +83,21 @@ impl<'a> Assembly<'a> {
             return Ok(false);
         }
 
-        let unfinished = self.beside("unfinished");
-        clear(&unfinished)?;
-        let made = self.assemble(&stamp, &unfinished);
-        if let Err(error) = made {
-            // The disk may be full; give the space back.
-            clear(&unfinished).context("cannot clear away the unfinished toolchain")?;
-            return Err(error);
-        }
-        let replaced = self.beside("replaced");
-        clear(&replaced)?;
-        if self.directory.exists() {
-            fs::rename(&self.directory, &replaced)?;
-        }
-        fs::rename(unfinished, &self.directory)?;
-        clear(&replaced)?;
+        let replaced = self.directory.with_file_name(format!(".{}.replaced", self.name()));
+        ownership::discard(&replaced)?;
+        whole::make(&self.directory, |into| {
+            self.assemble(&stamp, into)?;
+            if self.directory.exists() {
+                ownership::settle(&self.directory, &replaced)?;
+            }
+            Ok(())
+        })?;
+        ownership::discard(&replaced)?;
         Ok(true)
     }
 
-    fn beside(&self, suffix: &str) -> PathBuf {
-        let name = self.directory.file_name().expect("the toolchain has a name").to_string_lossy();
-        self.directory.with_file_name(format!(".{name}.{suffix}"))
+    fn name(&self) -> Cow<'_, str> {
+        self.directory.file_name().expect("the toolchain has a name").to_string_lossy()
     }
 
     fn stamp(&self) -> Option<Stamp> {
@@ -135,6 +132,7 @@ impl<'a> Assembly<'a> {
 
         let step = Step::start(format!("assembling {}", display(&self.directory)));
         self.place_release(stamp, into)?;
+        kill_point("while the toolchain is assembled");
         let mut digest = Sha256::new();
         for (_, target, files) in &compiled {
             let libdir = into.join("lib/rustlib").join(target).join("lib");
@@ -228,13 +226,6 @@ pub fn directory(project: &Project, base: &Base) -> PathBuf {
 
 fn stamp_file(toolchain: &Path) -> PathBuf {
     toolchain.join("lib/rustlib/tcp-keepalive.toml")
-}
-
-fn clear(directory: &Path) -> Result<()> {
-    if directory.exists() {
-        fs::remove_dir_all(directory)?;
-    }
-    Ok(())
 }
 
 /// The files below a directory, in the order of their names. The directory may be a link: rustup makes

@@ -267,14 +267,6 @@ impl Fixture {
         self.xtask(args).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
     }
 
-    /// Starts the tool, and kills it at a moment of its run or after it.
-    pub fn kill_after(&self, moment: Duration, args: &[&str]) {
-        let mut child = self.start(args);
-        thread::sleep(moment);
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-
     /// A script, run by somebody who works in the project. `cargo xtask` is the tool.
     pub fn shell(&self, script: &str) -> Assert {
         write_script(&self.bin().join("cargo"), "shift; exec \"$XTASK\" \"$@\"");

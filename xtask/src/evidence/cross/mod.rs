@@ -82,21 +82,21 @@ impl Cross {
             support.install(missing.map(|need| need.from.clone()).collect())?;
         }
         let jobs = self.scope.jobs(platforms.len());
-        let bench = Bench {
+        let setup = Setup {
             session: &session,
             support,
             library: series.library.clone(),
             unit_tests: self.unit_tests,
             jobs: (cores() / jobs).max(1),
         };
-        let report = Report::new(subject, shard, bench.all(&platforms, jobs)?)?;
+        let report = Report::new(subject, shard, setup.all(&platforms, jobs)?)?;
         print!("{}", report.render(format)?);
         Ok(report.exit_code(self.require))
     }
 }
 
 /// What building and running for each platform takes.
-pub struct Bench<'a> {
+pub struct Setup<'a> {
     pub session: &'a Session,
     pub support: Support,
     pub library: LibraryId,
@@ -106,7 +106,7 @@ pub struct Bench<'a> {
     pub jobs: usize,
 }
 
-impl Bench<'_> {
+impl Setup<'_> {
     /// The rows, in the order of the platforms.
     fn all(&self, platforms: &[Platform], workers: usize) -> Result<Vec<Row>> {
         let specs = Specs::of(&self.session.compiler)?;

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 use anyhow::{Context, Result};
 use fs_err as fs;
@@ -16,10 +17,12 @@ use crate::base::project::Project;
 use crate::run::command::CommandExt;
 use crate::run::lock::{self, Lock};
 use crate::run::packages;
+use crate::run::{ownership, whole};
 use crate::say::progress::Step;
 
 pub struct Support {
     dir: PathBuf,
+    turn: Mutex<()>,
 }
 
 /// Wine 8 lacks this library, and std takes random numbers from it. Later versions have their own.
@@ -47,7 +50,7 @@ impl Support {
     }
 
     pub fn at(dir: &Path) -> Support {
-        Support { dir: dir.to_owned() }
+        Support { dir: dir.to_owned(), turn: Mutex::new(()) }
     }
 
     /// Where packages that are not installed are unpacked.
@@ -121,11 +124,13 @@ impl Support {
     /// Makes a directory of support files.
     fn make(&self, name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let done = self.made().join(name);
+        // The lock keeps other processes out, and this the other workers.
+        let _turn = self.turn.lock().expect("no worker panics");
         if done.exists() {
             return Ok(());
         }
         let _lock = self.lock()?;
-        if done.exists() { Ok(()) } else { make_whole(&done, fill) }
+        if done.exists() { Ok(()) } else { whole::make(&done, fill) }
     }
 
     /// Installs what is missing, as far as there is a package for it.
@@ -155,7 +160,7 @@ impl Support {
             .filter_map(|entry| Some(entry.ok()?.path()))
             .find(|path| path.extension() == Some("deb".as_ref()))
             .with_context(|| format!("apt-get ended well, but there is no {package}"))?;
-        make_whole(&self.tools().join(package), |dir| {
+        whole::make(&self.tools().join(package), |dir| {
             Command::new("dpkg").arg("--extract").args([&archive, dir]).run().map(drop)
         })?;
         step.done();
@@ -165,7 +170,10 @@ impl Support {
     fn install_python(&self, package: &str) -> Result<()> {
         let step = Step::start(format!("installing {package} from the Python registry"));
         // The interpreter, which is all that is used of it, works under another name, too.
-        make_whole(&self.tools().join("python"), |dir| {
+        let environment = self.tools().join("python");
+        // One that is there was not found to be whole.
+        ownership::discard(&environment)?;
+        whole::make(&environment, |dir| {
             let venv = || Command::new("python3").args(["-m", "venv"]).arg(dir).run();
             venv().context("Debian's python3-venv may be missing")?;
             let pip = ["-m", "pip", "install", "--quiet", package];
@@ -173,41 +181,5 @@ impl Support {
         })?;
         step.done();
         Ok(())
-    }
-}
-
-/// Makes a directory that appears under its name when it is whole.
-fn make_whole(done: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let parent = done.parent().expect("the directory is not the root");
-    fs::create_dir_all(parent)?;
-    let unfinished = tempfile::Builder::new().prefix(".unfinished-").tempdir_in(parent)?;
-    fill(unfinished.path())?;
-    // What is there, if anything, is of no use: it was not found to be whole.
-    if done.exists() {
-        fs::remove_dir_all(done)?;
-    }
-    Ok(fs::rename(unfinished.keep(), done)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use anyhow::bail;
-
-    use super::*;
-
-    #[test]
-    fn half_made_directory_never_has_the_name() {
-        let dir = tempfile::tempdir().unwrap();
-        let done = dir.path().join("tools/python");
-        let half = |dir: &Path| {
-            fs::write(dir.join("pyvenv.cfg"), "")?;
-            bail!("pip has no network")
-        };
-        assert!(make_whole(&done, half).is_err());
-        assert!(!done.exists());
-        assert_eq!(fs::read_dir(dir.path().join("tools")).unwrap().count(), 0);
-
-        make_whole(&done, |dir| Ok(fs::write(dir.join("pyvenv.cfg"), "whole")?)).unwrap();
-        assert_eq!(fs::read_to_string(done.join("pyvenv.cfg")).unwrap(), "whole");
     }
 }

@@ -9,7 +9,7 @@ use fs_err as fs;
 
 use super::cross::platform::{self, Platform};
 use super::cross::support::Support;
-use super::cross::{Bench, run};
+use super::cross::{Setup, run};
 use super::scope::cores;
 use crate::library::libtest::Counts;
 use crate::library::sources::Patched;
@@ -82,16 +82,16 @@ fn test_each(session: &Session) -> Result<()> {
     let library = Patched::of(&session.tree, None)?.library;
     let support = Support::of(&session.project);
     let jobs = cores();
-    let bench = Bench { session, support, library: library.clone(), unit_tests: false, jobs };
-    let workshop = bench.workshop(&platform)?;
+    let setup = Setup { session, support, library: library.clone(), unit_tests: false, jobs };
+    let workshop = setup.workshop(&platform)?;
     workshop.sources.show(&library)?;
     let bsd_answer = bsd_answer(&session.dir)?;
 
     // What the tests say without and with the answers of a BSD.
     let test = |name: &str| -> Result<[Counts; 2]> {
         let step = Step::start(format!("compiling std and its tests: {name}"));
-        let program = test_program(&bench, &workshop, &platform)?;
-        let plain = || run::command(&platform, &bench.support, &program);
+        let program = test_program(&setup, &workshop, &platform)?;
+        let plain = || run::command(&platform, &setup.support, &program);
         let mut as_bsd = plain();
         as_bsd.env("LD_PRELOAD", &bsd_answer);
         let counts = [run::tests(plain())?, run::tests(as_bsd)?];
@@ -134,10 +134,10 @@ fn mutate(library: &Path, edits: &[(&str, &str, &str)]) -> Result<()> {
     Ok(())
 }
 
-fn test_program(bench: &Bench, workshop: &Workshop, platform: &Platform) -> Result<PathBuf> {
-    let dir = &bench.session.dir;
+fn test_program(setup: &Setup, workshop: &Workshop, platform: &Platform) -> Result<PathBuf> {
+    let dir = &setup.session.dir;
     workshop.sysroot(Profile::Dev, &dir.join("sysroot"))?;
-    bench.test_program(workshop, platform, dir)
+    setup.test_program(workshop, platform, dir)
 }
 
 /// Compiles the library that lets this system answer like a BSD.

@@ -13,6 +13,7 @@ use crate::compiler::Compiler;
 use crate::library::diagnostic::{self, Diagnostic};
 use crate::library::sources::{LibraryId, Sources};
 use crate::run::command::CommandExt;
+use crate::run::ownership;
 use crate::series::tree::Tree;
 
 /// What is checked, and how: whatever changes here makes what is remembered worthless.
@@ -104,10 +105,7 @@ impl<'a> Checker<'a> {
 
     /// Forgets what was built for `target`. What was built for the host is of use for the next one.
     pub fn clear(&self, target: &str) -> Result<()> {
-        match fs::remove_dir_all(self.target_dir().join(target)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
-        }
+        ownership::discard(&self.target_dir().join(target))
     }
 
     fn check_std(&self, target: &str) -> Result<StdCheck> {
