@@ -15,10 +15,11 @@ use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use serde::Serialize;
 
-use crate::base::project::{Project, display};
+use crate::base::project::{Project, display, quoted};
 use crate::compiler::Compiler;
 use crate::library::sysroot::libraries;
 use crate::run::command::CommandExt;
+use crate::run::ownership;
 use crate::say::failure::NotRun;
 use crate::say::progress::Step;
 use crate::session::Session;
@@ -32,10 +33,15 @@ pub enum Lane {
     Full,
 }
 
-pub const HEADER: &str = "\
+const HEADER: &str = "\
 # Written by `cargo xtask prepare` and `./x.py`, and again whenever it should say something else.
 # Lasting settings belong in the file that it includes.
 ";
+
+/// Whether a bootstrap.toml is as this tool wrote it.
+pub fn is_own_config(text: &str) -> bool {
+    ownership::is_sealed(HEADER, text)
+}
 
 /// The part of bootstrap's configuration that depends on this machine.
 #[derive(Serialize)]
@@ -153,19 +159,19 @@ impl<'a> Bootstrap<'a> {
             llvm: Llvm { ninja: full, download_ci_llvm: !full, link_shared: full },
             target,
         };
-        let text = format!("{HEADER}\n{}", toml::to_string(&config)?);
+        let text = ownership::seal(HEADER, &toml::to_string(&config)?);
         let path = self.src.join("bootstrap.toml");
         match fs::read_to_string(&path) {
             Ok(found) if found == text => return Ok(()),
-            Ok(found) if !found.starts_with(HEADER) => bail!(
-                "{} is not one that this tool wrote. Move it away, and put what it should keep \
-                 into {}",
-                display(&path),
-                display(include)
+            Ok(found) if !is_own_config(&found) => bail!(
+                "{file} is not as this tool wrote it. Put what it should keep into {include}, and \
+                 remove it:\n  rm {file}",
+                file = quoted(&path),
+                include = display(include)
             ),
             _ => {}
         }
-        Ok(fs::write(path, text)?)
+        ownership::write(&path, text.as_bytes())
     }
 
     /// The directory that bootstrap would download the compiler to: a whole sysroot.
