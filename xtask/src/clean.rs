@@ -100,6 +100,7 @@ fn made(project: &Project) -> BTreeSet<String> {
         names.extend(MADE.map(|what| base.name_of(what)));
         names.extend([format!("{tree}-prebuilt"), format!("{tree}-full")]);
         names.extend([format!(".{tree}.unfinished"), format!(".{tree}.scratch")]);
+        names.insert(format!(".{}.unfinished", base.name_of("verify")));
     }
     names
 }

@@ -216,7 +216,7 @@ impl Tree {
 
     /// Whether everything that git sees as changed is, file by file, as it is in one of two commits: then
     /// a move from one to the other was interrupted, and nothing of it can be lost.
-    fn is_between(&self, old: &str, new: &str) -> Result<bool> {
+    pub fn is_between(&self, old: &str, new: &str) -> Result<bool> {
         let index_is =
             |commit| self.git.says_yes(&["diff-index", "--cached", "--quiet", commit, "--"]);
         if !index_is(old)? && !index_is(new)? {
