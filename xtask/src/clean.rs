@@ -11,6 +11,7 @@ use fs_err as fs;
 use crate::base::project::{MADE, Project, cache_dir, display, quoted};
 use crate::compiler;
 use crate::run::git::{self, Git};
+use crate::run::kill_point::kill_point;
 use crate::run::lock;
 use crate::run::ownership;
 use crate::say::progress::Step;
@@ -69,6 +70,7 @@ fn clean(project: &Project, archives: bool) -> Result<()> {
         if made.contains(&*name) {
             let step = Step::start(format!("removing {}", display(&path)));
             ownership::discard(&path)?;
+            kill_point("removing what was made");
             step.done();
         // The locks are held, and target/ is cargo's: it holds this very program.
         } else if name != "target" && !name.ends_with(".lock") {
@@ -98,6 +100,7 @@ fn made(project: &Project) -> BTreeSet<String> {
         names.extend(MADE.map(|what| base.name_of(what)));
         names.extend([format!("{tree}-prebuilt"), format!("{tree}-full")]);
         names.extend([format!(".{tree}.unfinished"), format!(".{tree}.scratch")]);
+        names.insert(format!(".{}.unfinished", base.name_of("verify")));
     }
     names
 }
@@ -119,32 +122,25 @@ fn refuse_work(project: &Project, tree: &Tree) -> Result<()> {
         work += &format!("  {stash}\n");
     }
     let worktrees = tree.git.read(&["worktree", "list", "--porcelain"])?;
-    for path in worktrees.lines().filter_map(|line| line.strip_prefix("worktree ")) {
-        let (path, git) = (Path::new(path), Git::at(Path::new(path)));
+    for worktree in worktrees.split("\n\n") {
+        let field = |name| worktree.lines().find_map(|line| line.strip_prefix(name));
+        let (Some(path), Some(head)) = (field("worktree "), field("HEAD ")) else { continue };
+        let path = Path::new(path);
         let is_own = path.parent() == Some(&project.build()) && path != tree.src;
-        if !git.says_yes(&["rev-parse", "--verify", "--quiet", "HEAD"])? {
-            continue;
-        }
-        for commit in git
-            .read(&[
-                "log",
-                "--format=%ce   commit %h %s",
-                "HEAD",
-                "--not",
-                known[0],
-                known[1],
-                "--branches",
-            ])?
-            .lines()
-        {
+        let others = ["--not", "--branches", "--tags", known[0], known[1]];
+        let log = ["log", "--format=%ce   commit %h %s", head];
+        for commit in tree.git.read(&[&log[..], &others].concat())?.lines() {
             // In its own work trees, the tool checks out what it makes of patches.
             let (committer, commit) = commit.split_once(' ').unwrap_or_default();
-            if !is_own || committer != git::EMAIL {
+            if path != tree.src && (!is_own || committer != git::EMAIL) {
                 work += &format!("{commit} in {}\n", display(path));
             }
         }
-        let status = ["status", "--porcelain", "--ignored"];
-        for line in git.read(&status)?.lines() {
+        // It may be on a disk that is not there now.
+        if !path.exists() {
+            continue;
+        }
+        for line in Git::at(path).read(&["status", "--porcelain", "--ignored"])?.lines() {
             if !is_generated(path, line)? {
                 work += &format!("  changed {line} in {}\n", display(path));
             }
@@ -167,9 +163,9 @@ fn refuse_work(project: &Project, tree: &Tree) -> Result<()> {
 fn is_generated(worktree: &Path, line: &str) -> Result<bool> {
     Ok(match line.strip_prefix("!! ") {
         Some("bootstrap.toml") => {
-            fs::read_to_string(worktree.join("bootstrap.toml"))?.starts_with(bootstrap::HEADER)
+            bootstrap::is_own_config(&fs::read_to_string(worktree.join("bootstrap.toml"))?)
         }
-        Some(name) => name.ends_with("__pycache__/"),
+        Some(name) => name.ends_with("__pycache__/") || ownership::is_leftover(Path::new(name)),
         None => false,
     })
 }

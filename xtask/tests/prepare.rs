@@ -101,9 +101,14 @@ fn foreign_bootstrap_configuration_stays() {
     let fixture = Fixture::new();
     fixture.run(&["prepare"]).success();
     let config = fixture.tree().join("bootstrap.toml");
-    fs::write(&config, "profile = \"library\"\n").unwrap();
-    fixture.run(&["prepare"]).code(1).stderr(contains("is not one that this tool wrote"));
-    assert_eq!(fs::read_to_string(&config).unwrap(), "profile = \"library\"\n");
+    let edited = fs::read_to_string(&config).unwrap() + "# Mine\n";
+    for theirs in ["profile = \"library\"\n", &edited] {
+        fs::write(&config, theirs).unwrap();
+        let stop = fixture.run(&["prepare"]).code(1).stderr(contains("not as this tool wrote it"));
+        assert_eq!(fs::read_to_string(&config).unwrap(), theirs);
+        fixture.follow_advice(&stop, "remove it").success();
+        fixture.run(&["prepare"]).success();
+    }
 }
 
 #[test]
@@ -706,7 +711,7 @@ fn clean_leaves_work_that_no_patch_holds() {
             "git update-index --skip-worktree library/std/src/lines.rs; mine",
             "git overlooks changes",
         ),
-        ("echo 'profile = \"library\"' >bootstrap.toml", "bootstrap.toml"),
+        ("echo '# Mine' >>bootstrap.toml", "bootstrap.toml"),
     ] {
         let fixture = Fixture::new();
         fixture.run(&["prepare"]).success();

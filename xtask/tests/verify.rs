@@ -18,7 +18,7 @@ fn exported() -> Fixture {
     fs::write(fixture.tree().join("tests/ui/std/new.rs"), "fn main() {}\n").unwrap();
     fixture.git(&["add", "."]);
     fixture.git(&["commit", "--quiet", "-m", "Add a ui test\n\nThere was none."]);
-    fixture.run(&["export"]).success();
+    fixture.run(&["export", "--overwrite"]).success();
     fs::write(fixture.patches().join("0000-cover-letter.md"), "text\n").unwrap();
     fixture
 }
@@ -113,5 +113,41 @@ fn patch_that_does_not_apply_is_found() {
 fn damaged_archive_is_found() {
     let fixture = exported();
     fs::write(fixture.cache().join(support::ARCHIVE), "damaged").unwrap();
-    assert_failed(&fixture, "the archives in the cache have their hashes", "was damaged");
+    assert_failed(&fixture, "the archives in the cache have their hashes", "and should be");
+}
+
+#[test]
+fn work_in_its_checkout_stays() {
+    let with_work = |work: &str| {
+        let fixture = exported();
+        fixture.run(&["verify"]);
+        fixture.shell(&format!("cd build/verify; {work}")).success();
+        let stop =
+            fixture.run(&["verify"]).code(1).stderr(contains("build/verify is for checks alone"));
+        (fixture, stop)
+    };
+    for work in [
+        "echo mine >library/std/src/lib.rs",
+        "echo mine >library/std/src/lib.rs; git commit -qam Mine",
+        "echo mine >mine",
+    ] {
+        let (fixture, stop) = with_work(work);
+        fixture.follow_advice(&stop, "move it away").success();
+        assert_ok(&fixture, MIRROR);
+        fixture.shell("grep -r mine build/verify-kept --include lib.rs --include mine").success();
+    }
+    let (fixture, stop) = with_work("echo mine >mine");
+    fixture.follow_advice(&stop, "To drop it").success();
+    assert_ok(&fixture, "no whitespace error: Add a ui test");
+}
+
+#[test]
+fn interrupted_checkout_is_made_again() {
+    let fixture = exported();
+    fixture.kill_at("before the checkout has its name", &["verify"]);
+    assert_ok(&fixture, "no whitespace error: Add a ui test");
+    // As a power failure between two of its commits leaves it.
+    fixture.shell("git -C build/rust show HEAD:library/std/src/lib.rs >patched.rs").success();
+    fixture.shell("mv patched.rs build/verify/library/std/src/lib.rs").success();
+    assert_ok(&fixture, "no whitespace error: Add a ui test");
 }

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use anyhow::Result;
 use fs_err as fs;
+use fs_err::os::unix::fs::OpenOptionsExt;
 
 /// The locks that this process holds.
 static HELD: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -45,8 +46,10 @@ impl Lock {
 /// is what the others are told.
 pub fn acquire(path: &Path, purpose: &str) -> Result<Lock> {
     fs::create_dir_all(path.parent().expect("a lock is in a directory"))?;
-    let file =
-        fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    // What a link leads to is not the tool's to write to.
+    let file = options.custom_flags(libc::O_NOFOLLOW).open(path)?;
     let mut file = file.into_parts().0;
     match file.try_lock() {
         Ok(()) => {}

@@ -2,8 +2,8 @@
 //! it. Whatever does either goes through here; `disallowed-methods` in xtask/clippy.toml sees to it.
 //!
 //! - Under build/, a directory or file that the tool made as a whole is its own: [`discard`].
-//! - Where people work, too (patches/, library/, tests/, bootstrap.toml), a file is its own if it has,
-//!   to the byte, a text that the tool wrote there: [`Replacement`].
+//! - Where people work, too (patches/, library/, tests/), a file is its own if it has, to the byte, a
+//!   text that the tool wrote there: [`Replacement`]. bootstrap.toml says so itself: [`is_sealed`].
 //! - build/rust is its user's. What may happen there, `series::tree` decides.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
+use sha2::{Digest, Sha256};
 
+use crate::base::archive::hex;
 use crate::run::kill_point::kill_point;
 use crate::run::lock;
 
@@ -66,6 +68,18 @@ pub fn write(path: &Path, text: &[u8]) -> Result<()> {
         return Err(error.into());
     }
     Ok(())
+}
+
+/// A text under `header`, sealed with a hash by which the tool knows it for its own as long as no one
+/// changed it.
+pub fn seal(header: &str, text: &str) -> String {
+    format!("{header}# Unchanged, the rest has the SHA-256 {}\n{text}", hex(&Sha256::digest(text)))
+}
+
+/// Whether a text is as [`seal`] returned it.
+pub fn is_sealed(header: &str, sealed: &str) -> bool {
+    let parts = sealed.strip_prefix(header).and_then(|rest| rest.split_once('\n'));
+    parts.is_some_and(|(_, text)| seal(header, text) == sealed)
 }
 
 /// Whether an interrupted [`write`] left this.

@@ -86,11 +86,13 @@ fn exportable(tree: &Tree, state: &State) -> Result<String> {
     tree.see_all()?;
     let branch = tree.branch()?;
     if branch.as_deref() != Some("series") {
+        let mut back = tree.park(state, false)?;
+        back.push(tree.typed("switch series"));
         bail!(
             "in {src}, {} is checked out; the branch `series` is what is exported. To go back to \
              it:\n  {}\nTo export what is checked out now:\n  {} &&\n  {}",
             branch.map_or("a commit without a branch".into(), |branch| format!("`{branch}`")),
-            tree.typed("switch series"),
+            back.join(" &&\n  "),
             tree.typed("branch --move series former-series"),
             tree.typed("switch --create series"),
         );
@@ -121,10 +123,13 @@ fn exportable(tree: &Tree, state: &State) -> Result<String> {
         &format!("{}..{tip}", state.base),
     ])?;
     if !merges.is_empty() {
+        // A rebase leaves the merges themselves out.
+        let mut flatten: Vec<_> = tree.keep("HEAD")?.into_iter().collect();
+        flatten.push(tree.typed(&format!("rebase {}", &state.base[..12])));
         bail!(
             "a series is linear, and in {src} there are merges:\n{merges}\nTo put their commits in a \
              row:\n  {}",
-            tree.typed(&format!("rebase {}", &state.base[..12]))
+            flatten.join(" &&\n  ")
         );
     }
     Ok(tip)

@@ -1,5 +1,6 @@
 //! The patch series: patches/<base>/, the commits in build/rust, and the way from one to the other.
 
+pub mod checkout;
 pub mod export;
 pub mod mirror;
 pub mod patches;

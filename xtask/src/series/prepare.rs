@@ -62,7 +62,10 @@ fn create(new: &Tree, base: &Base, source: Option<&Path>, compiler: &Compiler) -
 fn commit_base(git: &Git, base: &Base) -> Result<String> {
     let step = Step::start(format!("committing Rust {} as the base", base.release));
     git.run(&["init", "--quiet", "--initial-branch=series"])?;
-    fs::write(git.dir.join(".git/info/exclude"), "/bootstrap.toml\n/build/\n__pycache__/\n")?;
+    fs::write(
+        git.dir.join(".git/info/exclude"),
+        "/bootstrap.toml\n/build/\n__pycache__/\n.xtask-*\n",
+    )?;
     // One uncompressed pack instead of a file for each blob: a third of the time.
     git.command(&["-c", "core.bigFileThreshold=1", "-c", "core.compression=0"])
         .args(["add", "--all", "--force", "."])

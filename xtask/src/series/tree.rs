@@ -216,7 +216,7 @@ impl Tree {
 
     /// Whether everything that git sees as changed is, file by file, as it is in one of two commits: then
     /// a move from one to the other was interrupted, and nothing of it can be lost.
-    fn is_between(&self, old: &str, new: &str) -> Result<bool> {
+    pub fn is_between(&self, old: &str, new: &str) -> Result<bool> {
         let index_is =
             |commit| self.git.says_yes(&["diff-index", "--cached", "--quiet", commit, "--"]);
         if !index_is(old)? && !index_is(new)? {
@@ -311,17 +311,24 @@ impl Tree {
     }
 
     /// Commands that put uncommitted changes aside and give a name to commits that have none.
-    fn park(&self, state: &State, is_changed: bool) -> Result<Vec<String>> {
+    pub fn park(&self, state: &State, is_changed: bool) -> Result<Vec<String>> {
         let mut commands = Vec::new();
         if is_changed {
             let stash = "stash push --include-untracked -m 'before the new patches'";
             commands.push(self.typed(stash));
         }
         if self.branch()?.is_none() && !self.commits(&["HEAD"], &[&state.series])?.is_empty() {
-            let head = self.git.rev("HEAD")?;
-            commands.push(self.typed(&format!("branch kept-{0} {0}", &head[..12])));
+            commands.extend(self.keep("HEAD")?);
         }
         Ok(commands)
+    }
+
+    /// The command that gives a commit the name of a branch of its own, unless it has it already.
+    pub fn keep(&self, commit: &str) -> Result<Option<String>> {
+        let hash = self.git.rev(commit)?;
+        let name = format!("kept-{}", &hash[..12]);
+        let is_kept = self.git.says_yes(&["merge-base", "--is-ancestor", &hash, &name])?;
+        Ok((!is_kept).then(|| self.typed(&format!("branch {name} {}", &hash[..12]))))
     }
 
     fn has_series(&self) -> Result<bool> {
@@ -339,8 +346,7 @@ impl Tree {
         resolve.extend(self.park(state, !self.git.changes()?.is_empty())?);
         if self.has_series()? && !self.commits(&["refs/heads/series"], &[&state.series])?.is_empty()
         {
-            let series = self.git.rev("refs/heads/series")?;
-            resolve.push(self.typed(&format!("branch kept-{0} {0}", &series[..12])));
+            resolve.extend(self.keep("refs/heads/series")?);
         }
         resolve.push(self.typed(&format!("checkout -B series {base}")));
         // git looks for a relative path in the tree.

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use serde::Serialize;
 
-use crate::base::project::{Project, display};
+use crate::base::project::{Project, display, quoted};
 use crate::compiler::Compiler;
 use crate::library::sysroot::libraries;
 use crate::run::command::CommandExt;
@@ -33,7 +33,7 @@ pub enum Lane {
     Full,
 }
 
-pub const HEADER: &str = "\
+const HEADER: &str = "\
 # Written by `cargo xtask prepare` and `./x.py`, and again whenever it should say something else.
 # Lasting settings belong in the file that it includes.
 ";
@@ -52,6 +52,11 @@ case " $* " in
 esac
 exec {own} "$@"
 "#;
+
+/// Whether a bootstrap.toml is as this tool wrote it.
+pub fn is_own_config(text: &str) -> bool {
+    ownership::is_sealed(HEADER, text)
+}
 
 /// The part of bootstrap's configuration that depends on this machine.
 #[derive(Serialize)]
@@ -169,19 +174,19 @@ impl<'a> Bootstrap<'a> {
             llvm: Llvm { ninja: full, download_ci_llvm: !full, link_shared: full },
             target,
         };
-        let text = format!("{HEADER}\n{}", toml::to_string(&config)?);
+        let text = ownership::seal(HEADER, &toml::to_string(&config)?);
         let path = self.src.join("bootstrap.toml");
         match fs::read_to_string(&path) {
             Ok(found) if found == text => return Ok(()),
-            Ok(found) if !found.starts_with(HEADER) => bail!(
-                "{} is not one that this tool wrote. Move it away, and put what it should keep \
-                 into {}",
-                display(&path),
-                display(include)
+            Ok(found) if !is_own_config(&found) => bail!(
+                "{file} is not as this tool wrote it. Put what it should keep into {include}, and \
+                 remove it:\n  rm {file}",
+                file = quoted(&path),
+                include = display(include)
             ),
             _ => {}
         }
-        Ok(fs::write(path, text)?)
+        ownership::write(&path, text.as_bytes())
     }
 
     /// A rustfmt for bootstrap, which passes it options that only a nightly one knows.

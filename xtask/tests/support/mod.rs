@@ -142,6 +142,23 @@ impl Fixture {
         fs::write(&file, format!("{first}{second}")).unwrap();
     }
 
+    /// The same project in another place, with the same stand-ins.
+    pub fn copy(&self) -> Fixture {
+        let fixture = Fixture { dir: tempfile::tempdir().unwrap(), archive: self.archive.clone() };
+        let mut copy = Command::new("cp");
+        finish({
+            copy.args(["-a", "--"]).arg(self.dir().join(".")).arg(fixture.dir());
+            copy
+        })
+        .success();
+        fixture
+    }
+
+    /// Everything is in it.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     pub fn root(&self) -> PathBuf {
         self.dir.path().join("a checkout in Köln")
     }

@@ -21,7 +21,7 @@ use crate::run::git::Git;
 use crate::run::lock;
 use crate::run::ownership::Found;
 use crate::say::checks::Checks;
-use crate::say::progress::Step;
+use crate::series::checkout::checkout;
 use crate::series::mirror;
 use crate::series::patches::{self, Series};
 use crate::series::prepare;
@@ -138,7 +138,8 @@ impl Review<'_> {
         let commits: Vec<_> = commits.lines().collect();
         checks.add("each code fence in the documentation closes", self.fences(base, tip));
 
-        let tree = self.checkout(tip)?;
+        let src = self.project.build_of(self.base, "verify");
+        let tree = checkout(self.git, &src, tip, &[&commits[..], &[base]].concat())?;
         for commit in &commits {
             let subject = self.git.read(&["show", "--no-patch", "--format=%s", commit])?;
             tree.git.run(&["checkout", "--quiet", "--force", commit])?;
@@ -181,26 +182,6 @@ impl Review<'_> {
             problems.extend(lines.iter().map(|line| format!("{file}:{line} opens one for good")));
         }
         none_of(problems)
-    }
-
-    /// build/verify, at `commit`.
-    fn checkout(&self, commit: &str) -> Result<Tree> {
-        let tree = Tree::at(&self.project.build_of(self.base, "verify"));
-        let ready = tree.exists() && tree.git.rev("HEAD").is_ok() && tree.git.changes().is_ok();
-        if ready {
-            tree.git.run(&["checkout", "--quiet", "--force", "--detach", commit])?;
-            tree.git.run(&["clean", "--quiet", "-ffd"])?;
-            return Ok(tree);
-        }
-        let step = Step::start(format!("checking the series out to {}", display(&tree.src)));
-        if tree.exists() {
-            fs::remove_dir_all(&tree.src)?;
-        }
-        self.git.run(&["worktree", "prune"])?;
-        let path = tree.src.to_str().context("the path of this repository is not UTF-8")?;
-        self.git.run(&["worktree", "add", "--quiet", "--force", "--detach", path, commit])?;
-        step.done();
-        Ok(tree)
     }
 
     fn formatted(&self, tree: &Tree, commit: &str) -> Result<()> {

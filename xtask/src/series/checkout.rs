@@ -1,0 +1,72 @@
+//! Keeps a work tree of the tool's own, linked to build/rust, and sees that nobody works in it.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::base::project::{display, quoted};
+use crate::run::git::{self, Git};
+use crate::run::kill_point::kill_point;
+use crate::run::ownership;
+use crate::say::progress::Step;
+use crate::series::tree::Tree;
+
+/// The work tree at `src`, with `commit` checked out; made where it is not there yet. Stops if it holds
+/// what is in none of the commits `known`, of which an interrupted run may have left any.
+pub fn checkout(owner: &Git, src: &Path, commit: &str, known: &[&str]) -> Result<Tree> {
+    let tree = Tree::at(src);
+    if tree.exists() {
+        require_own(owner, &tree, known)?;
+        tree.git.run(&["checkout", "--quiet", "--force", "--detach", commit])?;
+        return Ok(tree);
+    }
+    let step = Step::start(format!("checking the series out to {}", display(src)));
+    let name = src.file_name().context("a tree has a name")?.to_string_lossy();
+    let unfinished = src.with_file_name(format!(".{name}.unfinished"));
+    let (from, to) = (path_str(&unfinished)?, path_str(src)?);
+    ownership::discard(&unfinished)?;
+    // A second `--force` takes the place of one that is registered and not there.
+    let add = ["worktree", "add", "--quiet", "--force", "--force", "--detach", from, commit];
+    owner.run(&add)?;
+    kill_point("before the checkout has its name");
+    owner.run(&["worktree", "move", "--force", "--force", from, to])?;
+    step.done();
+    Ok(tree)
+}
+
+fn require_own(owner: &Git, tree: &Tree, known: &[&str]) -> Result<()> {
+    let (src, shown) = (display(&tree.src), quoted(&tree.src));
+    if !tree.git.says_yes(&["rev-parse", "--verify", "--quiet", "HEAD"])? {
+        bail!("{src} is a work tree of no repository that is there. To drop it:\n  rm -rf {shown}");
+    }
+    tree.see_all()?;
+    let log = ["log", "--format=%ce   commit %h %s", "HEAD", "--not", "--branches", "--tags"];
+    let commits = tree.git.read(&log)?;
+    let mut work: String = commits
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .filter(|(committer, _)| *committer != git::EMAIL)
+        .map(|(_, commit)| format!("{commit}\n"))
+        .collect();
+    let changes = tree.git.changes()?;
+    let mut is_trace = changes.is_empty();
+    for commit in known {
+        is_trace = is_trace || tree.is_between("HEAD", commit)?;
+    }
+    if !is_trace {
+        work.extend(changes.lines().map(|change| format!("  changed {change}\n")));
+    }
+    if !work.is_empty() {
+        bail!(
+            "{src} is for checks alone, and holds work:\n{work}To keep that work, move it away:\n  git -C {} \
+             worktree move {to} {to}-kept\nTo drop it:\n  rm -rf {shown}",
+            quoted(&owner.dir),
+            to = shlex::try_quote(path_str(&tree.src)?)?,
+        );
+    }
+    Ok(())
+}
+
+fn path_str(path: &Path) -> Result<&str> {
+    path.to_str().context("the path of this repository is not UTF-8")
+}
