@@ -334,8 +334,6 @@ fn quote(word: &OsStr) -> String {
 
 #[cfg(test)]
 mod tests {
-    use fs_err as fs;
-
     use super::*;
 
     /// As an emulator under strace: the program itself ends, and what it started would go on.
