@@ -1,5 +1,7 @@
 //! Getting the compiler of a base where it is not installed: from rustup, and from Debian's packages.
 
+#![allow(clippy::disallowed_methods, reason = "the rules are about the tool itself")]
+
 mod support;
 
 use std::io::{BufRead, BufReader};

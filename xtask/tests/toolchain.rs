@@ -1,5 +1,7 @@
 //! build/toolchain: what is in it, what happens to the user's own toolchain (nothing), and rustup.
 
+#![allow(clippy::disallowed_methods, reason = "the rules are about the tool itself")]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -274,12 +274,7 @@ fn write_empty_crate(directory: &Path) -> Result<()> {
 fn update_lock_file(tree: &Path, compiler: &Compiler) -> Result<()> {
     let step = Step::start("bringing Cargo.lock up to date");
     let update = |offline: &[&str]| {
-        Command::new(compiler.bin("cargo"))
-            .args(["update", "--workspace"])
-            .args(offline)
-            .current_dir(tree)
-            .env("RUSTC", compiler.bin("rustc"))
-            .run()
+        compiler.cargo().args(["update", "--workspace"]).args(offline).current_dir(tree).run()
     };
     update(&[]).or_else(|online| update(&["--offline"]).map_err(|_| online))?;
     step.done();
