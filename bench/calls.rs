@@ -210,7 +210,7 @@ fn print_table() -> Result<(), Box<dyn Error>> {
     println!("| | set: time | get: time | set: instructions | get: instructions |");
     println!("|---|---|---|---|---|");
     for (way, Way { name, .. }) in WAYS.iter().enumerate() {
-        print!("| {name} {} |", locked_version(name));
+        print!("| {} |", format!("{name} {}", locked_version(name)).trim_end());
         for operation in 0..OPERATIONS.len() {
             let values = &measured[operation * WAYS.len() + way];
             let [low, median, high] = [1, 2, 3].map(|part| quartile(values, part));

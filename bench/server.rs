@@ -1,6 +1,6 @@
 //! A server that greets whoever connects, and notices who vanished. The features say how it enables
 //! keepalive: `std`, or the crate of that name; with none of them, it does not.
-//! `programs.sh` compares how long each takes to build, and how large it is.
+//! `programs.py` compares how long each takes to build, and how large it is.
 
 #![cfg_attr(feature = "std", feature(tcp_keepalive))]
 

@@ -16,6 +16,8 @@ use {
 };
 #[cfg(windows)]
 use {
+    std::ffi::{CStr, c_char},
+    std::mem::transmute,
     std::os::windows::io::AsRawSocket,
     windows_sys::Win32::Networking::WinSock::{
         SO_KEEPALIVE, SOCKET as RawSocket, SOL_SOCKET, getsockopt, setsockopt,
@@ -83,9 +85,15 @@ fn system() -> Result<String> {
 #[cfg(windows)]
 fn system() -> Result<String> {
     let system = output_of(Command::new("cmd").args(["/c", "ver"]))?;
-    // SAFETY: both get the names of something as C has them, and ntdll is in every process.
+    // SAFETY: both get names as C has them, and ntdll is in every process.
     let wine = unsafe { GetProcAddress(GetModuleHandleA(s!("ntdll.dll")), s!("wine_get_version")) };
-    Ok(if wine.is_some() { format!("Wine, as {system}") } else { system })
+    let Some(wine_get_version) = wine else { return Ok(system) };
+    // SAFETY: Wine declares it so, and the text that it returns is there for good.
+    let version = unsafe {
+        let get_version: extern "C" fn() -> *const c_char = transmute(wine_get_version);
+        CStr::from_ptr(get_version())
+    };
+    Ok(format!("Wine {} as {system}", version.to_string_lossy()))
 }
 
 fn output_of(command: &mut Command) -> Result<String> {
@@ -98,7 +106,7 @@ fn when_on() -> Result<String> {
     let stream = TcpStream::connect(listener.local_addr()?)?;
     set(raw(&stream), 1)?;
     let (value, bytes) = get(raw(&stream))?;
-    Ok(format!("{value}, in {bytes} bytes"))
+    Ok(format!("{value} (length {bytes})"))
 }
 
 fn accepted() -> Result<String> {
