@@ -1,5 +1,8 @@
 //! Getting the compiler of a base where it is not installed: from rustup, and from Debian's packages.
 
+// What these tests delete and overwrite is their own.
+#![allow(clippy::disallowed_methods)]
+
 mod support;
 
 use std::io::{BufRead, BufReader};

@@ -1,5 +1,8 @@
 //! From nothing to a tree in which x.py runs: what works, and what is said when something does not.
 
+// What these tests delete and overwrite is their own.
+#![allow(clippy::disallowed_methods)]
+
 mod support;
 
 use std::io::{BufRead, BufReader};

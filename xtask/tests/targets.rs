@@ -1,6 +1,9 @@
 //! `cargo xtask targets`, with stand-ins for cargo and rustc: what is checked, compared, reported
 //! and remembered.
 
+// What these tests delete and overwrite is their own.
+#![allow(clippy::disallowed_methods)]
+
 mod support;
 
 use std::path::PathBuf;

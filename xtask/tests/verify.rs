@@ -1,6 +1,9 @@
 //! What `verify` says of a series that is not as it should be. The checks that need upstream's
 //! sources (tidy) cannot pass on a made-up base; each test looks at one check.
 
+// What these tests delete and overwrite is their own.
+#![allow(clippy::disallowed_methods)]
+
 mod support;
 
 use fs_err as fs;

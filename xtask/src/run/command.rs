@@ -334,8 +334,6 @@ fn quote(word: &OsStr) -> String {
 
 #[cfg(test)]
 mod tests {
-    use fs_err as fs;
-
     use super::*;
 
     /// As an emulator under strace: the program itself ends, and what it started would go on.
@@ -348,7 +346,7 @@ mod tests {
         shell.args(["-c", script]).current_dir(&dir);
         let error = shell.run_within(Duration::from_millis(500)).err().unwrap();
         assert!(error.to_string().contains("still ran after"), "{error}");
-        fs::remove_file(&alive).unwrap();
+        crate::run::ownership::remove(&alive).unwrap();
         thread::sleep(Duration::from_millis(500));
         assert!(!alive.exists(), "its child goes on");
     }

@@ -295,7 +295,7 @@ impl<'a> Bootstrap<'a> {
             return Ok(());
         }
         for library in libraries(&libdir)? {
-            fs::remove_file(library)?;
+            ownership::discard(&library)?;
         }
         for file in &built {
             fs::copy(file, libdir.join(file.file_name().unwrap_or_default()))?;
