@@ -34,15 +34,10 @@ impl Clean {
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
         on.refuse_base("clean")?;
         let project = &on.project;
-        let lock = |path: PathBuf| lock::acquire(&path, "clean");
-        // Who works in a directory of its own got its lock while it held that of the tree.
-        let trees = project.bases().into_iter().map(|base| project.tree_lock(&base));
-        let mut locks = trees.map(lock).collect::<Result<Vec<_>>>()?;
-        for path in entries(&project.build())?.iter().map(|path| path.join("lock")) {
-            if path.exists() {
-                locks.push(lock(path)?);
-            }
-        }
+        // Who works in a directory of its own got its lock while it held that of a tree.
+        let trees: Vec<_> = project.bases().iter().map(|base| project.tree_lock(base)).collect();
+        let _trees = lock::acquire_all(&trees, "clean")?;
+        let _others = lock::acquire_all(&other_locks(&project.build())?, "clean")?;
         clean(project, self.archives)?;
         Ok(ExitCode::SUCCESS)
     }
@@ -83,6 +78,17 @@ fn clean(project: &Project, archives: bool) -> Result<()> {
     Ok(())
 }
 
+/// The locks of directories under build/, and of those in them.
+fn other_locks(build: &Path) -> Result<Vec<PathBuf>> {
+    let mut locks = Vec::new();
+    for directory in entries(build)?.into_iter().filter(|path| path.is_dir()) {
+        locks.extend(entries(&directory)?.into_iter().map(|path| path.join("lock")));
+        locks.push(directory.join("lock"));
+    }
+    locks.retain(|lock| lock.is_file());
+    Ok(locks)
+}
+
 fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -99,10 +105,12 @@ fn made(project: &Project) -> BTreeSet<String> {
         let tree = base.name_of("rust");
         names.extend(MADE.map(|what| base.name_of(what)));
         names.extend([format!("{tree}-prebuilt"), format!("{tree}-full")]);
-        names.extend([format!(".{tree}.unfinished"), format!(".{tree}.scratch")]);
-        names.insert(format!(".{}.unfinished", base.name_of("verify")));
     }
-    names
+    // How they are called until they are whole, or no longer needed.
+    let temporary = |name: &String| {
+        ["unfinished", "scratch", "replaced"].map(|state| format!(".{name}.{state}"))
+    };
+    names.iter().flat_map(temporary).chain(names.iter().cloned()).collect()
 }
 
 /// Stops if the tree, a stash, or a linked work tree holds work that patches/ does not.

@@ -33,6 +33,14 @@ pub fn covers(path: &Path) -> bool {
 }
 
 impl Lock {
+    fn hold(path: &Path, mut file: std::fs::File, purpose: &str) -> Result<Lock> {
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{purpose} (process {})", std::process::id())?;
+        HELD.lock().expect("no holder panics").push(path.to_owned());
+        Ok(Lock { path: path.to_owned(), file })
+    }
+
     /// Leaves the lock to the program that is about to replace this process.
     pub fn keep_for_successor(self) -> Result<()> {
         rustix::io::fcntl_setfd(&self.file, rustix::io::FdFlags::empty())?;
@@ -45,25 +53,45 @@ impl Lock {
 /// Waits until no other invocation holds the lock at `path`, saying which one it waits for. `purpose`
 /// is what the others are told.
 pub fn acquire(path: &Path, purpose: &str) -> Result<Lock> {
+    let mut file = open(path)?;
+    if !take(&file)? {
+        let mut holder = String::new();
+        file.read_to_string(&mut holder)?;
+        eprintln!("waiting for another invocation to finish: {}", holder.trim_end());
+        file.lock()?;
+    }
+    Lock::hold(path, file, purpose)
+}
+
+/// The same for several locks. While it waits for one of them, it holds none: who has that one may need
+/// another.
+pub fn acquire_all(paths: &[PathBuf], purpose: &str) -> Result<Vec<Lock>> {
+    let mut locks = Vec::new();
+    while let Some(path) = paths.get(locks.len()) {
+        let file = open(path)?;
+        if take(&file)? {
+            locks.push(Lock::hold(path, file, purpose)?);
+        } else {
+            locks.clear();
+            drop(acquire(path, purpose)?);
+        }
+    }
+    Ok(locks)
+}
+
+fn open(path: &Path) -> Result<std::fs::File> {
     fs::create_dir_all(path.parent().expect("a lock is in a directory"))?;
     let mut options = fs::OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     // What a link leads to is not the tool's to write to.
-    let file = options.custom_flags(libc::O_NOFOLLOW).open(path)?;
-    let mut file = file.into_parts().0;
+    Ok(options.custom_flags(libc::O_NOFOLLOW).open(path)?.into_parts().0)
+}
+
+/// Takes the lock if nobody has it.
+fn take(file: &std::fs::File) -> Result<bool> {
     match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            file.read_to_string(&mut holder)?;
-            eprintln!("waiting for another invocation to finish: {}", holder.trim_end());
-            file.lock()?;
-        }
-        Err(TryLockError::Error(error)) => return Err(error.into()),
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error.into()),
     }
-    file.set_len(0)?;
-    file.rewind()?;
-    writeln!(file, "{purpose} (process {})", std::process::id())?;
-    HELD.lock().expect("no holder panics").push(path.to_owned());
-    Ok(Lock { path: path.to_owned(), file })
 }
