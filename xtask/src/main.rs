@@ -12,7 +12,8 @@
 //!   any target.
 //! - `toolchain`: that std and the release's programs become a toolchain for users.
 //! - `evidence`: that std is type-checked for every target, its tests run on other platforms, its
-//!   methods broken on purpose, shown in a network, and the patches looked over.
+//!   methods broken on purpose, shown in a network, published crates checked against them, and the
+//!   patches looked over.
 //!
 //! `run` starts other programs and `say` talks to the user; every room uses both. `session` opens
 //! what most commands need of the first three.
@@ -72,6 +73,7 @@ enum Command {
     Verify(evidence::verify::Verify),
     Targets(evidence::targets::Targets),
     Cross(evidence::cross::Cross),
+    Crates(evidence::crates::Crates),
     Merge(evidence::merge::Merge),
     Mutants(evidence::mutants::Mutants),
     Lab(evidence::lab::Lab),
@@ -102,6 +104,7 @@ fn start(cli: Cli) -> Result<ExitCode> {
         Command::Verify(command) => command.run(on),
         Command::Targets(command) => command.run(on),
         Command::Cross(command) => command.run(on),
+        Command::Crates(command) => command.run(on),
         Command::Merge(command) => command.run(on),
         Command::Mutants(command) => command.run(on),
         Command::Lab(command) => command.run(on),

@@ -1,6 +1,7 @@
 //! The evidence that the series is fit to be merged.
 
 mod cache;
+pub mod crates;
 pub mod cross;
 
 pub mod lab;

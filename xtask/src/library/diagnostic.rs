@@ -13,6 +13,9 @@ pub struct Diagnostic {
     pub identity: Identity,
     /// As the compiler shows it to people, with the lines it is about.
     pub rendered: String,
+    /// Cargo's name for the package that it is about, if cargo said.
+    #[serde(default)]
+    pub package_id: String,
 }
 
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -61,6 +64,8 @@ pub struct Said {
 
 #[derive(Deserialize)]
 pub struct Artifact {
+    #[serde(default)]
+    pub package_id: String,
     pub target: CargoTarget,
     pub filenames: Vec<PathBuf>,
     pub executable: Option<PathBuf>,
@@ -75,6 +80,8 @@ pub struct CargoTarget {
 #[serde(tag = "reason", rename_all = "kebab-case")]
 enum Line {
     CompilerMessage {
+        #[serde(default)]
+        package_id: String,
         message: Message,
     },
     CompilerArtifact(Artifact),
@@ -88,8 +95,10 @@ pub fn read(stdout: &[u8], library: &Path) -> Said {
     let mut said = Said::default();
     for line in String::from_utf8_lossy(stdout).lines() {
         match serde_json::from_str(line) {
-            Ok(Line::CompilerMessage { message }) => {
-                said.diagnostics.extend(message.into_diagnostic(library));
+            Ok(Line::CompilerMessage { package_id, message }) => {
+                let diagnostic = message.into_diagnostic(library);
+                said.diagnostics
+                    .extend(diagnostic.map(|diagnostic| Diagnostic { package_id, ..diagnostic }));
             }
             Ok(Line::CompilerArtifact(artifact)) => said.artifacts.push(artifact),
             Ok(Line::Other) | Err(_) => {}
@@ -163,7 +172,7 @@ impl Message {
             file: primary.map(|span| portable(&span.file_name, &absolute)),
         };
         let rendered = self.rendered.unwrap_or_default().replace(&absolute, "library/");
-        Some(Diagnostic { identity, rendered })
+        Some(Diagnostic { identity, rendered, package_id: String::new() })
     }
 }
 
@@ -191,7 +200,8 @@ mod tests {
             message: message.into(),
             file: Some("unix.rs".into()),
         };
-        Diagnostic { identity, rendered: format!("{message} at unix.rs:{line}") }
+        let rendered = format!("{message} at unix.rs:{line}");
+        Diagnostic { identity, rendered, package_id: String::new() }
     }
 
     /// 1.95.0 does not compile for NuttX before any change: counting broken targets, or only asking

@@ -1,0 +1,126 @@
+//! Whose code the methods break: published crates type-checked with the base's std and with the
+//! series', and the same for other names of the methods.
+//!
+//! Each crate of the table is checked by itself, as a dependency of an empty package, so that cargo
+//! turns on the features that a user of that crate alone gets. What several of them depend on in the
+//! same form is compiled once.
+
+mod check;
+mod list;
+mod names;
+mod row;
+mod work;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use self::list::{Entry, List};
+use self::row::Checked;
+use self::work::Work;
+use super::report::{Report, Subject};
+use super::shard::Shard;
+use crate::library::sources::{Patched, base_library};
+use crate::say::progress::Step;
+use crate::say::table::Format;
+use crate::session::Invocation;
+
+/// Where the table is.
+const TABLE: &str = "crates";
+
+/// Type-check published crates with the base's std and with the series', and compare.
+///
+/// The crates are those of crates/crates.toml, in the versions of the lock files beside it. A finished
+/// check is remembered, so a run that was interrupted goes on where it stopped. Exit code 1 if
+/// anything comes out that the table does not expect.
+///
+///     cargo xtask crates --base 1.98
+///     cargo xtask crates --base 1.98 tokio mio
+///     cargo xtask crates --base 1.98 --names
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct Crates {
+    /// Check these crates alone.
+    #[arg(value_name = "CRATE", conflicts_with = "quick")]
+    crates: Vec<String>,
+    /// Check the few that `cargo xtask ci` takes.
+    #[arg(long)]
+    quick: bool,
+    /// Take one of N parts, the one with the number K, counted from 0.
+    ///
+    /// With `--format json` its results can be put together with those of the other parts, by
+    /// `cargo xtask merge`.
+    #[arg(long, value_name = "K/N")]
+    shard: Option<Shard>,
+    /// Then check what the other names in crates.toml would break.
+    #[arg(long)]
+    names: bool,
+    /// Then check what breaks with the release in crates.toml that mends.
+    #[arg(long)]
+    mend: bool,
+    /// How to print the results.
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+}
+
+impl Crates {
+    pub fn run(self, on: Invocation) -> Result<ExitCode> {
+        let beside = on.project.root.join(TABLE);
+        let list = List::read(&beside)?;
+        let unknown = self.crates.iter().find(|name| list.entries().all(|e| e.name != **name));
+        if let Some(name) = unknown {
+            bail!("crates/crates.toml has no crate {name:?}");
+        }
+        let session = on.open_beside("crates")?;
+        let series = Patched::of(&session.tree, None)?;
+        let mut work = Work::new(&session, &list, &beside, &|entry| self.wants(entry))?;
+        work.require_stable(&series.library)?;
+        let selection: Vec<_> = work.users.iter().map(|user| user.package.clone()).collect();
+        if let Some(shard) = self.shard {
+            work.users = shard.part(&work.users);
+        }
+        let base = work.std(&base_library(&session.tree)?, &[])?;
+        let patched = work.std(&series.library, &[])?;
+
+        let step = Step::start_count("checking crates", work.users.len());
+        let (mut checked, mut rows) = (Vec::new(), Vec::new());
+        for user in &work.users {
+            let before = work.outcome(user, &base)?;
+            let after = if before.built { Some(work.outcome(user, &patched)?) } else { None };
+            let result = Checked::new(&user.package, work.graph(user), before, after);
+            let row = result.row(&user.entry);
+            step.one_done(&format!("{}: {}", row.name, row.verdict));
+            checked.push(result);
+            rows.push(row);
+        }
+        step.done();
+
+        let title = "Published crates, type-checked with std at the base and with the series";
+        let command = format!("crates{}", self.words());
+        let subject = Subject::new(&session, &series, title, &command, &row::HEADER, &selection)?;
+        let report = Report::new(subject, self.shard, rows)?;
+        print!("{}", report.render(self.format)?);
+        if self.format != Format::Json {
+            print!("\n{}", row::causes(&checked));
+            if self.names {
+                print!("\n{}", names::compare(&work, &list.names, [&base, &patched], self.format)?);
+            }
+            if self.mend {
+                print!("\n{}", names::mend(&work, &list, [&base, &patched])?);
+            }
+        }
+        Ok(report.exit_code(true))
+    }
+
+    fn wants(&self, entry: &Entry) -> bool {
+        (self.crates.is_empty() || self.crates.contains(&entry.name))
+            && (entry.quick || !self.quick)
+    }
+
+    /// The selection, as it could be typed.
+    fn words(&self) -> String {
+        let words = self.crates.iter().map(|name| format!(" {name}"));
+        words.chain(self.quick.then(|| " --quick".to_owned())).collect()
+    }
+}

@@ -1,0 +1,184 @@
+//! What would not break: other names for the methods, and a release of the crate whose code breaks.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use fs_err as fs;
+
+use super::check::Outcome;
+use super::list::{List, Names};
+use super::work::{Std, User, Work};
+use crate::say::progress::Step;
+use crate::say::table::{self, Format};
+
+/// A table of the names that the methods have, and of others.
+pub fn compare(
+    work: &Work,
+    others: &[Names],
+    [base, patched]: [&Std; 2],
+    format: Format,
+) -> Result<String> {
+    // What compiles at the base, with the packages that are compiled for it.
+    let mut built = Vec::new();
+    for user in &work.users {
+        let before = work.outcome(user, base)?;
+        if before.built {
+            built.push((user, before));
+        }
+    }
+    // The fewer packages, the sooner a crate is checked.
+    built.sort_by_key(|(_, outcome)| outcome.compiled.len());
+    let row = |names: &Names, broken: &BTreeSet<String>| -> Result<Vec<String>> {
+        let breaks =
+            built.iter().filter(|(_, outcome)| !outcome.compiled.is_disjoint(broken)).count();
+        let list: Vec<_> = broken.iter().map(String::as_str).collect();
+        Ok(vec![
+            format!("`{}`, `{}`", names.set, names.get),
+            holders(work, &built, std::slice::from_ref(names))?.len().to_string(),
+            if list.is_empty() { "none".into() } else { list.join(", ") },
+            breaks.to_string(),
+        ])
+    };
+
+    let own = Names { set: "set_keepalive".into(), get: "keepalive".into() };
+    let mut rows = vec![row(&own, &broken(work, &built, std::slice::from_ref(&own), patched)?)?];
+    // All of them at once: a method more breaks no less. If nothing breaks, that holds for each.
+    let together = work.std(&patched.library, others)?;
+    let none_breaks = broken(work, &built, others, &together)?.is_empty();
+    for names in others {
+        let names_alone = std::slice::from_ref(names);
+        let broken = match none_breaks {
+            true => BTreeSet::new(),
+            false => broken(work, &built, names_alone, &work.std(&patched.library, names_alone)?)?,
+        };
+        rows.push(row(names, &broken)?);
+    }
+    let header = [
+        "names",
+        "packages that hold one",
+        "packages with errors",
+        "crates of the table that break",
+    ];
+    Ok(table::render(format, &header, rows))
+}
+
+/// The packages with errors, among those that hold one of the names.
+fn broken(
+    work: &Work,
+    built: &[(&User, Outcome)],
+    names: &[Names],
+    std: &Std,
+) -> Result<BTreeSet<String>> {
+    let cover = cover(built, holders(work, built, names)?);
+    let sets: Vec<_> = names.iter().map(|names| names.set.as_str()).collect();
+    let step = Step::start_count(format!("checking for {}", sets.join(", ")), cover.len());
+    let mut broken = BTreeSet::new();
+    for user in cover {
+        broken.extend(work.outcome(user, std)?.errors.into_iter().map(|found| found.package));
+        step.one_done(&user.entry.name);
+    }
+    step.done();
+    Ok(broken)
+}
+
+/// The packages whose sources hold one of the names as a word. A call is always among them, but for
+/// one that a macro puts together.
+fn holders(work: &Work, built: &[(&User, Outcome)], names: &[Names]) -> Result<BTreeSet<String>> {
+    let mut holders = BTreeSet::new();
+    let mut seen = BTreeSet::new();
+    for (user, outcome) in built {
+        for package in &outcome.compiled {
+            if seen.insert(package.clone()) {
+                let sources = work.graph(user).sources.get(package);
+                let sources = sources.with_context(|| format!("{package} has no sources"))?;
+                if holds(sources, names)? {
+                    holders.insert(package.clone());
+                }
+            }
+        }
+    }
+    Ok(holders)
+}
+
+fn holds(dir: &Path, names: &[Names]) -> Result<bool> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            if holds(&path, names)? {
+                return Ok(true);
+            }
+        } else if path.extension() == Some("rs".as_ref()) {
+            let text = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
+            let mut words = text.split(|c: char| c != '_' && !c.is_alphanumeric());
+            if words.any(|word| names.iter().any(|names| word == names.set || word == names.get)) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Crates with which every holder is compiled.
+fn cover<'a>(built: &[(&'a User, Outcome)], holders: BTreeSet<String>) -> Vec<&'a User> {
+    let mut left = holders;
+    let mut cover = Vec::new();
+    for (user, outcome) in built {
+        let before = left.len();
+        left.retain(|holder| !outcome.compiled.contains(holder));
+        if left.len() < before {
+            cover.push(*user);
+        }
+    }
+    cover
+}
+
+/// What becomes of the crates that break, with the release that mends.
+pub fn mend(work: &Work, list: &List, [base, patched]: [&Std; 2]) -> Result<String> {
+    let mend = list.mend.as_ref().context("crates/crates.toml has no mend")?;
+    let mut broken = Vec::new();
+    for user in &work.users {
+        let before = work.outcome(user, base)?;
+        if before.built && !work.outcome(user, patched)?.built {
+            let needs_it = before.compiled.contains(&format!("{} {}", mend.name, mend.version));
+            broken.extend(needs_it.then_some(user));
+        }
+    }
+    let step = Step::start_count(format!("checking with {} mended", mend.name), broken.len());
+    let mut mended = BTreeMap::new();
+    let mut compile = 0;
+    let mut errors = BTreeSet::new();
+    for user in &broken {
+        let workspace = match mended.entry(&user.workspace) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let dir = work.session.dir.join("mended").join(&user.workspace);
+                entry.insert(work.workspace(user).mended(&work.session.compiler, mend, dir)?)
+            }
+        };
+        let mut stds = vec![patched];
+        if user.entry.name == mend.name {
+            // It must go on compiling with the releases that there are.
+            stds.push(base);
+        }
+        for std in stds {
+            let outcome = work.outcome_in(workspace, user, std)?;
+            compile += usize::from(outcome.built && std.sysroot == patched.sysroot);
+            errors.extend(outcome.errors);
+        }
+        step.one_done(&user.entry.name);
+    }
+    step.done();
+    let mut text = format!(
+        "With {} {} in place of {}, {compile} of the {} crates that break because of it compile\n",
+        mend.name,
+        mend.new_version,
+        mend.version,
+        broken.len(),
+    );
+    for found in errors {
+        text += &format!("  {} {} {}\n", found.package, found.place, found.message);
+    }
+    Ok(text)
+}

@@ -1,0 +1,149 @@
+//! What came out for one crate, and for all of them as a tree of causes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use serde_json::json;
+
+use super::check::{Found, Graph, Outcome};
+use super::list::{Entry, Verdict};
+use crate::evidence::report::{Class, Row};
+
+pub const HEADER: [&str; 3] = ["crate", "why it is here", "because of"];
+
+/// What was found out about a crate.
+pub struct Checked {
+    /// Name and version.
+    pub package: String,
+    verdict: Verdict,
+    /// The errors that the series brings, or those of the base.
+    errors: BTreeSet<Found>,
+    /// What the compiler warns of at the base, here and below.
+    pub collisions: BTreeSet<Found>,
+    /// The packages that were compiled for it, at the base.
+    pub packages: BTreeSet<String>,
+    /// From the package with the errors to this one, if it breaks.
+    path: Vec<String>,
+}
+
+impl Checked {
+    /// `series` is not there if the crate does not compile at the base.
+    pub fn new(package: &str, graph: &Graph, base: Outcome, series: Option<Outcome>) -> Checked {
+        let packages = base.compiled;
+        let (verdict, errors, compiled) = match series {
+            Some(series) if series.built => (Verdict::Same, series.errors, series.compiled),
+            Some(series) => (Verdict::Breaks, series.errors, series.compiled),
+            None => (Verdict::NotBuilt, base.errors, BTreeSet::new()),
+        };
+        let path = match (verdict, errors.first()) {
+            (Verdict::Breaks, Some(found)) => graph.path(package, &found.package, &compiled),
+            _ => Vec::new(),
+        };
+        let package = package.to_owned();
+        Checked { package, verdict, errors, collisions: base.collisions, packages, path }
+    }
+
+    /// The result as a row, which passes if it is as the table has it.
+    pub fn row(&self, entry: &Entry) -> Row {
+        let Checked { package, verdict, errors, collisions, path, .. } = self;
+        let class = if *verdict == entry.expect { Class::Passed } else { Class::Failed };
+        let details = match verdict {
+            Verdict::Breaks => errors.iter().map(|found| format!("breaks by {found}")).collect(),
+            _ => Vec::new(),
+        };
+        let because = match (verdict, path.split_last()) {
+            (Verdict::Breaks, Some((_, []))) => "its own code".into(),
+            (Verdict::Breaks, Some((_, before))) => before.join(" → "),
+            _ => errors.first().map(Found::to_string).unwrap_or_default(),
+        };
+        Row {
+            name: package.clone(),
+            cells: vec![entry.why.clone(), because],
+            verdict: verdict.to_string(),
+            class,
+            details,
+            covers: None,
+            data: json!({ "path": path, "errors": errors, "collisions": collisions }),
+        }
+    }
+}
+
+/// How many crates the lint names today, and what breaks because of what: each package below the one
+/// whose errors, or whose failing dependency, keep it from compiling.
+pub fn causes(checked: &[Checked]) -> String {
+    let packages: BTreeSet<_> = checked.iter().flat_map(|c| &c.packages).collect();
+    let collisions: BTreeSet<_> = checked.iter().flat_map(|c| &c.collisions).collect();
+    let warned: BTreeSet<_> = collisions.iter().map(|found| &*found.package).collect();
+    let mut text = format!(
+        "{} packages compile at the base. In {} of them, the lint unstable_name_collisions is about \
+         these methods{}{}\n",
+        packages.len(),
+        warned.len(),
+        if warned.is_empty() { "" } else { ": " },
+        Vec::from_iter(warned).join(", "),
+    );
+    let listed: BTreeSet<_> = checked.iter().map(|c| &*c.package).collect();
+    let mut root = Branch::default();
+    for Checked { path, .. } in checked {
+        let mut branch = &mut root;
+        for (index, package) in path.iter().enumerate() {
+            // The cause itself need not be in the table, what is between need not be shown.
+            if index == 0 || listed.contains(&**package) {
+                branch = branch.0.entry(package).or_default();
+            }
+        }
+    }
+    text += "\n```text\n";
+    root.write(&mut text, 0);
+    text + "```\n"
+}
+
+/// A package's dependents.
+#[derive(Default)]
+struct Branch<'a>(BTreeMap<&'a str, Branch<'a>>);
+
+impl Branch<'_> {
+    /// How many packages are in it.
+    fn count(&self) -> usize {
+        self.0.len() + self.0.values().map(Branch::count).sum::<usize>()
+    }
+
+    fn write(&self, text: &mut String, depth: usize) {
+        for (package, branch) in &self.0 {
+            let count = match branch.count() {
+                0 => String::new(),
+                count => format!(" ({count})"),
+            };
+            writeln!(text, "{:1$}{package}{count}", "", 2 * depth).expect("text takes text");
+            branch.write(text, depth + 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken(path: &[&str]) -> Checked {
+        let path: Vec<_> = path.iter().map(|package| package.to_string()).collect();
+        Checked {
+            package: path.last().unwrap().clone(),
+            verdict: Verdict::Breaks,
+            errors: BTreeSet::new(),
+            collisions: BTreeSet::new(),
+            packages: BTreeSet::new(),
+            path,
+        }
+    }
+
+    #[test]
+    fn tree_shows_the_cause_and_the_crates_of_the_table() {
+        let checked = [
+            broken(&["mio 0.6", "tokio-reactor 0.1", "tokio 0.1"]),
+            broken(&["mio 0.6", "tokio-reactor 0.1", "tokio 0.1", "hyper 0.12"]),
+            broken(&["mio 0.6", "notify 4"]),
+        ];
+        let tree = "mio 0.6 (3)\n  notify 4\n  tokio 0.1 (1)\n    hyper 0.12\n";
+        assert!(causes(&checked).contains(tree), "{}", causes(&checked));
+    }
+}
