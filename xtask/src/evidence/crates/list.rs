@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::compiler::Compiler;
 use crate::library::sysroot::cargo_home;
 use crate::run::command::CommandExt;
+use crate::run::ownership;
 use crate::say::progress::Step;
 
 /// `crates/crates.toml`.
@@ -210,9 +211,7 @@ impl Workspace {
 
     /// This workspace as its users would have it with the release that mends.
     pub fn mended(&self, compiler: &Compiler, mend: &Mend, dir: PathBuf) -> Result<Workspace> {
-        if dir.exists() {
-            fs::remove_dir_all(&dir)?;
-        }
+        ownership::discard(&dir)?;
         copy_dir(&self.dir, &dir)?;
         let patch = mend.apply(&dir.join("mended"))?;
         let manifest = dir.join("Cargo.toml");

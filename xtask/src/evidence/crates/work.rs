@@ -11,6 +11,7 @@ use super::list::{Entry, List, Names, Workspace};
 use crate::evidence::cache::Cache;
 use crate::library::sources::LibraryId;
 use crate::library::sysroot::{Profile, Workshop};
+use crate::run::ownership;
 use crate::say::progress::Step;
 use crate::session::Session;
 
@@ -114,7 +115,7 @@ impl<'a> Work<'a> {
             // Under its name only when it is whole.
             let partial = sysroot.with_extension("new");
             workshop.sysroot(Profile::Metadata, &partial)?;
-            fs::rename(partial, &sysroot)?;
+            ownership::settle(&partial, &sysroot)?;
             step.done();
         }
         Ok(Std { library: library.clone(), sysroot })
