@@ -37,12 +37,15 @@ const LANES: [&[Step]; 2] = [
     &[
         ("rustfmt", "cargo fmt --all --check"),
         ("rustfmt of the examples", "cargo fmt --check --manifest-path examples/Cargo.toml"),
+        ("rustfmt of the benchmarks", "cargo fmt --check --manifest-path bench/Cargo.toml"),
         ("clippy", "cargo clippy --workspace --all-targets -- -D warnings"),
         ("the tools' own tests", "cargo test --workspace"),
-        ("the second series", "cargo xtask verify --base 1.98"),
-        ("std tests, second series", "cargo xtask x --base 1.98 test library/std"),
-        ("a target for each backend, second series", "cargo xtask targets --base 1.98 --quick"),
-        ("three other platforms, second series", "cargo xtask cross --base 1.98 --quick --require"),
+        ("1.98: the second series", "cargo xtask verify --base 1.98"),
+        ("1.98: std tests", "cargo xtask x --base 1.98 test library/std"),
+        ("1.98: a target for each backend", "cargo xtask targets --base 1.98 --quick"),
+        ("1.98: three other platforms", "cargo xtask cross --base 1.98 --quick --require"),
+        ("1.98: mistakes", "cargo xtask mutants --base 1.98"),
+        ("1.98: published crates", "cargo xtask crates --base 1.98 --quick"),
     ],
 ];
 
@@ -51,11 +54,11 @@ const PACKAGES_OF_LAB: [&str; 3] = ["iproute2", "nftables", "util-linux"];
 
 /// Run everything that guards the project; what must be green before a change is merged.
 ///
-/// rustfmt, clippy, the tools' own tests; and for each series: verify, upstream's tests on the
-/// patched tree, the quick sets of targets and cross; and for the first one mutants, the lab, and the
-/// toolchain with its checks. Two steps run side by side, and what each printed is shown when it has
-/// ended. All of them run even if one fails. What this machine cannot run is said, and not counted
-/// as passed.
+/// rustfmt, clippy and the tools' own tests; for both series verify, upstream's tests on the patched
+/// tree, the quick sets of targets and cross, and mutants; the lab and the toolchain with its checks
+/// for the first, and the quick set of crates for the second. Two steps run side by side, and what each
+/// printed is shown when it has ended. All of them run even if one fails. What this machine cannot
+/// run is said, and not counted as passed.
 #[derive(Args)]
 pub struct Ci {
     /// First install what Debian has of the programs that the steps use, as root or with a sudo that
