@@ -1,4 +1,4 @@
-//! Where things are in this repository.
+//! Knows where things are in this repository.
 
 use std::path::{Path, PathBuf};
 

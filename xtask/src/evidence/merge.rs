@@ -1,4 +1,4 @@
-//! `cargo xtask merge`: the results of all shards, as one machine would have written them.
+//! Puts the results of all shards together, as one machine would have written them.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! The evidence that the series is fit to be merged.
+//! Gathers the evidence that the series is fit to be merged.
 
 mod cache;
 pub mod crates;

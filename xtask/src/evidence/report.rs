@@ -1,4 +1,4 @@
-//! What a command found out, a row for each target: shown as a table, as a file for docs/, or as JSON,
+//! Shows what a command found out, a row for each target: as a table, as a file for docs/, or as JSON,
 //! which can be put together from the parts that several machines wrote.
 
 use std::collections::{BTreeMap, BTreeSet};

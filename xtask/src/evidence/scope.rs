@@ -1,4 +1,4 @@
-//! The arguments that `targets` and `cross` have in common: which targets, and how to show what came
+//! Reads the arguments that `targets` and `cross` have in common: which targets, and how to show what came
 //! out.
 
 use std::thread;

@@ -1,4 +1,4 @@
-//! What cargo and the compiler say of a build, in a form in which two builds can be compared.
+//! Reads what cargo and the compiler say of a build, so that two builds can be compared.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What Rust's test harness says of a run, in its JSON format: it counts the tests itself, and a
+//! Reads what Rust's test harness says of a run, in its JSON format: it counts the tests itself, and a
 //! run that does not come to its end is not taken for one that passed.
 
 use std::collections::BTreeSet;

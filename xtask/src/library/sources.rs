@@ -1,4 +1,4 @@
-//! library/ as it is in one state of the tree, in a place of its own: builds there neither see what
+//! Copies library/ in one state of the tree to a place of its own: builds there neither see what
 //! someone edits in build/rust meanwhile, nor get in the way.
 
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Git, run so that the user's own configuration changes nothing.
+//! Runs git so that the user's own configuration changes nothing.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

@@ -1,4 +1,4 @@
-//! What the tool may delete and overwrite: only what it made itself, as long as it is as the tool made
+//! Decides what the tool may delete and overwrite: only what it made itself, as long as it is as the tool made
 //! it. Whatever does either goes through here; `disallowed-methods` in xtask/clippy.toml sees to it.
 //!
 //! - Under build/, a directory or file that the tool made as a whole is its own: [`discard`].

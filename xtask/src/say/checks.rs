@@ -1,4 +1,4 @@
-//! Checks that all run, whatever comes of the others: their verdicts, a line each.
+//! Tells the verdicts of checks, a line each. All of them run, whatever comes of the others.
 
 use anyhow::{Result, bail};
 

@@ -1,4 +1,4 @@
-//! Telling the user what takes time: a bar on a terminal, one line a step elsewhere.
+//! Tells the user what takes time: a bar on a terminal, one line a step elsewhere.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! build/toolchain: the release's programs with the patched std, for use with rustup.
+//! Assembles build/toolchain: the release's programs with the patched std, for use with rustup.
 //!
 //! The release's files are hard links where the file system allows, so they are the very files of
 //! the user's own toolchain. Nothing here ever opens one of them for writing: a file is put where

@@ -1,4 +1,4 @@
-//! Telling rustup of build/toolchain, and taking that back. Toolchains of that name which are not
+//! Tells rustup of build/toolchain, and takes that back. Toolchains of that name which are not
 //! ours are never touched.
 
 use std::path::{Path, PathBuf};

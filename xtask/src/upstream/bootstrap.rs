@@ -1,4 +1,4 @@
-//! Upstream's build system: its configuration, the compiler it uses, and running it.
+//! Configures upstream's build system, provides the compiler that it uses, and runs it.
 //!
 //! The prebuilt lane is bootstrap's own `rust.download-rustc`, with the directory that it would
 //! download to filled from the installed toolchain. That toolchain is the base's compiler, so

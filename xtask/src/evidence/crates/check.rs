@@ -1,4 +1,4 @@
-//! Type-checking one crate of the table, with all that it depends on, against one std.
+//! Type-checks one crate of the table, with all that it depends on, against one std.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;

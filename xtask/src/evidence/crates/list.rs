@@ -1,4 +1,4 @@
-//! The table of crates, and the workspaces in which cargo checks them: a package for each crate, which
+//! Reads the table of crates, and lays out the workspaces in which cargo checks them: a package for each crate, which
 //! depends on that crate alone, and a committed lock file for each workspace.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Whose code the methods break: published crates type-checked with the base's std and with the
+//! Finds whose code the methods break: published crates are type-checked with the base's std and with the
 //! series', and the same for other names of the methods.
 //!
 //! Each crate of the table is checked by itself, as a dependency of an empty package, so that cargo

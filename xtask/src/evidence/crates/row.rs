@@ -1,4 +1,4 @@
-//! What came out for one crate, and for all of them as a tree of causes.
+//! Puts down what came out for one crate, and for all of them as a tree of causes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! What the checks share: the workspaces, the states of std, and what was found out before.
+//! Holds what the checks share: the workspaces, the states of std, and results of earlier runs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Building std with the series for other platforms and running its tests there, for real.
+//! Builds std with the series for other platforms, and runs its tests there.
 
 pub mod platform;
 mod row;

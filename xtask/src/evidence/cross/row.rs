@@ -1,4 +1,4 @@
-//! What came out for one platform.
+//! Puts down what came out for one platform.
 
 use anyhow::Result;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Running a target's programs on this machine.
+//! Runs a target's programs on this machine.
 
 use std::fmt;
 use std::path::Path;

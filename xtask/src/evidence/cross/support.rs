@@ -1,4 +1,4 @@
-//! What building and running for other platforms takes and no package has: found, made or installed
+//! Provides what building and running for other platforms takes and no package has: found, made or installed
 //! below build/cross-support.
 
 use std::collections::BTreeSet;

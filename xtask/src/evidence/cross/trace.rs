@@ -1,4 +1,4 @@
-//! The calls that the methods make, as strace and Wine show them: level, name, value and
+//! Checks the calls that the methods make, as strace and Wine show them: level, name, value and
 //! length, once for each call of a method, and nothing else.
 
 use anyhow::{Result, bail};

@@ -1,4 +1,4 @@
-//! The methods broken on purpose, one way after the other: a test that cannot fail would show here.
+//! Breaks the methods on purpose, one way after the other: a test that cannot fail would show here.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};

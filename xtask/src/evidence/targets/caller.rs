@@ -1,4 +1,4 @@
-//! A user of both methods: compiles where std has them with these very types, on any target.
+//! Uses both methods: compiles where std has them with these very types, on any target.
 
 #![allow(stable_features)] // after the stabilization
 #![feature(tcp_keepalive)]

@@ -1,4 +1,4 @@
-//! Type-checking std for one target, and proving that both methods were among what was checked.
+//! Type-checks std for one target, and proves that both methods were among what was checked.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

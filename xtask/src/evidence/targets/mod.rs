@@ -1,4 +1,4 @@
-//! Type-checking std for every target, with and without the series: no target may get a diagnostic
+//! Type-checks std for every target, with and without the series: no target may get a diagnostic
 //! that it did not have before, and every target must get the methods.
 //!
 //! Base and series are checked in one place, one after the other, so that everything below std is

@@ -1,4 +1,4 @@
-//! What came out for one target.
+//! Puts down what came out for one target.
 
 use anyhow::{Error, Result};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! The targets that a compiler knows, and which of them to check.
+//! Reads which targets a compiler knows, and selects those to check.
 
 use std::collections::BTreeMap;
 

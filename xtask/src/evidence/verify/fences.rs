@@ -1,4 +1,4 @@
-//! Code fences in documentation that are never closed.
+//! Finds code fences in documentation that are never closed.
 //!
 //! Markdown closes them by itself at the end, so neither rustdoc nor a doctest says anything, and
 //! whatever is written below such an example later becomes part of it.
