@@ -1,5 +1,5 @@
-//! Opens what nearly every command works on: the project, a base, its compiler, and the tree that is
-//! prepared for it.
+//! Opens what nearly every command works on: the project, a base, its compiler, and the tree that
+//! is prepared for it.
 
 use std::path::{Path, PathBuf};
 

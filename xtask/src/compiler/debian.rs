@@ -1,8 +1,9 @@
 //! Assembles a compiler from Debian's packages, without installing them.
 //!
 //! They were linked against a newer C library than older systems have. So everything that they need
-//! comes along, down to the dynamic linker, and the programs are made to look there. What the compiler
-//! starts and makes does not inherit that: linkers and tests run with the system's own libraries.
+//! comes along, down to the dynamic linker, and the programs are made to look there. What the
+//! compiler starts and makes does not inherit that: linkers and tests run with the system's own
+//! libraries.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! Shows what a command found out, a row for each target: as a table, as a file for docs/, or as JSON,
-//! which can be put together from the parts that several machines wrote.
+//! Shows what a command found out, a row for each target: as a table, as a file for docs/, or as
+//! JSON, which can be put together from the parts that several machines wrote.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

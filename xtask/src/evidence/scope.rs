@@ -1,5 +1,5 @@
-//! Reads the arguments that `targets` and `cross` have in common: which targets, and how to show what came
-//! out.
+//! Reads the arguments that `targets` and `cross` have in common: which targets, and how to show
+//! what came out.
 
 use std::thread;
 

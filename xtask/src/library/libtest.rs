@@ -1,5 +1,5 @@
-//! Reads what Rust's test harness says of a run, in its JSON format: it counts the tests itself, and a
-//! run that does not come to its end is not taken for one that passed.
+//! Reads what Rust's test harness says of a run, in its JSON format: it counts the tests itself,
+//! and a run that does not come to its end is not taken for one that passed.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,4 +1,5 @@
-//! Names points at which a test can have the program end as `kill -9` or a power failure would end it.
+//! Names points at which a test can have the program end as `kill -9` or a power failure would end
+//! it.
 
 use rustix::process::{Signal, getpid, kill_process};
 

@@ -1,5 +1,5 @@
-//! Runs other programs, sees that two runs of this one do not get in each other's way, and that none
-//! deletes or overwrites what is not the tool's.
+//! Runs other programs, sees that two runs of this one do not get in each other's way, and that
+//! none deletes or overwrites what is not the tool's.
 
 pub mod command;
 pub mod git;

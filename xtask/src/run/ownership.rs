@@ -1,5 +1,6 @@
-//! Decides what the tool may delete and overwrite: only what it made itself, as long as it is as the tool made
-//! it. Whatever does either goes through here; `disallowed-methods` in xtask/clippy.toml sees to it.
+//! Decides what the tool may delete and overwrite: only what it made itself, as long as it is as
+//! the tool made it. Whatever does either goes through here; `disallowed-methods` in
+//! xtask/clippy.toml sees to it.
 //!
 //! - Under build/, a directory or file that the tool made as a whole is its own: [`discard`].
 //! - Where people work, too (patches/, library/, tests/), a file is its own if it has, to the byte, a

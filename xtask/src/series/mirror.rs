@@ -1,4 +1,5 @@
-//! Compares and writes library/ and tests/: the files that the series adds, at their upstream paths.
+//! Compares and writes library/ and tests/: the files that the series adds, at their upstream
+//! paths.
 
 use std::path::{Path, PathBuf};
 

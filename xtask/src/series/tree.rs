@@ -1,8 +1,8 @@
 //! build/rust: a git repository with the base as one commit and then a commit for each patch.
 //!
-//! People work in it. Whatever is there and not in the patches is theirs: the tool moves the tree only
-//! where nothing of it goes out of reach, and otherwise says what is there, how to keep it and how to
-//! drop it.
+//! People work in it. Whatever is there and not in the patches is theirs: the tool moves the tree
+//! only where nothing of it goes out of reach, and otherwise says what is there, how to keep it and
+//! how to drop it.
 
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};

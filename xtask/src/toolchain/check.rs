@@ -1,5 +1,5 @@
-//! Proves that without the feature the assembled toolchain is the release, and that with it, it does
-//! what upstream's own compiler does.
+//! Proves that without the feature the assembled toolchain is the release, and that with it, it
+//! does what upstream's own compiler does.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,5 +1,5 @@
-//! Reads the table of crates, and lays out the workspaces in which cargo checks them: a package for each crate, which
-//! depends on that crate alone, and a committed lock file for each workspace.
+//! Reads the table of crates, and lays out the workspaces in which cargo checks them: a package for
+//! each crate, which depends on that crate alone, and a committed lock file for each workspace.
 
 use std::collections::BTreeMap;
 use std::fmt;

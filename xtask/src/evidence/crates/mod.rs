@@ -1,9 +1,9 @@
-//! Finds whose code the methods break: published crates are type-checked with the base's std and with the
-//! series', and the same for other names of the methods.
+//! Finds whose code the methods break: published crates are type-checked with the base's std and
+//! with the series', and the same for other names of the methods.
 //!
 //! Each crate of the table is checked by itself, as a dependency of an empty package, so that cargo
-//! turns on the features that a user of that crate alone gets. What several of them depend on in the
-//! same form is compiled once.
+//! turns on the features that a user of that crate alone gets. What several of them depend on in
+//! the same form is compiled once.
 
 mod check;
 mod list;

@@ -1,4 +1,5 @@
-//! Finds what would not break: other names for the methods, and a release of the crate whose code breaks.
+//! Finds what would not break: other names for the methods, and a release of the crate whose code
+//! breaks.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};

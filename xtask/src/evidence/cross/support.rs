@@ -1,5 +1,5 @@
-//! Provides what building and running for other platforms takes and no package has: found, made or installed
-//! below build/cross-support.
+//! Provides what building and running for other platforms takes and no package has: found, made or
+//! installed below build/cross-support.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! Runs upstream's tidy at the base and with the series, and tells what it says of the series alone.
+//! Runs upstream's tidy at the base and with the series, and tells what it says of the series
+//! alone.
 
 use std::collections::BTreeSet;
 use std::io::Write;

@@ -1,5 +1,5 @@
-//! What `build/toolchain/bin/{rustc,rustdoc,clippy-driver}` are: the release's program of that name,
-//! in `libexec/`, with the one gate opened.
+//! What `build/toolchain/bin/{rustc,rustdoc,clippy-driver}` are: the release's program of that
+//! name, in `libexec/`, with the one gate opened.
 //!
 //! A release refuses `#![feature]`. `RUSTC_BOOTSTRAP=1` in its environment lifts that, but for all
 //! features, and for every crate that asks: many build scripts compile a probe to find out whether
@@ -7,8 +7,9 @@
 //! the variable is set for a crate that says `tcp_keepalive` alone, and `-Zallow-features` keeps
 //! the other gates shut. Any other crate is compiled as the release compiles it.
 //!
-//! Cargo takes two compilers for the same when `rustc -vV` says the same, and would go on with crates
-//! that were compiled for another std. So there is a line more here, which says what std it is.
+//! Cargo takes two compilers for the same when `rustc -vV` says the same, and would go on with
+//! crates that were compiled for another std. So there is a line more here, which says what std it
+//! is.
 //!
 //! `cargo xtask toolchain` compiles this file by itself, with the pinned compiler.
 
