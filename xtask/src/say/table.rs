@@ -13,7 +13,7 @@ use crate::run::command::CommandExt;
 pub enum Format {
     /// For people.
     Table,
-    /// For the README.
+    /// For a file under docs/.
     Markdown,
     /// For machines: everything that is known.
     Json,
