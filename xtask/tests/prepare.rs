@@ -418,6 +418,11 @@ fn advice_keeps_the_work() {
         ("echo old >old; git stash -qu; mine; git commit -qam Mine", "HEAD"),
         ("mine; git commit -qam Mine; echo more >new", "HEAD"),
         ("mine; git commit -qam Mine; git branch other; git reset -q --hard HEAD~1", "other"),
+        (
+            "git switch -qc side; mine; git commit -qam Mine; git switch -q series; \
+             git merge -q --no-ff side -m 'Merged, for a reason'",
+            "HEAD",
+        ),
         ("git checkout -q --detach; mine; git commit -qam Mine", "branch kept-"),
         ("git switch -qc other; mine; git commit -qam Mine", "other"),
         ("git switch -qc other; mine; git commit -qam Mine; git branch -D series", "other"),
@@ -443,6 +448,8 @@ fn advice_keeps_the_work() {
         if work.contains(">new") {
             assert!(fixture.tree().join("new").exists(), "{work}");
         }
+        let subjects = fixture.git(&["log", "--format=%s", "--branches"]);
+        assert_eq!(subjects.contains("for a reason"), work.contains("for a reason"), "{subjects}");
         let stashes = fixture.git(&["stash", "list"]);
         assert_eq!(stashes.lines().count(), usize::from(work.contains(">old")), "{stashes}");
     }
@@ -514,6 +521,13 @@ fn patch_that_does_not_apply_is_explained() {
             .and(contains("am --3way")),
     );
     assert_eq!(fixture.std_line(), "hello, patched\n");
+
+    // What git is in the middle of comes first.
+    fixture.shell("cd build/rust; git merge -q --no-commit --no-ff $(git commit-tree -p base -m Mine HEAD:)").success();
+    let stop = fixture.run(&["prepare"]).code(1).stderr(contains("finish a merge in build/rust"));
+    fixture.follow_advice(&stop, "or call it off").success();
+    let stop = fixture.run(&["prepare"]).code(1);
+    fixture.follow_advice(&stop, "To resolve it").code(128);
 
     // From nothing, there is a tree to resolve it in.
     let fresh = Fixture::new();

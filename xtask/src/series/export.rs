@@ -42,7 +42,7 @@ fn export(project: &Project, base: &Base, overwrite: bool) -> Result<()> {
     let mut state = tree.state()?;
     let tip = exportable(&tree, &state)?;
 
-    let mut patches = tree.replacement(&series, &state)?;
+    let mut patches = series.replacement(&tree.git, &state.base, &state.written())?;
     patches.new = patches::exported_and_applied(&tree.git, &state.base, &tip)?;
     if !overwrite {
         check_patches(&tree, &series, &state, &patches.foreign())?;
@@ -50,8 +50,7 @@ fn export(project: &Project, base: &Base, overwrite: bool) -> Result<()> {
     let mut mirror = None;
     // The files of the others are in their patches alone.
     if base.default {
-        let written = [Some(&state.series), state.exporting.as_ref()];
-        let written: Vec<_> = written.into_iter().flatten().map(String::as_str).collect();
+        let written = state.written();
         let replacement = mirror::replacement(project, &tree.git, &state.base, &written, &tip)?;
         check_mirror(&tree, &replacement.foreign())?;
         mirror = Some(replacement);

@@ -13,7 +13,7 @@ use crate::base::project::{Project, display};
 use crate::run::command::CommandExt;
 use crate::run::git::Git;
 use crate::run::kill_point::kill_point;
-use crate::run::ownership::{self, Files, Found};
+use crate::run::ownership::{self, Files, Found, Replacement};
 
 /// How the files in a series' directory begin that are no patches: the texts of pull requests.
 const COVER_LETTERS: &str = "0000-";
@@ -81,6 +81,13 @@ impl Series {
             }
         }
         Ok(found)
+    }
+
+    /// The patches, to be replaced by none so far. Those that export writes for one of the commits
+    /// `written` are the tool's own.
+    pub fn replacement(&self, git: &Git, base: &str, written: &[&str]) -> Result<Replacement<'_>> {
+        let written = written.iter().map(|tip| exported(git, base, tip)).collect::<Result<_>>()?;
+        Ok(Replacement { root: &self.dir, found: self.found()?, written, new: Files::new() })
     }
 
     /// Commits the patches on top of `onto` and returns the last commit. No branch and no work tree of
