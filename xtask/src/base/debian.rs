@@ -32,7 +32,7 @@ pub fn download(dir: &Path, package: &DebianPackage, file: &str, destination: &P
     for suite in suites {
         let got = PrivateApt::new(dir, std::slice::from_ref(suite), *kind).and_then(|apt| {
             let step = Step::start(format!("downloading {file} from Debian {suite}"));
-            apt.command(how).run()?;
+            ask(&mut apt.command(how))?;
             step.done();
             fs::copy(apt.files().join(file), destination)
                 .with_context(|| format!("apt-get ended well, but {file} cannot be kept"))
@@ -73,7 +73,7 @@ impl PrivateApt {
         )?;
         let apt = PrivateApt { dir: dir.to_owned() };
         let step = Step::start(format!("reading the index of Debian {suites}"));
-        apt.command(&["update", "--error-on=any"]).run()?;
+        ask(&mut apt.command(&["update", "--error-on=any"]))?;
         step.done();
         Ok(apt)
     }
@@ -113,10 +113,21 @@ impl Drop for PrivateApt {
     }
 }
 
+/// Runs apt and returns what it printed. Of a failure, its errors are told alone: there is much else.
+pub fn ask(apt: &mut Command) -> Result<String> {
+    let answer = apt.answer()?;
+    if !answer.status.success() {
+        let said = String::from_utf8_lossy(&answer.stderr);
+        let errors = said.lines().filter(|line| line.starts_with("E: "));
+        bail!("apt-get failed ({}):\n  {}", answer.status, Vec::from_iter(errors).join("\n  "));
+    }
+    Ok(String::from_utf8(answer.stdout)?)
+}
+
 /// The mirrors of Debian that the machine's own apt is set to, separated by spaces.
 fn mirrors() -> Result<String> {
     // Names every file that an update would fetch, and fetches none.
-    let uris = Command::new("apt-get").args(["update", "--print-uris"]).read()?;
+    let uris = ask(Command::new("apt-get").args(["update", "--print-uris"]))?;
     let mirrors: BTreeSet<_> = uris
         .lines()
         .filter_map(|line| line.strip_prefix('\'')?.split_once("/dists/"))

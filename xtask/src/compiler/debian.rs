@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 
-use crate::base::debian::PrivateApt;
+use crate::base::debian::{self, PrivateApt};
 use crate::base::{Base, DebianCompiler, DebianKind};
 use crate::run::command::CommandExt;
 use crate::run::ownership;
@@ -69,7 +69,7 @@ fn download(apt: &PrivateApt, packages: &DebianCompiler, base: &Base, name: &Pat
         command
     };
     // A line for each: its address, name, size and hash.
-    let uris = install("--print-uris").read()?;
+    let uris = debian::ask(&mut install("--print-uris"))?;
     let sizes = uris.lines().filter_map(|line| line.split(' ').nth(2)?.parse::<u64>().ok());
     let (count, bytes) = sizes.fold((0, 0), |(count, bytes), size| (count + 1, bytes + size));
     let step = Step::start(format!(
@@ -79,7 +79,7 @@ fn download(apt: &PrivateApt, packages: &DebianCompiler, base: &Base, name: &Pat
         base.release,
         name.display()
     ));
-    install("--yes").run()?;
+    debian::ask(&mut install("--yes"))?;
     step.done();
     Ok(())
 }

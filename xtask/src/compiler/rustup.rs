@@ -46,6 +46,7 @@ fn installation(name: &str, home: Option<&Path>) -> Command {
 
 fn rustup(home: Option<&Path>) -> Command {
     let mut rustup = Command::new("rustup");
+    rustup.clean_env();
     if let Some(home) = home {
         rustup.env("RUSTUP_HOME", home);
     }

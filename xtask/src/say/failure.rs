@@ -37,8 +37,8 @@ pub fn failure(error: &Error) -> ExitCode {
 fn is_disk_full(error: &Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::StorageFull)
-            // As other programs print it, where one of them ran into it: most of them, git, and curl.
-            || ["No space left on device", "Out of diskspace", "curl: (23)"]
+            // As other programs print it, where one of them ran into it: most of them, git, curl, apt.
+            || ["No space left on device", "Out of diskspace", "curl: (23)", "enough free space"]
                 .iter()
                 .any(|words| cause.to_string().contains(words))
     })
