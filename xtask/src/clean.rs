@@ -129,6 +129,18 @@ fn refuse_work(project: &Project, tree: &Tree) -> Result<()> {
     for stash in tree.git.read(&["stash", "list"])?.lines() {
         work += &format!("  {stash}\n");
     }
+    let names = tree.git.read(&["for-each-ref", "--format=%(objecttype) %(refname)"])?;
+    for name in
+        names.lines().filter(|name| name.starts_with(['b', 't']) && !name.starts_with("tag"))
+    {
+        work += &format!("  {name}\n");
+    }
+    let hooks = tree.src.join(".git/hooks");
+    for hook in if hooks.exists() { entries(&hooks)? } else { Vec::new() } {
+        if hook.extension().is_none_or(|extension| extension != "sample") {
+            work += &format!("  hook {}\n", display(&hook));
+        }
+    }
     let worktrees = tree.git.read(&["worktree", "list", "--porcelain"])?;
     for worktree in worktrees.split("\n\n") {
         let field = |name| worktree.lines().find_map(|line| line.strip_prefix(name));

@@ -744,6 +744,8 @@ fn clean_leaves_work_that_no_patch_holds() {
             "git overlooks changes",
         ),
         ("echo '# Mine' >>bootstrap.toml", "bootstrap.toml"),
+        ("echo mine >.git/hooks/pre-commit", "hooks/pre-commit"),
+        ("git update-ref refs/mine $(git hash-object -w x.py)", "refs/mine"),
     ] {
         let fixture = Fixture::new();
         fixture.run(&["prepare"]).success();
