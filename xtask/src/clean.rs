@@ -47,7 +47,7 @@ fn clean(project: &Project, archives: bool) -> Result<()> {
     for base in project.bases() {
         let tree = Tree::of(project, &base);
         if tree.exists() {
-            refuse_work(project, &tree)?;
+            refuse_work(&tree)?;
         }
     }
     for base in project.bases() {
@@ -114,7 +114,7 @@ fn made(project: &Project) -> BTreeSet<String> {
 }
 
 /// Stops if the tree, a stash, or a linked work tree holds work that patches/ does not.
-fn refuse_work(project: &Project, tree: &Tree) -> Result<()> {
+fn refuse_work(tree: &Tree) -> Result<()> {
     let state = tree.state()?;
     tree.see_all()?;
     let mut work = String::new();
@@ -146,13 +146,12 @@ fn refuse_work(project: &Project, tree: &Tree) -> Result<()> {
         let field = |name| worktree.lines().find_map(|line| line.strip_prefix(name));
         let (Some(path), Some(head)) = (field("worktree "), field("HEAD ")) else { continue };
         let path = Path::new(path);
-        let is_own = path.parent() == Some(&project.build()) && path != tree.src;
         let others = ["--not", "--branches", "--tags", known[0], known[1]];
         let log = ["log", "--format=%ce   commit %h %s", head];
         for commit in tree.git.read(&[&log[..], &others].concat())?.lines() {
-            // In its own work trees, the tool checks out what it makes of patches.
+            // Those that the tool made of patches are in its own work trees, for one.
             let (committer, commit) = commit.split_once(' ').unwrap_or_default();
-            if path != tree.src && (!is_own || committer != git::EMAIL) {
+            if path != tree.src && committer != git::EMAIL {
                 work += &format!("{commit} in {}\n", display(path));
             }
         }

@@ -188,8 +188,9 @@ impl Numbers {
 type Tokens = BTreeMap<String, BTreeSet<PathBuf>>;
 
 fn collect(text: &[u8], place: &Path, tokens: &mut Tokens) {
-    for start in text.windows(8).enumerate().filter(|(_, w)| *w == b"userbyte").map(|(n, _)| n) {
-        let token = String::from_utf8_lossy(&text[start..text.len().min(start + 12)]).into_owned();
+    let text = String::from_utf8_lossy(text);
+    for (start, _) in text.match_indices("userbyte") {
+        let token = text[start..].chars().take(12).collect();
         tokens.entry(token).or_default().insert(place.to_owned());
     }
 }
