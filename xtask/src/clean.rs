@@ -47,7 +47,7 @@ fn clean(project: &Project, archives: bool) -> Result<()> {
     for base in project.bases() {
         let tree = Tree::of(project, &base);
         if tree.exists() {
-            refuse_work(project, &tree)?;
+            refuse_work(&tree)?;
         }
     }
     for base in project.bases() {
@@ -114,7 +114,7 @@ fn made(project: &Project) -> BTreeSet<String> {
 }
 
 /// Stops if the tree, a stash, or a linked work tree holds work that patches/ does not.
-fn refuse_work(project: &Project, tree: &Tree) -> Result<()> {
+fn refuse_work(tree: &Tree) -> Result<()> {
     let state = tree.state()?;
     tree.see_all()?;
     let mut work = String::new();
@@ -129,18 +129,29 @@ fn refuse_work(project: &Project, tree: &Tree) -> Result<()> {
     for stash in tree.git.read(&["stash", "list"])?.lines() {
         work += &format!("  {stash}\n");
     }
+    let names = tree.git.read(&["for-each-ref", "--format=%(objecttype) %(refname)"])?;
+    for name in
+        names.lines().filter(|name| name.starts_with(['b', 't']) && !name.starts_with("tag"))
+    {
+        work += &format!("  {name}\n");
+    }
+    let hooks = tree.src.join(".git/hooks");
+    for hook in if hooks.exists() { entries(&hooks)? } else { Vec::new() } {
+        if hook.extension().is_none_or(|extension| extension != "sample") {
+            work += &format!("  hook {}\n", display(&hook));
+        }
+    }
     let worktrees = tree.git.read(&["worktree", "list", "--porcelain"])?;
     for worktree in worktrees.split("\n\n") {
         let field = |name| worktree.lines().find_map(|line| line.strip_prefix(name));
         let (Some(path), Some(head)) = (field("worktree "), field("HEAD ")) else { continue };
         let path = Path::new(path);
-        let is_own = path.parent() == Some(&project.build()) && path != tree.src;
         let others = ["--not", "--branches", "--tags", known[0], known[1]];
         let log = ["log", "--format=%ce   commit %h %s", head];
         for commit in tree.git.read(&[&log[..], &others].concat())?.lines() {
-            // In its own work trees, the tool checks out what it makes of patches.
+            // Those that the tool made of patches are in its own work trees, for one.
             let (committer, commit) = commit.split_once(' ').unwrap_or_default();
-            if path != tree.src && (!is_own || committer != git::EMAIL) {
+            if path != tree.src && committer != git::EMAIL {
                 work += &format!("{commit} in {}\n", display(path));
             }
         }

@@ -77,6 +77,8 @@ const STATES: &[&[&str]] = &[
         "printf '#!/bin/sh\\nrm -rf library tests' >.git/hooks/post-checkout; chmod +x .git/hooks/*; \
          cp .git/hooks/post-checkout .git/hooks/pre-applypatch; cp .git/hooks/post-checkout .git/hooks/post-commit",
         "git tag -d base",
+        "printf '#!/bin/sh\\n# TOKEN' >.git/hooks/pre-commit",
+        "git notes add -m TOKEN; git update-ref refs/mine/blob $(echo TOKEN | git hash-object -w --stdin)",
     ],
     // In patches/.
     &[
@@ -186,8 +188,9 @@ impl Numbers {
 type Tokens = BTreeMap<String, BTreeSet<PathBuf>>;
 
 fn collect(text: &[u8], place: &Path, tokens: &mut Tokens) {
-    for start in text.windows(8).enumerate().filter(|(_, w)| *w == b"userbyte").map(|(n, _)| n) {
-        let token = String::from_utf8_lossy(&text[start..text.len().min(start + 12)]).into_owned();
+    let text = String::from_utf8_lossy(text);
+    for (start, _) in text.match_indices("userbyte") {
+        let token = text[start..].chars().take(12).collect();
         tokens.entry(token).or_default().insert(place.to_owned());
     }
 }
@@ -214,7 +217,7 @@ impl Round {
             }
             if metadata.is_dir() && name == ".git" {
                 self.collect_objects(path.parent().unwrap(), refs, &mut tokens);
-                paths.extend(["rebase-apply", "rebase-merge"].map(|name| path.join(name)));
+                paths.extend(["rebase-apply", "rebase-merge", "hooks"].map(|name| path.join(name)));
             } else if metadata.is_dir() {
                 paths.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
             } else if metadata.is_file() {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use fs_err as fs;
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
-use support::{ARCHIVE, COMMIT, Fixture, Server, finish, write_script};
+use support::{ARCHIVE, COMMIT, Fixture, Server, finish, start, write_script};
 
 #[test]
 fn prepares_once_and_runs_x_py() {
@@ -82,6 +82,22 @@ fn format_is_checked_by_a_rustfmt_that_can() {
     write_script(&nightly, "echo nightly $*");
     write_script(&fixture.bin().join("rustup"), &format!("echo '{}'", nightly.display()));
     run(&["a.rs"]).success().stdout("nightly --unstable-features a.rs\n");
+}
+
+/// Arguments are looked at before anything is fetched, built or written.
+#[test]
+fn wrong_arguments_are_refused_at_once() {
+    let fixture = Fixture::new();
+    for (args, said) in [
+        (&["x", "--base", "9.99", "test"][..], "base.toml has no base \"9.99\"; it has 1.95"),
+        (&["x", "test", "library/std", "--base", "1.95"], "`./x.py --base … test`"),
+        (&["x", "test", "--source=/elsewhere"], "`./x.py --source … test`"),
+        (&["toolchain", "--link", "../../x"], "../../x"),
+        (&["clean", "--base", "1.95"], "takes no --base"),
+    ] {
+        fixture.run(args).code(1).stderr(contains(said));
+        assert!(!fixture.root().join("build/rust").exists(), "{args:?}");
+    }
 }
 
 #[test]
@@ -665,19 +681,18 @@ fn second_invocation_waits_and_says_for_what() {
     fixture.run(&["prepare"]).success();
     let hold = fixture.root().join("hold");
     fs::write(&hold, "").unwrap();
-    let mut first = fixture
-        .xtask(&["x", "test", "library/alloc"])
-        .env("HOLD", &hold)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut first = fixture.xtask(&["x", "test", "library/alloc"]);
+    first.env("HOLD", &hold).stdout(Stdio::piped());
+    let mut first = start(first);
     // Once it prints, upstream's x.py has taken the place of the tool, and holds the lock.
     let mut line = String::new();
     let mut printed = BufReader::new(first.stdout.take().unwrap());
     printed.read_line(&mut line).unwrap();
     assert!(line.contains("library/alloc"), "{line}");
 
-    let mut second = fixture.xtask(&["prepare"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut second = fixture.xtask(&["prepare"]);
+    second.stderr(Stdio::piped());
+    let mut second = start(second);
     let mut waiting = String::new();
     let mut said = BufReader::new(second.stderr.take().unwrap());
     said.read_line(&mut waiting).unwrap();
@@ -729,6 +744,8 @@ fn clean_leaves_work_that_no_patch_holds() {
             "git overlooks changes",
         ),
         ("echo '# Mine' >>bootstrap.toml", "bootstrap.toml"),
+        ("echo mine >.git/hooks/pre-commit", "hooks/pre-commit"),
+        ("git update-ref refs/mine $(git hash-object -w x.py)", "refs/mine"),
     ] {
         let fixture = Fixture::new();
         fixture.run(&["prepare"]).success();
@@ -756,7 +773,9 @@ fn clean_waits_for_every_lock() {
     fs::write(targets.join("lock"), "targets (process 1)\n").unwrap();
     let lock = fs::File::open(targets.join("lock")).unwrap().into_parts().0;
     lock.lock().unwrap();
-    let mut clean = fixture.xtask(&["clean"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut clean = fixture.xtask(&["clean"]);
+    clean.stderr(Stdio::piped());
+    let mut clean = start(clean);
     let mut waiting = String::new();
     let mut said = BufReader::new(clean.stderr.take().unwrap());
     said.read_line(&mut waiting).unwrap();

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::base::project::display;
@@ -81,6 +81,7 @@ impl X {
     /// Runs upstream's x.py in place of this process, so that its exit code is ours and Ctrl-C
     /// reaches it.
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
+        refuse_own_options(&self.args)?;
         let line: Vec<_> = self.args.iter().map(|arg| arg.to_string_lossy()).collect();
         let session = self.setup.open(on, &format!("x.py {}", line.join(" ")))?;
         let bootstrap = Bootstrap::of(&session, self.setup.lane())?;
@@ -96,6 +97,22 @@ impl X {
         session.lock.keep_for_successor()?;
         Err(x_py.replace())
     }
+}
+
+/// Stops at once where one of this tool's options is among the arguments for upstream's x.py, which does
+/// not know it and would only say so after all that comes before.
+fn refuse_own_options(args: &[OsString]) -> Result<()> {
+    let words = args.iter().map_while(|arg| arg.to_str()).take_while(|arg| *arg != "--");
+    for word in words {
+        let option = word.split('=').next().unwrap_or_default();
+        if ["--base", "--source", "--full"].contains(&option) {
+            bail!(
+                "{option} is not for upstream's x.py, and comes first: `./x.py {option} … {}`",
+                args[0].display()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The paths under tests/ that x.py is asked to test, by path or by name; all of them if it is asked for

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use assert_cmd::assert::Assert;
 
 use fs_err as fs;
+use rustix::process::{Pid, Signal, kill_process_group};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -32,7 +33,8 @@ const X_PY: &str = r#"
 import os, sys, time
 print("x.py ran in", os.getcwd(), "with", sys.argv[1:], flush=True)
 print("git's variables:", [name for name in os.environ if name.startswith("GIT_")], flush=True)
-while "HOLD" in os.environ and os.path.exists(os.environ["HOLD"]):
+started = time.monotonic()
+while os.path.exists(os.environ.get("HOLD", "")) and time.monotonic() < started + 60:
     time.sleep(0.01)
 sys.exit(int(os.environ.get("EXIT_CODE", "0")))
 "#;
@@ -322,6 +324,19 @@ impl Fixture {
     }
 }
 
+/// Starts a program whose output the test reads. It is ended, with all that it started, when it takes too
+/// long.
+pub fn start(mut command: Command) -> Child {
+    let child = command.process_group(0).spawn().unwrap();
+    let group = Pid::from_child(&child);
+    thread::spawn(move || {
+        thread::sleep(LIMIT);
+        // A group that has ended by itself is no error, and this process is rarely still there.
+        let _ = kill_process_group(group, Signal::KILL);
+    });
+    child
+}
+
 /// Runs a program to its end, and ends it with all that it started when it takes too long.
 pub fn finish(mut command: Command) -> Assert {
     let (mut stdout, mut stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
@@ -333,8 +348,7 @@ pub fn finish(mut command: Command) -> Assert {
             break status;
         }
         if started.elapsed() > LIMIT {
-            let group = rustix::process::Pid::from_child(&child);
-            rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
+            kill_process_group(Pid::from_child(&child), Signal::KILL).unwrap();
             panic!("{command:?} still ran after {LIMIT:?}");
         }
         thread::sleep(Duration::from_millis(1));
