@@ -63,7 +63,7 @@ pub fn parse(output: &str) -> Result<Counts> {
         let running: Vec<_> = running.into_iter().collect();
         bail!("the test program ended before the tests did, in: {}", running.join(", "));
     };
-    if passed + failed + ignored != expected || passed == 0 {
+    if passed + failed + ignored != expected || passed + failed == 0 {
         bail!("{passed} passed, {failed} failed, {ignored} ignored, of {expected} tests");
     }
     Ok(Counts { passed, failed, ignored, failures })
@@ -99,6 +99,12 @@ mod tests {
         let counts = parse(&output).unwrap();
         assert_eq!(counts.failed, 1);
         assert_eq!(counts.failures, [("ipv6".to_owned(), "boom".to_owned())]);
+    }
+
+    #[test]
+    fn all_may_fail() {
+        let counts = parse(&format!("{STARTED}\n{}", end("failed", 0, 3, 0))).unwrap();
+        assert_eq!(counts.failed, 3);
     }
 
     #[test]
