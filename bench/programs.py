@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 WAYS = ["std", "socket2", "nix", "rustix", ""]
-ROUNDS = 5
+ROUNDS = 3
 OUT = "../build/bench-programs"
 
 
