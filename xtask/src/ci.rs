@@ -1,5 +1,6 @@
 //! Runs everything that guards the project, in one command.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
 use std::thread;
@@ -12,7 +13,7 @@ use fs_err as fs;
 use crate::base::project::Project;
 use crate::evidence::cross::platform;
 use crate::run::command::CommandExt;
-use crate::run::packages;
+use crate::run::{ownership, packages};
 use crate::say::failure::{NOT_RUN, NotRun};
 use crate::session::Invocation;
 
@@ -39,7 +40,8 @@ const LANES: [&[Step]; 2] = [
         ("rustfmt of the examples", "cargo fmt --check --manifest-path examples/Cargo.toml"),
         ("rustfmt of the benchmarks", "cargo fmt --check --manifest-path bench/Cargo.toml"),
         ("clippy", "cargo clippy --workspace --all-targets -- -D warnings"),
-        ("the tools' own tests", "cargo test --workspace"),
+        ("the tool's own tests", "cargo test --package xtask"),
+        ("the lab's own tests", "cargo test --package lab --package observe"),
         ("1.98: the second series", "cargo xtask verify --base 1.98"),
         ("1.98: std tests", "cargo xtask x --base 1.98 test library/std"),
         ("1.98: a target for each backend", "cargo xtask targets --base 1.98 --quick"),
@@ -73,9 +75,11 @@ impl Ci {
         if self.install {
             install_programs()?;
         }
+        let xtask = own_program(&on.project)?;
         let verdicts = Mutex::new(Vec::new());
         thread::scope(|scope| {
-            let lanes = LANES.map(|lane| scope.spawn(|| run_lane(&on.project, lane, &verdicts)));
+            let lanes =
+                LANES.map(|lane| scope.spawn(|| run_lane(&on.project, &xtask, lane, &verdicts)));
             lanes.into_iter().try_for_each(|lane| lane.join().expect("a lane does not panic"))
         })?;
         sum_up(verdicts.into_inner().expect("a lane does not panic"))
@@ -91,6 +95,18 @@ fn install_programs() -> Result<()> {
         result => result?,
     }
     Ok(())
+}
+
+/// A copy of this program: cargo replaces the original when it builds the tools' tests.
+fn own_program(project: &Project) -> Result<PathBuf> {
+    let copy = project.build().join("ci").join("xtask");
+    let own = std::env::current_exe()?;
+    if !fs::read(&copy).is_ok_and(|found| fs::read(&own).is_ok_and(|this| this == found)) {
+        fs::create_dir_all(project.build().join("ci"))?;
+        ownership::discard(&copy)?;
+        fs::copy(own, &copy)?;
+    }
+    Ok(copy)
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -109,18 +125,22 @@ struct Ended {
 }
 
 /// Runs every step, also after one failed.
-fn run_lane(project: &Project, lane: &[Step], verdicts: &Mutex<Vec<Ended>>) -> Result<()> {
+fn run_lane(
+    project: &Project,
+    xtask: &Path,
+    lane: &[Step],
+    verdicts: &Mutex<Vec<Ended>>,
+) -> Result<()> {
     for (name, line) in lane {
         eprintln!("==> begun: {name}");
         let started = Instant::now();
         let log = project.build().join("ci").join(format!("{}.log", name.replace(' ', "-")));
-        fs::create_dir_all(log.parent().expect("it is in build/ci"))?;
         let file = fs::File::create(&log)?.into_parts().0;
         let mut words = line.split(' ');
         let mut command = match line.strip_prefix("cargo xtask ") {
             Some(line) => {
                 words = line.split(' ');
-                Command::new(std::env::current_exe()?)
+                Command::new(xtask)
             }
             None => Command::new(words.next().expect("a line has a first word")),
         };
