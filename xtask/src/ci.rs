@@ -13,7 +13,7 @@ use fs_err as fs;
 use crate::base::project::Project;
 use crate::evidence::cross::platform;
 use crate::run::command::CommandExt;
-use crate::run::{ownership, packages};
+use crate::run::{lock, ownership, packages};
 use crate::say::failure::{NOT_RUN, NotRun};
 use crate::session::Invocation;
 
@@ -75,6 +75,7 @@ impl Ci {
         if self.install {
             install_programs()?;
         }
+        let _lock = lock::acquire(&on.project.build().join("ci/lock"), "ci")?;
         let xtask = own_program(&on.project)?;
         let verdicts = Mutex::new(Vec::new());
         thread::scope(|scope| {
@@ -102,7 +103,6 @@ fn own_program(project: &Project) -> Result<PathBuf> {
     let copy = project.build().join("ci").join("xtask");
     let own = std::env::current_exe()?;
     if !fs::read(&copy).is_ok_and(|found| fs::read(&own).is_ok_and(|this| this == found)) {
-        fs::create_dir_all(project.build().join("ci"))?;
         ownership::discard(&copy)?;
         fs::copy(own, &copy)?;
     }
