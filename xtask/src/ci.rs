@@ -32,6 +32,7 @@ const LANES: [&[Step]; 2] = [
         ("a target for each backend", "cargo xtask targets --quick"),
         ("three other platforms", "cargo xtask cross --quick --require"),
         ("mistakes that the tests must notice", "cargo xtask mutants"),
+        ("the tool on macOS and FreeBSD", "cargo xtask hosts"),
         ("the network lab", "cargo xtask lab"),
         ("the toolchain for users", "cargo xtask toolchain --check"),
     ],

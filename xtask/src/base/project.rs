@@ -8,10 +8,11 @@ use fs_err as fs;
 use crate::base::{Base, Bases};
 
 /// What the tool makes under build/ for each base.
-pub const MADE: [&str; 11] = [
+pub const MADE: [&str; 12] = [
     "check",
     "crates",
     "cross",
+    "hosts",
     "lab",
     "mutants",
     "rust",

@@ -134,7 +134,8 @@ fn refusal(
 fn umask() -> u32 {
     let mask = rustix::process::umask(Mode::empty());
     rustix::process::umask(mask);
-    mask.bits()
+    #[allow(clippy::useless_conversion, reason = "on other systems than Linux, it has 16 bits")]
+    mask.bits().into()
 }
 
 fn is_left_out(path: &Path, mend: &Mend) -> bool {
@@ -203,7 +204,7 @@ fn gitlink(line: &str) -> Option<&str> {
 /// Takes out what whoever made the archive put in, and puts in what it lacks and bootstrap insists on.
 fn mend(tree: &Path, mend: &Mend, compiler: &Compiler) -> Result<()> {
     if let Some(take_back) = &mend.take_back {
-        self::take_back(tree, take_back)?;
+        self::take_back(tree, &mend.leave_out, take_back)?;
     }
     for directory in &mend.directories {
         let directory = tree.join(directory);
@@ -231,8 +232,8 @@ fn mend(tree: &Path, mend: &Mend, compiler: &Compiler) -> Result<()> {
     Ok(())
 }
 
-/// Applies the patches in reverse, and removes them.
-fn take_back(tree: &Path, take_back: &TakeBack) -> Result<()> {
+/// Applies the patches in reverse, but for what was left out of the tree, and removes them.
+fn take_back(tree: &Path, leave_out: &[PathBuf], take_back: &TakeBack) -> Result<()> {
     let patches = tree.join(&take_back.patches);
     if !patches.exists() {
         return Ok(());
@@ -244,6 +245,7 @@ fn take_back(tree: &Path, take_back: &TakeBack) -> Result<()> {
     Git::at(tree)
         .command(&["apply", "--reverse"])
         .args(take_back.except.iter().map(|pattern| format!("--exclude={pattern}")))
+        .args(leave_out.iter().map(|directory| format!("--exclude={}/*", directory.display())))
         .args(series.rev().map(|patch| patches.join(patch)))
         // In the repository that build/ is in, git would take the paths from that one's top.
         .env("GIT_CEILING_DIRECTORIES", tree.parent().expect("a tree is in a directory"))
@@ -382,14 +384,14 @@ mod tests {
         write("Cargo.lock.orig", "original");
         write("debian/patches/series", "# in this order\nsub/one\ntwo # why\n");
         write("debian/patches/sub/one", &patch("file", "first", "second"));
-        let gone = patch("pruned/file", "a", "b");
+        let gone = patch("pruned/file", "a", "b") + &patch("left-out/a/file", "a", "b");
         write("debian/patches/two", &(patch("file", "second", "third") + &gone));
         let how = TakeBack {
             patches: "debian/patches".into(),
             except: vec!["pruned/*".into()],
             originals: vec!["Cargo.lock".into()],
         };
-        take_back(&tree, &how).unwrap();
+        take_back(&tree, &["left-out".into()], &how).unwrap();
         assert_eq!(fs::read_to_string(tree.join("file")).unwrap(), "first\n");
         assert_eq!(fs::read_to_string(tree.join("Cargo.lock")).unwrap(), "original");
         assert!(!tree.join("Cargo.lock.orig").exists() && !tree.join("debian/patches").exists());
@@ -397,6 +399,6 @@ mod tests {
         // A patch that does not come off means another archive than base.toml describes.
         write("debian/patches/series", "one\n");
         write("debian/patches/one", &patch("file", "something", "else"));
-        assert!(take_back(&tree, &how).is_err());
+        assert!(take_back(&tree, &["left-out".into()], &how).is_err());
     }
 }

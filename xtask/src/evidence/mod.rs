@@ -4,6 +4,7 @@ mod cache;
 pub mod crates;
 pub mod cross;
 
+pub mod hosts;
 pub mod lab;
 pub mod merge;
 pub mod mutants;
