@@ -46,8 +46,15 @@ impl Clean {
 fn clean(project: &Project, archives: bool) -> Result<()> {
     for base in project.bases() {
         let tree = Tree::of(project, &base);
+        let checkout = project.build_of(&base, "verify");
         if tree.exists() {
-            refuse_work(&tree)?;
+            refuse_work(&tree, &checkout)?;
+        } else if checkout.exists() {
+            let (shown, quoted) = (display(&checkout), quoted(&checkout));
+            bail!(
+                "{shown} is a work tree of a repository that is not there, so nothing was removed. To \
+                 keep it, move it away:\n  mv {quoted} {quoted}-kept\nTo drop it:\n  rm -rf {quoted}"
+            );
         }
     }
     for base in project.bases() {
@@ -114,7 +121,7 @@ fn made(project: &Project) -> BTreeSet<String> {
 }
 
 /// Stops if the tree, a stash, or a linked work tree holds work that patches/ does not.
-fn refuse_work(tree: &Tree) -> Result<()> {
+fn refuse_work(tree: &Tree, checkout: &Path) -> Result<()> {
     let state = tree.state()?;
     tree.see_all()?;
     let mut work = String::new();
@@ -168,13 +175,19 @@ fn refuse_work(tree: &Tree) -> Result<()> {
     if work.is_empty() {
         return Ok(());
     }
-    let src = quoted(&tree.src);
+    let mut trees = vec![&*tree.src];
+    if checkout.exists() {
+        trees.push(checkout);
+    }
+    let keep: Vec<_> = trees.iter().map(|tree| format!("mv {0} {0}-kept", quoted(tree))).collect();
+    let drop: String = trees.iter().map(|tree| format!(" {}", quoted(tree))).collect();
     bail!(
         "{} holds work that patches/ lacks, so nothing was removed:\n{work}To keep what belongs to the \
          series, commit it on the branch `series` and run `{}`. To keep all of it, move it away:\n  \
-         mv {src} {src}-kept\nTo drop it:\n  rm -rf {src}",
+         {}\nTo drop it:\n  rm -rf{drop}",
         display(&tree.src),
         tree.xtask("export"),
+        keep.join(" &&\n  "),
     );
 }
 

@@ -6,7 +6,7 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 
 use assert_cmd::assert::Assert;
@@ -363,4 +363,17 @@ fn names_the_base_in_what_it_says_to_type() {
     fs::create_dir(fixture.root().join("patches/1.96")).unwrap();
     let said = fixture.run(&["export", "--base", "1.96"]).code(1);
     said.stderr(contains("`cargo xtask prepare --base 1.96` makes it"));
+}
+
+#[test]
+fn files_get_the_permissions_that_the_umask_leaves() {
+    for (umask, mode) in [("077", 0o600), ("022", 0o644)] {
+        let fixture = with_new_commit();
+        fixture.shell(&format!("umask {umask}; cargo xtask export")).success();
+        for path in written(&fixture).into_keys() {
+            let permissions = fs::metadata(&path).unwrap().permissions();
+            let is_new = path.ends_with("new.rs") || path.ends_with("0002-Add-a-ui-test.patch");
+            assert!(!is_new || permissions.mode() & 0o777 == mode, "{path:?}: {permissions:?}");
+        }
+    }
 }

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use assert_cmd::assert::Assert;
 use fs_err as fs;
 use support::{Fixture, advice};
 
@@ -38,7 +39,7 @@ const STATES: &[&[&str]] = &[
     &[
         "echo TOKEN >>library/std/src/lines.rs; git commit -qam 'Change TOKEN'",
         "echo TOKEN >tests/ui/std/TOKEN.rs; git add .; git commit -qm 'Add TOKEN'",
-        "echo TOKEN >tests/ui/std/TOKEN.rs; git add .; git commit -qm 'Add TOKEN'; XTASK export --overwrite",
+        "echo TOKEN >tests/ui/std/TOKEN.rs; git add .; git commit -qm 'Add TOKEN'; $XTASK export --overwrite",
         "echo TOKEN >l; git add l; git commit -qm 'Add TOKEN' -m '---' -m 'TOKEN'",
         "git commit -q --allow-empty -m 'Nothing TOKEN'",
         "git switch -qc other; echo TOKEN >other; git add .; git commit -qm 'Other TOKEN'",
@@ -110,11 +111,11 @@ const STATES: &[&[&str]] = &[
     ],
     // A tool that was killed.
     &[
-        "echo TOKEN >tests/ui/std/TOKEN.rs; git add .; git commit -qm 'Add TOKEN'; XTASK_KILL_AT='writing a file 2' XTASK export",
+        "echo TOKEN >tests/ui/std/TOKEN.rs; git add .; git commit -qm 'Add TOKEN'; XTASK_KILL_AT='writing a file 2' $XTASK export",
         "echo TOKEN >tests/ui/std/TOKEN.rs; git add .; git commit -qm 'Add TOKEN'; \
-         XTASK_KILL_AT='between patches and mirror' XTASK export --overwrite",
-        "sed -i s/hello,/hullo,/ ../../patches/1.95/0001-*; XTASK_KILL_AT='before the move' XTASK prepare",
-        "sed -i s/hello,/hallo,/ ../../patches/1.95/0001-*; XTASK_KILL_AT='after the move' XTASK prepare",
+         XTASK_KILL_AT='between patches and mirror' $XTASK export --overwrite",
+        "sed -i s/hello,/hullo,/ ../../patches/1.95/0001-*; XTASK_KILL_AT='before the move' $XTASK prepare",
+        "sed -i s/hello,/hallo,/ ../../patches/1.95/0001-*; XTASK_KILL_AT='after the move' $XTASK prepare",
     ],
     // Another base.
     &[
@@ -229,7 +230,7 @@ impl Round {
 
     fn collect_objects(&self, repository: &Path, refs: &BTreeSet<String>, tokens: &mut Tokens) {
         let unknown: String = self
-            .refs(repository)
+            .refs_of(repository)
             .difference(refs)
             .map(|name| format!(" --exclude={name}"))
             .collect();
@@ -244,20 +245,15 @@ impl Round {
         collect(&assert.get_output().stdout, &repository.join(".git"), tokens);
     }
 
-    fn refs(&self, repository: &Path) -> BTreeSet<String> {
+    fn refs_of(&self, repository: &Path) -> BTreeSet<String> {
         let script =
             format!("git -C '{}' for-each-ref --format='%(refname)'", repository.display());
         let assert = self.fixture.shell(&script);
         String::from_utf8_lossy(&assert.get_output().stdout).lines().map(str::to_owned).collect()
     }
 
-    fn all_refs(&self) -> BTreeSet<String> {
-        let trees = ["rust", "rust-1.96"].map(|name| self.fixture.root().join("build").join(name));
-        trees.iter().filter(|tree| tree.exists()).flat_map(|tree| self.refs(tree)).collect()
-    }
-
     /// Somebody types `script` in build/rust, whatever comes of each command.
-    fn type_in_tree(&mut self, script: &str) -> String {
+    fn type_in_tree(&mut self, script: &str) {
         let mut typed = String::new();
         for (number, part) in script.split("TOKEN").enumerate() {
             if number > 0 {
@@ -266,82 +262,70 @@ impl Round {
             }
             typed += part;
         }
-        // The tool's own name, where it is not part of a variable's.
-        let typed = typed
-            .replace("XTASK export", "$XTASK export")
-            .replace("XTASK prepare", "$XTASK prepare");
         let (out, cache) = (self.outside.display(), self.fixture.cache());
         let script = format!(
             "set +e; OUT='{out}'; CACHE='{}'; export OUT CACHE; cd build/rust || exit 0; {typed}",
             cache.display()
         );
         self.history += &format!("$ {typed}\n");
-        let assert = self.fixture.shell(&script);
-        let output = assert.get_output();
-        String::from_utf8_lossy(&[&*output.stdout, &*output.stderr].concat()).into_owned()
+        self.fixture.shell(&script);
     }
 
-    /// Runs the tool, and sees that nothing is lost by it.
+    /// Runs the tool, and maybe what it says to type, and sees that nothing is lost by either.
     fn run(&mut self, numbers: &mut Numbers) {
         let command = numbers.one_of(COMMANDS);
-        let killed_at = (numbers.below(5) < 2).then(|| numbers.one_of(KILL_POINTS));
-        let (before, refs) = self.state();
         let mut xtask = self.fixture.xtask(&command.split(' ').collect::<Vec<_>>());
-        self.history += &format!("$ cargo xtask {command}");
-        if let Some(point) = killed_at {
-            self.history += &format!(" # killed at {point:?}");
+        let mut line = format!("cargo xtask {command}");
+        if numbers.below(5) < 2 {
+            let point = numbers.one_of(KILL_POINTS);
             xtask.env("XTASK_KILL_AT", point);
+            line += &format!(" # to be killed at {point:?}");
         }
-        let assert = support::finish(xtask);
+        let assert = self.check(&line, |_| support::finish(xtask));
+        let told = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+        if let Some(heading) = KEEPING.iter().find(|heading| told.contains(**heading)) {
+            let script = advice(&assert, heading);
+            self.check(&script, |fixture| fixture.shell(&script));
+        }
+    }
+
+    /// Runs something, and fails if a token is out of reach then, and `line` says nothing that drops it.
+    fn check(&mut self, line: &str, run: impl FnOnce(&Fixture) -> Assert) -> Assert {
+        let mut known = self.refs();
+        let before = self.reachable(&known);
+        let assert = run(&self.fixture);
         let output = assert.get_output();
         let said = [&*output.stdout, &*output.stderr].concat();
-        self.history += &format!("\n{}", String::from_utf8_lossy(&said));
-        self.check(before, &refs, command);
-        let headings: Vec<_> =
-            KEEPING.iter().filter(|heading| self.history.contains(**heading)).collect();
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        let heading = headings.into_iter().find(|heading| told.contains(**heading));
-        if let Some(heading) = heading {
-            let (before, refs) = self.state();
-            let script = advice(&assert, heading);
-            self.history += &format!("$ {script}\n");
-            let assert = self.fixture.shell(&script);
-            let output = assert.get_output();
-            let said = [&*output.stdout, &*output.stderr].concat();
-            self.history += &String::from_utf8_lossy(&said);
-            self.check(before, &refs, &script);
-        }
-    }
-
-    fn state(&self) -> (Tokens, BTreeSet<String>) {
-        let refs = self.all_refs();
-        (self.reachable(&refs), refs)
-    }
-
-    /// Fails if one of the tokens is out of reach now, and `command` says nothing that drops it.
-    fn check(&self, before: Tokens, refs: &BTreeSet<String>, command: &str) {
-        // A new name counts if the tool, or the advice, has said it.
-        let mut known = refs.clone();
-        for name in self.all_refs() {
+        self.history += &format!("$ {line}\n{}", String::from_utf8_lossy(&said));
+        // A new name counts if the tool, or its advice, has said it.
+        for name in self.refs() {
             let short = name.rsplit('/').next().unwrap();
             if name.starts_with("refs/stash") || self.history.contains(short) {
                 known.insert(name);
             }
         }
         let after = self.reachable(&known);
+        let patches = [self.fixture.root().join("patches"), self.outside.join("patches")];
+        let cache = [self.fixture.cache()];
         for (token, places) in before {
-            let only_in =
-                |directory: &Path| places.iter().all(|place| place.starts_with(directory));
-            let dropped = command.contains("--overwrite")
-                && only_in(&self.fixture.root().join("patches"))
-                || command.contains("--overwrite") && only_in(&self.outside.join("patches"))
-                || command.contains("--archives") && only_in(&self.fixture.cache());
+            let only_in = |directories: &[PathBuf]| {
+                places.iter().all(|place| directories.iter().any(|dir| place.starts_with(dir)))
+            };
+            let dropped = line.contains("--overwrite") && only_in(&patches)
+                || line.contains("--archives") && only_in(&cache);
             assert!(
                 dropped || after.contains_key(&token),
                 "{token} was in {places:?}, and is lost:\n{}",
                 self.history
             );
         }
+        assert
+    }
+
+    /// The names that git knows in the trees.
+    fn refs(&self) -> BTreeSet<String> {
+        let trees = ["rust", "rust-1.96"].map(|name| self.fixture.root().join("build").join(name));
+        trees.iter().filter(|tree| tree.exists()).flat_map(|tree| self.refs_of(tree)).collect()
     }
 }
 

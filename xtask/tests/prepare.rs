@@ -429,6 +429,7 @@ fn changed_under_work(work: &str) -> Fixture {
 fn advice_keeps_the_work() {
     for (work, kept) in [
         ("mine", "work tree"),
+        ("mine; git add .; echo more >library/std/src/lines.rs", "index"),
         ("mine; git add .; echo more >new; git commit -qm Mine", "HEAD"),
         // An older stash stays where it is.
         ("echo old >old; git stash -qu; mine; git commit -qam Mine", "HEAD"),
@@ -458,6 +459,7 @@ fn advice_keeps_the_work() {
                 let branch = fixture.git(&["branch", "--list", "--format=%(refname)", "kept-*"]);
                 fixture.git(&["show", &format!("{branch}:library/std/src/lines.rs")])
             }
+            "index" => fixture.git(&["show", ":library/std/src/lines.rs"]),
             at => fixture.git(&["show", &format!("{at}:library/std/src/lines.rs")]),
         };
         assert_eq!(lines.trim_end(), "mine", "{work}");
@@ -758,9 +760,21 @@ fn clean_leaves_work_that_no_patch_holds() {
             assert!(fixture.root().join("build/rust-kept/.git").exists());
         }
     }
-    let fixture = changed_under_work("mine");
-    let stop = fixture.run(&["clean"]).code(1);
-    fixture.follow_advice(&stop, "To drop it").success();
+    // What is moved away or dropped takes the checkout of verify along.
+    for (heading, kept) in [("move it away", true), ("To drop it", false)] {
+        let fixture = Fixture::new();
+        fixture.run(&["verify"]);
+        fixture.shell("echo mine >build/verify/mine; echo mine >build/rust/mine").success();
+        let stop = fixture.run(&["clean"]).code(1).stderr(contains("?? mine in build/verify"));
+        fixture.follow_advice(&stop, heading).success();
+        fixture.run(&["clean"]).success();
+        assert_eq!(fixture.root().join("build/verify-kept/mine").exists(), kept);
+    }
+    let fixture = Fixture::new();
+    fixture.run(&["verify"]);
+    fixture.shell("rm -rf build/rust").success();
+    let stop = fixture.run(&["clean"]).code(1).stderr(contains("repository that is not there"));
+    fixture.follow_advice(&stop, "move it away").success();
     fixture.run(&["clean"]).success();
 }
 

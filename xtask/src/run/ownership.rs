@@ -5,7 +5,7 @@
 //! - Under build/, a directory or file that the tool made as a whole is its own: [`discard`].
 //! - Where people work, too (patches/, library/, tests/), a file is its own if it has, to the byte, a
 //!   text that the tool wrote there: [`Replacement`]. bootstrap.toml says so itself: [`is_sealed`].
-//! - build/rust is its user's. What may happen there, `series::tree` decides.
+//! - build/rust is its user's. What may happen there, `series::follow` decides.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -44,7 +44,8 @@ impl Tree {
         }
         keep.push(self.xtask("prepare"));
         if is_on_series && !changes.is_empty() {
-            keep.push(self.typed("stash pop"));
+            // What is staged and what is not comes back apart.
+            keep.push(self.typed("stash pop --index"));
         }
         let mut how_to_keep = format!("To keep that work:\n  {}", keep.join(" &&\n  "));
         if let Some((name, abort)) = self.under_way() {
