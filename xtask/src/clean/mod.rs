@@ -1,5 +1,7 @@
 //! Removes what was generated, and nothing else.
 
+mod work;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,7 +12,6 @@ use fs_err as fs;
 
 use crate::base::project::{MADE, Project, cache_dir, display, quoted};
 use crate::compiler;
-use crate::run::git::{self, Git};
 use crate::run::kill_point::kill_point;
 use crate::run::lock;
 use crate::run::ownership;
@@ -18,7 +19,6 @@ use crate::say::progress::Step;
 use crate::series::tree::Tree;
 use crate::session::Invocation;
 use crate::toolchain::{assembly, link};
-use crate::upstream::bootstrap;
 
 /// Remove what prepare and upstream's x.py made under build/.
 ///
@@ -48,7 +48,7 @@ fn clean(project: &Project, archives: bool) -> Result<()> {
         let tree = Tree::of(project, &base);
         let checkout = project.build_of(&base, "verify");
         if tree.exists() {
-            refuse_work(&tree, &checkout)?;
+            work::require_exported(&tree, &checkout)?;
         } else if checkout.exists() {
             let (shown, quoted) = (display(&checkout), quoted(&checkout));
             bail!(
@@ -118,88 +118,6 @@ fn made(project: &Project) -> BTreeSet<String> {
         ["unfinished", "scratch", "replaced"].map(|state| format!(".{name}.{state}"))
     };
     names.iter().flat_map(temporary).chain(names.iter().cloned()).collect()
-}
-
-/// Stops if the tree, a stash, or a linked work tree holds work that patches/ does not.
-fn refuse_work(tree: &Tree, checkout: &Path) -> Result<()> {
-    let state = tree.state()?;
-    tree.see_all()?;
-    let mut work = String::new();
-    if let Some((name, _)) = tree.under_way() {
-        work += &format!("  {name} that is not finished\n");
-    }
-    let known = [&*state.series, &*state.base];
-    // All branches and tags count, not only what is checked out. Remotes have their own copies.
-    let refs = ["--exclude=refs/stash", "--exclude=refs/xtask/*", "--exclude=refs/remotes/*"];
-    let refs = [&refs[..], &["--single-worktree", "--all"]].concat();
-    work += &tree.commits(&refs, &known)?;
-    for stash in tree.git.read(&["stash", "list"])?.lines() {
-        work += &format!("  {stash}\n");
-    }
-    let names = tree.git.read(&["for-each-ref", "--format=%(objecttype) %(refname)"])?;
-    for name in
-        names.lines().filter(|name| name.starts_with(['b', 't']) && !name.starts_with("tag"))
-    {
-        work += &format!("  {name}\n");
-    }
-    let hooks = tree.src.join(".git/hooks");
-    for hook in if hooks.exists() { entries(&hooks)? } else { Vec::new() } {
-        if hook.extension().is_none_or(|extension| extension != "sample") {
-            work += &format!("  hook {}\n", display(&hook));
-        }
-    }
-    let worktrees = tree.git.read(&["worktree", "list", "--porcelain"])?;
-    for worktree in worktrees.split("\n\n") {
-        let field = |name| worktree.lines().find_map(|line| line.strip_prefix(name));
-        let (Some(path), Some(head)) = (field("worktree "), field("HEAD ")) else { continue };
-        let path = Path::new(path);
-        let others = ["--not", "--branches", "--tags", known[0], known[1]];
-        let log = ["log", "--format=%ce   commit %h %s", head];
-        for commit in tree.git.read(&[&log[..], &others].concat())?.lines() {
-            // Those that the tool made of patches are in its own work trees, for one.
-            let (committer, commit) = commit.split_once(' ').unwrap_or_default();
-            if path != tree.src && committer != git::EMAIL {
-                work += &format!("{commit} in {}\n", display(path));
-            }
-        }
-        // It may be on a disk that is not there now.
-        if !path.exists() {
-            continue;
-        }
-        for line in Git::at(path).read(&["status", "--porcelain", "--ignored"])?.lines() {
-            if !is_generated(path, line)? {
-                work += &format!("  changed {line} in {}\n", display(path));
-            }
-        }
-    }
-    if work.is_empty() {
-        return Ok(());
-    }
-    let mut trees = vec![&*tree.src];
-    if checkout.exists() {
-        trees.push(checkout);
-    }
-    let keep: Vec<_> = trees.iter().map(|tree| format!("mv {0} {0}-kept", quoted(tree))).collect();
-    let drop: String = trees.iter().map(|tree| format!(" {}", quoted(tree))).collect();
-    bail!(
-        "{} holds work that patches/ lacks, so nothing was removed:\n{work}To keep what belongs to the \
-         series, commit it on the branch `series` and run `{}`. To keep all of it, move it away:\n  \
-         {}\nTo drop it:\n  rm -rf{drop}",
-        display(&tree.src),
-        tree.xtask("export"),
-        keep.join(" &&\n  "),
-    );
-}
-
-/// Whether a line of `git status` is about an ignored file that the tool or python made.
-fn is_generated(worktree: &Path, line: &str) -> Result<bool> {
-    Ok(match line.strip_prefix("!! ") {
-        Some("bootstrap.toml") => {
-            bootstrap::is_own_config(&fs::read_to_string(worktree.join("bootstrap.toml"))?)
-        }
-        Some(name) => name.ends_with("__pycache__/") || ownership::is_leftover(Path::new(name)),
-        None => false,
-    })
 }
 
 /// Removes the archives and compilers of base.toml, and what is not whole of them or was set aside.
