@@ -145,6 +145,17 @@ fn work_in_its_checkout_stays() {
 }
 
 #[test]
+fn checkout_of_a_repository_that_is_gone_stays() {
+    let fixture = exported();
+    fixture.run(&["verify"]);
+    fixture.shell("echo mine >build/verify/mine; rm -rf build/rust").success();
+    let stop = fixture.run(&["verify"]).code(1).stderr(contains("of no repository that is there"));
+    assert!(fixture.root().join("build/verify/mine").exists());
+    fixture.follow_advice(&stop, "To drop it").success();
+    assert_ok(&fixture, "no whitespace error: Add a ui test");
+}
+
+#[test]
 fn interrupted_checkout_is_made_again() {
     let fixture = exported();
     fixture.kill_at("before the checkout has its name", &["verify"]);
