@@ -113,6 +113,11 @@ impl Entry {
         format!("{}-{version}-user", self.name)
     }
 
+    /// Whether it is a crate beside the table, which counts for nothing.
+    pub fn is_made_up(&self) -> bool {
+        self.path.is_some()
+    }
+
     /// The source of a crate beside the table, and nothing for one from the registry.
     pub fn source(&self, beside: &Path) -> Result<String> {
         match &self.path {

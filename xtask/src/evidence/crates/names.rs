@@ -25,7 +25,7 @@ pub fn compare(
     let mut built = Vec::new();
     for user in &work.users {
         let before = work.outcome(user, base)?;
-        if before.built {
+        if before.built && !user.entry.is_made_up() {
             built.push((user, before));
         }
     }
@@ -58,7 +58,7 @@ pub fn compare(
     }
     let header = [
         "names",
-        "packages that hold one",
+        "packages that call such",
         "packages with errors",
         "crates of the table that break",
     ];
@@ -84,8 +84,8 @@ fn broken(
     Ok(broken)
 }
 
-/// The packages whose sources hold one of the names as a word. A call is always among them, but for
-/// one that a macro puts together.
+/// The packages whose sources call something by one of the names. Those that break are among them, but
+/// for one whose macros put the name together.
 fn holders(work: &Work, built: &[(&User, Outcome)], names: &[Names]) -> Result<BTreeSet<String>> {
     let mut holders = BTreeSet::new();
     let mut seen = BTreeSet::new();
@@ -112,13 +112,21 @@ fn holds(dir: &Path, names: &[Names]) -> Result<bool> {
             }
         } else if path.extension() == Some("rs".as_ref()) {
             let text = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
-            let mut words = text.split(|c: char| c != '_' && !c.is_alphanumeric());
-            if words.any(|word| names.iter().any(|names| word == names.set || word == names.get)) {
+            if names.iter().any(|names| calls(&text, &names.set) || calls(&text, &names.get)) {
                 return Ok(true);
             }
         }
     }
     Ok(false)
+}
+
+/// Whether the text has the name between a dot or a colon and a parenthesis.
+fn calls(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, _)| {
+        let before = text[..at].trim_end();
+        let after = text[at + name.len()..].trim_start();
+        before.ends_with(['.', ':']) && after.starts_with('(')
+    })
 }
 
 /// Crates with which every holder is compiled.
@@ -182,4 +190,23 @@ pub fn mend(work: &Work, list: &List, [base, patched]: [&Std; 2]) -> Result<Stri
         text += &format!("  {} {} {}\n", found.package, found.place, found.message);
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_told_from_other_words() {
+        for text in
+            ["stream.keep_alive()?", "stream\n    .keep_alive ()", "TcpStreamExt::keep_alive(&s)"]
+        {
+            assert!(calls(text, "keep_alive"), "{text}");
+        }
+        for text in
+            ["fn keep_alive(", "self.keep_alive", ".set_keep_alive(", ".keep_alive_timeout("]
+        {
+            assert!(!calls(text, "keep_alive"), "{text}");
+        }
+    }
 }
