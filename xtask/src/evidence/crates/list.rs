@@ -250,6 +250,10 @@ impl Mend {
         let new_version = [version(&self.version), version(&self.new_version)];
         replace(&dir.join("Cargo.toml"), std::slice::from_ref(&new_version))?;
         replace(&dir.join(&self.file), &self.edits)?;
+        // What the compiler denies in one's own code, it lets pass in a crate from the registry.
+        let mut manifest = fs::read_to_string(dir.join("Cargo.toml"))?;
+        manifest += "\n[lints.rust]\nuseless_deprecated = \"warn\"\n";
+        fs::write(dir.join("Cargo.toml"), manifest)?;
         Ok("{ path = \"mended\" }".into())
     }
 }
