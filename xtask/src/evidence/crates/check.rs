@@ -100,7 +100,19 @@ fn collides(diagnostic: &Diagnostic) -> bool {
 
 fn headline(diagnostic: &Diagnostic) -> String {
     let code = diagnostic.identity.code.as_deref().unwrap_or("error");
-    format!("{code}: {}", diagnostic.identity.message)
+    format!("{code}: {}", without_registry(&diagnostic.identity.message))
+}
+
+/// The text with paths that begin in cargo's registry of this machine from the package on.
+fn without_registry(text: &str) -> String {
+    let mut short = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("/registry/src/") {
+        let start = before.rfind(['`', '@', ' ', '"']).map_or(0, |at| at + 1);
+        short += &before[..start];
+        rest = after.split_once('/').map_or(after, |(_, file)| file);
+    }
+    short + rest
 }
 
 /// The package's name and version, from cargo's id, which ends with `#name@version`, or with
@@ -226,6 +238,14 @@ mod tests {
             "src/lib.rs:9"
         );
         assert_eq!(place("error: linking failed", "mio 0.6.23"), "");
+    }
+
+    #[test]
+    fn messages_lose_what_depends_on_the_machine() {
+        let message = "no method for `async` block `{async block@/h/registry/src/i-0/a-1/a.rs:9}`";
+        let short = "no method for `async` block `{async block@a-1/a.rs:9}`";
+        assert_eq!(without_registry(message), short);
+        assert_eq!(without_registry("mismatched types"), "mismatched types");
     }
 
     #[test]

@@ -76,7 +76,7 @@ fn yes() -> bool {
     true
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Names {
     pub set: String,
@@ -111,6 +111,11 @@ impl Entry {
     pub fn member(&self) -> String {
         let version = self.version.trim_start_matches('=').replace('.', "-");
         format!("{}-{version}-user", self.name)
+    }
+
+    /// Whether it is a crate beside the table, which counts for nothing.
+    pub fn is_made_up(&self) -> bool {
+        self.path.is_some()
     }
 
     /// The source of a crate beside the table, and nothing for one from the registry.
@@ -245,6 +250,10 @@ impl Mend {
         let new_version = [version(&self.version), version(&self.new_version)];
         replace(&dir.join("Cargo.toml"), std::slice::from_ref(&new_version))?;
         replace(&dir.join(&self.file), &self.edits)?;
+        // What the compiler denies in one's own code, it lets pass in a crate from the registry.
+        let mut manifest = fs::read_to_string(dir.join("Cargo.toml"))?;
+        manifest += "\n[lints.rust]\nuseless_deprecated = \"warn\"\n";
+        fs::write(dir.join("Cargo.toml"), manifest)?;
         Ok("{ path = \"mended\" }".into())
     }
 }

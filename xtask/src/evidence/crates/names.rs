@@ -25,100 +25,110 @@ pub fn compare(
     let mut built = Vec::new();
     for user in &work.users {
         let before = work.outcome(user, base)?;
-        if before.built {
+        if before.built && !user.entry.is_made_up() {
             built.push((user, before));
         }
     }
     // The fewer packages, the sooner a crate is checked.
     built.sort_by_key(|(_, outcome)| outcome.compiled.len());
-    let row = |names: &Names, broken: &BTreeSet<String>| -> Result<Vec<String>> {
+    let own = Names { set: "set_keepalive".into(), get: "keepalive".into() };
+    let callers = callers(work, &built, &[std::slice::from_ref(&own), others].concat())?;
+    let row = |names: &Names, broken: &BTreeSet<String>| {
         let breaks =
             built.iter().filter(|(_, outcome)| !outcome.compiled.is_disjoint(broken)).count();
         let list: Vec<_> = broken.iter().map(String::as_str).collect();
-        Ok(vec![
+        vec![
             format!("`{}`, `{}`", names.set, names.get),
-            holders(work, &built, std::slice::from_ref(names))?.len().to_string(),
+            callers_of(&callers, std::slice::from_ref(names)).len().to_string(),
             if list.is_empty() { "none".into() } else { list.join(", ") },
             breaks.to_string(),
-        ])
+        ]
     };
-
-    let own = Names { set: "set_keepalive".into(), get: "keepalive".into() };
-    let mut rows = vec![row(&own, &broken(work, &built, std::slice::from_ref(&own), patched)?)?];
+    let broken = |names: &[Names], std: &Std| {
+        let cover = cover(&built, callers_of(&callers, names));
+        let sets: Vec<_> = names.iter().map(|names| names.set.as_str()).collect();
+        let step = Step::start_count(format!("checking for {}", sets.join(", ")), cover.len());
+        let mut broken = BTreeSet::new();
+        for user in cover {
+            broken.extend(work.outcome(user, std)?.errors.into_iter().map(|found| found.package));
+            step.one_done(&user.entry.name);
+        }
+        step.done();
+        anyhow::Ok(broken)
+    };
+    let mut rows = vec![row(&own, &broken(std::slice::from_ref(&own), patched)?)];
     // All of them at once: a method more breaks no less. If nothing breaks, that holds for each.
-    let together = work.std(&patched.library, others)?;
-    let none_breaks = broken(work, &built, others, &together)?.is_empty();
+    let none_breaks = broken(others, &work.std(&patched.library, others)?)?.is_empty();
     for names in others {
-        let names_alone = std::slice::from_ref(names);
+        let alone = std::slice::from_ref(names);
         let broken = match none_breaks {
             true => BTreeSet::new(),
-            false => broken(work, &built, names_alone, &work.std(&patched.library, names_alone)?)?,
+            false => broken(alone, &work.std(&patched.library, alone)?)?,
         };
-        rows.push(row(names, &broken)?);
+        rows.push(row(names, &broken));
     }
     let header = [
         "names",
-        "packages that hold one",
+        "packages that call such",
         "packages with errors",
         "crates of the table that break",
     ];
     Ok(table::render(format, &header, rows))
 }
 
-/// The packages with errors, among those that hold one of the names.
-fn broken(
+/// For each name, the packages whose sources call something by it. Those that break are among them,
+/// but for one whose macros put the name together.
+fn callers(
     work: &Work,
     built: &[(&User, Outcome)],
     names: &[Names],
-    std: &Std,
-) -> Result<BTreeSet<String>> {
-    let cover = cover(built, holders(work, built, names)?);
-    let sets: Vec<_> = names.iter().map(|names| names.set.as_str()).collect();
-    let step = Step::start_count(format!("checking for {}", sets.join(", ")), cover.len());
-    let mut broken = BTreeSet::new();
-    for user in cover {
-        broken.extend(work.outcome(user, std)?.errors.into_iter().map(|found| found.package));
-        step.one_done(&user.entry.name);
-    }
-    step.done();
-    Ok(broken)
-}
-
-/// The packages whose sources hold one of the names as a word. A call is always among them, but for
-/// one that a macro puts together.
-fn holders(work: &Work, built: &[(&User, Outcome)], names: &[Names]) -> Result<BTreeSet<String>> {
-    let mut holders = BTreeSet::new();
+) -> Result<BTreeMap<String, BTreeSet<String>>> {
+    let words: Vec<_> = names.iter().flat_map(|names| [&*names.set, &*names.get]).collect();
+    let mut callers = BTreeMap::<_, BTreeSet<_>>::new();
     let mut seen = BTreeSet::new();
     for (user, outcome) in built {
         for package in &outcome.compiled {
-            if seen.insert(package.clone()) {
+            if seen.insert(package) {
                 let sources = work.graph(user).sources.get(package);
                 let sources = sources.with_context(|| format!("{package} has no sources"))?;
-                if holds(sources, names)? {
-                    holders.insert(package.clone());
+                for word in called(sources, &words)? {
+                    callers.entry(word).or_default().insert(package.clone());
                 }
             }
         }
     }
-    Ok(holders)
+    Ok(callers)
 }
 
-fn holds(dir: &Path, names: &[Names]) -> Result<bool> {
+/// The packages that call something by one of these names.
+fn callers_of(callers: &BTreeMap<String, BTreeSet<String>>, names: &[Names]) -> BTreeSet<String> {
+    let words = names.iter().flat_map(|names| [&names.set, &names.get]);
+    words.filter_map(|word| callers.get(word)).flatten().cloned().collect()
+}
+
+/// Those of the words that the sources in a directory call something by.
+fn called(dir: &Path, words: &[&str]) -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         if path.is_dir() {
-            if holds(&path, names)? {
-                return Ok(true);
-            }
+            found.extend(called(&path, words)?);
         } else if path.extension() == Some("rs".as_ref()) {
             let text = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
-            let mut words = text.split(|c: char| c != '_' && !c.is_alphanumeric());
-            if words.any(|word| names.iter().any(|names| word == names.set || word == names.get)) {
-                return Ok(true);
-            }
+            let words = words.iter().filter(|word| calls(&text, word));
+            found.extend(words.map(|word| word.to_string()));
         }
     }
-    Ok(false)
+    Ok(found)
+}
+
+/// Whether the text has the name between a dot or a colon and a parenthesis.
+fn calls(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, _)| {
+        let before = text[..at].trim_end();
+        let after = text[at + name.len()..].trim_start();
+        before.ends_with(['.', ':']) && after.starts_with('(')
+    })
 }
 
 /// Crates with which every holder is compiled.
@@ -182,4 +192,23 @@ pub fn mend(work: &Work, list: &List, [base, patched]: [&Std; 2]) -> Result<Stri
         text += &format!("  {} {} {}\n", found.package, found.place, found.message);
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_told_from_other_words() {
+        for text in
+            ["stream.keep_alive()?", "stream\n    .keep_alive ()", "TcpStreamExt::keep_alive(&s)"]
+        {
+            assert!(calls(text, "keep_alive"), "{text}");
+        }
+        for text in
+            ["fn keep_alive(", "self.keep_alive", ".set_keep_alive(", ".keep_alive_timeout("]
+        {
+            assert!(!calls(text, "keep_alive"), "{text}");
+        }
+    }
 }

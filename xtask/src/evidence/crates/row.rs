@@ -47,8 +47,10 @@ impl Checked {
     pub fn row(&self, entry: &Entry) -> Row {
         let Checked { package, verdict, errors, collisions, path, .. } = self;
         let class = if *verdict == entry.expect { Class::Passed } else { Class::Failed };
+        // Those of a dependency are told with the dependency.
+        let own = errors.iter().filter(|found| found.package == *package);
         let details = match verdict {
-            Verdict::Breaks => errors.iter().map(|found| format!("breaks by {found}")).collect(),
+            Verdict::Breaks => own.map(|found| format!("breaks by {found}")).collect(),
             _ => Vec::new(),
         };
         let because = match (verdict, path.split_last()) {
