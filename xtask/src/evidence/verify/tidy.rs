@@ -27,9 +27,13 @@ pub fn new_messages(
 ) -> Result<Vec<String>> {
     let target = project.build_of(base, "tidy");
     let step = Step::start("running tidy at the base and with the series");
-    let at = |commit: &str| -> Result<BTreeSet<String>> {
+    let at = |commit: &str| -> Result<[BTreeSet<String>; 2]> {
         tree.git.run(&["checkout", "--quiet", "--force", commit])?;
-        messages(tree, compiler, &target)
+        // The series is for upstream's main branch. In a release, tidy refuses the placeholder that
+        // a stabilization has there for the version.
+        fs::write(tree.src.join("src/ci/channel"), "nightly\n")?;
+        // The checks run side by side, and write into each other's lines now and then.
+        Ok([messages(tree, compiler, &target)?, messages(tree, compiler, &target)?])
     };
     // The base and the compiler that tidy asks never change, and neither does what it says of them.
     let built_from = compiler.version_field("commit-hash")?;
@@ -37,7 +41,8 @@ pub fn new_messages(
     let before = match fs::read_to_string(&remembered) {
         Ok(messages) => messages.lines().map(str::to_owned).collect(),
         Err(_) => {
-            let messages = at(base_commit)?;
+            let [one, other] = at(base_commit)?;
+            let messages = &one | &other;
             let mut whole = tempfile::NamedTempFile::new_in(&target)?;
             messages.iter().try_for_each(|message| writeln!(whole, "{message}"))?;
             whole.persist(&remembered)?;
@@ -45,6 +50,7 @@ pub fn new_messages(
         }
     };
     let after = at(tip)?;
+    tree.git.run(&["checkout", "--quiet", "--force", tip])?;
     step.done();
     new(&before, &after)
 }
@@ -79,24 +85,28 @@ fn messages_in(output: &str, root: &Path) -> BTreeSet<String> {
     let root = format!("{}/", root.display());
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     output
-        .lines()
-        .filter(|line| line.starts_with("tidy"))
+        .split("tidy [")
+        .filter_map(|said| said.lines().next().filter(|line| line.contains("]: ")))
         .map(|line| {
             let line = line.replace(&root, "");
-            line.split(':').filter(|part| !is_number(part)).collect::<Vec<_>>().join(":")
+            let parts: Vec<_> = line.split(':').filter(|part| !is_number(part)).collect();
+            format!("tidy [{}", parts.join(":"))
         })
         .collect()
 }
 
-/// The messages that are in `after` alone, and the checks that no longer end well. The latter so
-/// that a tidy that breaks off does not pass for one that has nothing to say.
-fn new(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Result<Vec<String>> {
+/// The messages that both runs of `after` have and `before` lacks, and the checks that end well in
+/// neither any more. The latter so that a tidy that breaks off does not pass for one that has nothing to
+/// say.
+fn new(before: &BTreeSet<String>, after: &[BTreeSet<String>; 2]) -> Result<Vec<String>> {
     let passed = |message: &&String| message.ends_with("]: OK");
     if !before.iter().any(|message| passed(&message)) {
         bail!("tidy reports no check that passes at the base; did it run?");
     }
-    let new = after.difference(before).cloned();
-    let lost = before.difference(after).filter(passed).map(|m| format!("no longer: {m}"));
+    let [one, other] = after;
+    let new = one.intersection(other).filter(|message| !before.contains(*message)).cloned();
+    let is_lost = |message: &&String| !one.contains(*message) && !other.contains(*message);
+    let lost = before.iter().filter(passed).filter(is_lost).map(|m| format!("no longer: {m}"));
     Ok(new.chain(lost).collect())
 }
 
@@ -112,14 +122,23 @@ mod tests {
     fn message_on_another_line_is_not_new() {
         let before = messages("tidy [a]: OK\ntidy [b]: /tree/lib.rs:12: TODO\n");
         let after = messages("tidy [a]: OK\ntidy [b]: /tree/lib.rs:15: TODO\nunrelated\n");
-        assert_eq!(new(&before, &after).unwrap(), [""; 0]);
+        assert_eq!(new(&before, &[after.clone(), after]).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn lines_in_each_others_way_are_not_new() {
+        let before = messages("tidy [a]: OK\ntidy [b]: OK\n");
+        let whole = messages("tidy [a]: OK\ntidy [b]: OK\n");
+        let mixed = messages("tidy [atidy [b]: OK\n]: OK\n");
+        assert_eq!(mixed, messages("tidy [b]: OK\n"));
+        assert_eq!(new(&before, &[mixed, whole]).unwrap(), [""; 0]);
     }
 
     #[test]
     fn new_message_is_reported() {
         let before = messages("tidy [a]: OK\n");
         let after = messages("tidy [a]: OK\ntidy [b]: /tree/lib.rs:15: trailing whitespace\n");
-        let new = new(&before, &after).unwrap();
+        let new = new(&before, &[after.clone(), after]).unwrap();
         assert_eq!(new, ["tidy [b]: lib.rs: trailing whitespace"]);
     }
 
@@ -127,11 +146,11 @@ mod tests {
     fn check_that_no_longer_passes_is_reported() {
         let before = messages("tidy [a]: OK\ntidy [b]: OK\n");
         let after = messages("tidy [a]: OK\n");
-        assert_eq!(new(&before, &after).unwrap(), ["no longer: tidy [b]: OK"]);
+        assert_eq!(new(&before, &[after.clone(), after]).unwrap(), ["no longer: tidy [b]: OK"]);
     }
 
     #[test]
     fn tidy_that_did_not_run_is_an_error() {
-        assert!(new(&messages(""), &messages("")).is_err());
+        assert!(new(&messages(""), &[messages(""), messages("")]).is_err());
     }
 }
