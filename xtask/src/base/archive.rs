@@ -12,7 +12,7 @@ use crate::base::project::cache_dir;
 use crate::base::{Archive, ArchiveOrigin, Base, debian};
 use crate::run::command::CommandExt;
 use crate::run::lock;
-use crate::run::ownership;
+use crate::run::ownership::{self, hex};
 use crate::say::failure::NotRun;
 use crate::say::progress::Step;
 
@@ -147,11 +147,4 @@ fn download(url: &str, partial: &Path) -> Result<()> {
 /// The SHA-256 of a file, in hexadecimal digits.
 pub fn sha256(path: &Path) -> Result<String> {
     Ok(hex(&Sha256::digest(fs::read(path)?)))
-}
-
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string does not fail");
-        text
-    })
 }

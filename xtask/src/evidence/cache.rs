@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use crate::base::archive::hex;
 use crate::run::ownership;
+use crate::run::ownership::hex;
 
 pub struct Cache {
     dir: PathBuf,

@@ -8,13 +8,13 @@
 //! - build/rust is its user's. What may happen there, `series::follow` decides.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use sha2::{Digest, Sha256};
 
-use crate::base::archive::hex;
 use crate::run::kill_point::kill_point;
 use crate::run::lock;
 
@@ -81,6 +81,14 @@ pub fn seal(header: &str, text: &str) -> String {
 pub fn is_sealed(header: &str, sealed: &str) -> bool {
     let parts = sealed.strip_prefix(header).and_then(|rest| rest.split_once('\n'));
     parts.is_some_and(|(_, text)| seal(header, text) == sealed)
+}
+
+/// The bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string does not fail");
+        text
+    })
 }
 
 /// Whether an interrupted [`write`] left this.

@@ -8,11 +8,11 @@ use fs_err as fs;
 use sha2::{Digest, Sha256};
 
 use crate::base::Base;
-use crate::base::archive::hex;
 use crate::base::project::{Project, display};
 use crate::run::command::CommandExt;
 use crate::run::git::Git;
 use crate::run::kill_point::kill_point;
+use crate::run::ownership::hex;
 use crate::run::ownership::{self, Files, Found, Replacement};
 
 /// How the files in a series' directory begin that are no patches: the texts of pull requests.

@@ -18,12 +18,12 @@ use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
 use crate::base::Base;
-use crate::base::archive::hex;
 use crate::base::project::{Project, display};
 use crate::library::sources::{LibraryId, Patched};
 use crate::library::sysroot::{Profile, Workshop, is_library};
 use crate::run::command::CommandExt;
 use crate::run::kill_point::kill_point;
+use crate::run::ownership::hex;
 use crate::run::{ownership, whole};
 use crate::say::progress::Step;
 use crate::session::Session;

@@ -6,8 +6,10 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use serde::Deserialize;
 
-use super::support::Support;
 use crate::evidence::scope::Scope;
+
+/// The program that shows calls, and Debian's package of it. Without it, calls are not looked at.
+pub const TRACER: &str = "strace";
 
 /// A target and all that it takes to build and run a test for it.
 #[derive(Deserialize)]
@@ -16,13 +18,13 @@ pub struct Platform {
     pub target: String,
     set: Set,
     /// The processor that this machine must have.
-    processor: Option<String>,
+    pub processor: Option<String>,
     pub linker: String,
     /// Options of the compiler, with `{tools}` and `{made}` in them.
     #[serde(default)]
     pub rustflags: Vec<String>,
     pub runner: Runner,
-    needs: Vec<Need>,
+    pub needs: Vec<Need>,
 }
 
 #[derive(Clone, Copy, PartialEq, Deserialize)]
@@ -49,7 +51,7 @@ pub enum Runner {
 #[derive(Clone, Deserialize)]
 pub struct Need {
     /// A program on the PATH; or a file that may be at several places, `{tools}` being one.
-    any: Vec<String>,
+    pub any: Vec<String>,
     #[serde(flatten)]
     pub from: Source,
 }
@@ -110,35 +112,13 @@ pub fn debian_packages_of_quick_set() -> Vec<String> {
         Source::Debian(package) => Some(package.clone()),
         _ => None,
     });
-    let mut packages: Vec<_> = packages.chain([super::run::TRACER.into()]).collect();
+    let mut packages: Vec<_> = packages.chain([TRACER.into()]).collect();
     packages.sort();
     packages.dedup();
     packages
 }
 
 impl Platform {
-    /// What the platform needs and this machine does not have, of what there are packages for.
-    pub fn missing(&self, support: &Support) -> Vec<&Need> {
-        let is_missing = |need: &&Need| !need.any.iter().any(|name| support.has(name));
-        self.needs.iter().filter(is_missing).collect()
-    }
-
-    /// Why tests for the platform cannot be run here, if so, and what would help.
-    pub fn obstacle(&self, support: &Support) -> Option<String> {
-        if let Some(processor) = self.processor.as_deref().filter(|p| *p != std::env::consts::ARCH)
-        {
-            return Some(format!("lacks a processor of {processor}: another machine"));
-        }
-        let missing = self.missing(support);
-        if missing.is_empty() {
-            return None;
-        }
-        let names = missing.iter().map(|need| support.expand(&need.any[0]));
-        let mut sources: Vec<_> = missing.iter().map(|need| need.from.to_string()).collect();
-        sources.dedup();
-        Some(format!("lacks {}: {}", names.collect::<Vec<_>>().join(", "), sources.join(", ")))
-    }
-
     /// The file that Debian's `package` has, wherever it is.
     pub fn file_of(&self, package: &str) -> Option<&str> {
         let of_package = Source::Debian(package.into());
@@ -162,15 +142,5 @@ mod tests {
         for package in ["gcc-s390x-linux-gnu", "musl-tools", "qemu-user", "strace", "wine64"] {
             assert_eq!(packages.iter().filter(|found| *found == package).count(), 1, "{package}");
         }
-    }
-
-    #[test]
-    fn obstacle_names_what_is_missing_and_the_way_out() {
-        let support = Support::at(Path::new("a directory that is not there"));
-        let mut platforms = all().into_iter();
-        let wasi = platforms.find(|platform| platform.target == "wasm32-wasip2").unwrap();
-        let obstacle = wasi.obstacle(&support).unwrap();
-        assert!(obstacle.contains("libc.a"), "{obstacle}");
-        assert!(obstacle.ends_with("--install, for Python's wasmtime==45.0.0"), "{obstacle}");
     }
 }

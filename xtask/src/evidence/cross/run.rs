@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use serde::Serialize;
 
-use super::platform::{Platform, Runner};
+use super::platform::{Platform, Runner, TRACER};
 use super::support::Support;
 use super::trace::{self, Style};
 use crate::library::diagnostic::ending;
@@ -18,9 +18,6 @@ use crate::run::command::{CommandExt, Finished};
 
 /// A test that takes longer than this hangs. Most take less than a second.
 const LIMIT: Duration = Duration::from_secs(180);
-
-/// The program that shows calls, and Debian's package of it. Without it, calls are not looked at.
-pub const TRACER: &str = "strace";
 
 /// Runs the test program that `command` is, and counts.
 pub fn tests(mut command: Command) -> Result<Counts> {

@@ -9,8 +9,7 @@ use std::sync::Mutex;
 use anyhow::{Context, Result};
 use fs_err as fs;
 
-use super::platform::{Platform, Runner, Source};
-use super::run::TRACER;
+use super::platform::{Need, Platform, Runner, Source, TRACER};
 use crate::base::DebianKind;
 use crate::base::debian::PrivateApt;
 use crate::base::project::Project;
@@ -181,5 +180,45 @@ impl Support {
         })?;
         step.done();
         Ok(())
+    }
+}
+
+impl Platform {
+    /// What the platform needs and this machine does not have, of what there are packages for.
+    pub fn missing(&self, support: &Support) -> Vec<&Need> {
+        let is_missing = |need: &&Need| !need.any.iter().any(|name| support.has(name));
+        self.needs.iter().filter(is_missing).collect()
+    }
+
+    /// Why tests for the platform cannot be run here, if so, and what would help.
+    pub fn obstacle(&self, support: &Support) -> Option<String> {
+        if let Some(processor) = self.processor.as_deref().filter(|p| *p != std::env::consts::ARCH)
+        {
+            return Some(format!("lacks a processor of {processor}: another machine"));
+        }
+        let missing = self.missing(support);
+        if missing.is_empty() {
+            return None;
+        }
+        let names = missing.iter().map(|need| support.expand(&need.any[0]));
+        let mut sources: Vec<_> = missing.iter().map(|need| need.from.to_string()).collect();
+        sources.dedup();
+        Some(format!("lacks {}: {}", names.collect::<Vec<_>>().join(", "), sources.join(", ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::platform;
+    use super::*;
+
+    #[test]
+    fn obstacle_names_what_is_missing_and_the_way_out() {
+        let support = Support::at(Path::new("a directory that is not there"));
+        let mut platforms = platform::all().into_iter();
+        let wasi = platforms.find(|platform| platform.target == "wasm32-wasip2").unwrap();
+        let obstacle = wasi.obstacle(&support).unwrap();
+        assert!(obstacle.contains("libc.a"), "{obstacle}");
+        assert!(obstacle.ends_with("--install, for Python's wasmtime==45.0.0"), "{obstacle}");
     }
 }
