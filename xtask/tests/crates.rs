@@ -131,7 +131,7 @@ fn verdicts_come_with_their_cause() {
         .stdout(contains("2 breaks, 1 not built, 1 same, of 4\n"))
         .stdout(contains("In 1 of them, the lint unstable_name_collisions is about these methods: net2-caller 1.2.3\n"))
         .stdout(contains("net2-caller 1.2.3 (1)\n  its-user 1.2.3\n"))
-        .stdout(contains("net2-caller 1.2.3, its-user 1.2.3: breaks by net2-caller 1.2.3, src/a.rs:92, E0308: mis"))
+        .stdout(contains("\n\nnet2-caller 1.2.3: breaks by net2-caller 1.2.3, src/a.rs:92, E0308: mis"))
         .stdout(is_there(r"\| same 1.2.3 +\| a test +\| +\| same +\|"))
         .stdout(is_there(r"\| its-user 1.2.3 +\| a test +\| net2-caller 1.2.3 +\| breaks"))
         .stdout(is_there(r"\| not-built 1.2.3 .* src/a.rs:92, E0599: .* not built"));

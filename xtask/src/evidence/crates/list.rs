@@ -152,8 +152,8 @@ impl Entry {
 /// A workspace that cargo can work in.
 pub struct Workspace {
     pub dir: PathBuf,
-    /// The text of its lock file.
-    pub lock: String,
+    /// The text of its lock file, and what else its crates are made of.
+    pub pinned: String,
 }
 
 impl Workspace {
@@ -187,7 +187,7 @@ impl Workspace {
             fs::copy(&lock, &committed)?;
             step.done();
         }
-        let workspace = Workspace { lock: fs::read_to_string(lock)?, dir };
+        let workspace = Workspace { pinned: fs::read_to_string(lock)?, dir };
         workspace.fetch(compiler, name)?;
         Ok(workspace)
     }
@@ -223,12 +223,15 @@ impl Workspace {
         let mut text = fs::read_to_string(&manifest)?;
         text += &format!("exclude = [\"mended\"]\n[patch.crates-io]\n{} = {patch}\n", mend.name);
         fs::write(&manifest, text)?;
+        let mended = Path::new("mended").join(&mend.file);
         let locked = format!("{}@{}", mend.name, mend.version);
         cargo(compiler, &dir, "update")
             .args(["--offline", &locked, "--precise", &mend.new_version])
             .run()?;
-        let lock = fs::read_to_string(dir.join("Cargo.lock"))?;
-        Ok(Workspace { dir, lock })
+        let made_of = [Path::new("Cargo.lock"), Path::new("mended/Cargo.toml"), &mended];
+        let texts = made_of.map(|file| fs::read_to_string(dir.join(file)));
+        let pinned = texts.into_iter().collect::<Result<_, _>>()?;
+        Ok(Workspace { dir, pinned })
     }
 }
 

@@ -132,7 +132,7 @@ impl<'a> Work<'a> {
         let member = user.entry.member();
         let manifest = fs::read_to_string(workspace.dir.join(&member).join("Cargo.toml"))?;
         let sysroot = std.sysroot.to_str().unwrap_or_default();
-        let parts = [&*workspace.lock, &manifest, &user.source, sysroot];
+        let parts = [&*workspace.pinned, &manifest, &user.source, sysroot];
         Cache::of(&dir.join("results"), &parts).get_or(&member, || {
             check(compiler, workspace, &member, &std.sysroot, &dir.join("target"))
         })
