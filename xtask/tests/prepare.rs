@@ -773,7 +773,7 @@ fn clean_leaves_work_that_no_patch_holds() {
     let fixture = Fixture::new();
     fixture.run(&["verify"]);
     fixture.shell("rm -rf build/rust").success();
-    let stop = fixture.run(&["clean"]).code(1).stderr(contains("repository that is not there"));
+    let stop = fixture.run(&["clean"]).code(1).stderr(contains("of another repository"));
     fixture.follow_advice(&stop, "move it away").success();
     fixture.run(&["clean"]).success();
 }

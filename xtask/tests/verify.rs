@@ -149,10 +149,25 @@ fn checkout_of_a_repository_that_is_gone_stays() {
     let fixture = exported();
     fixture.run(&["verify"]);
     fixture.shell("echo mine >build/verify/mine; rm -rf build/rust").success();
-    let stop = fixture.run(&["verify"]).code(1).stderr(contains("of no repository that is there"));
+    let stop = fixture.run(&["verify"]).code(1).stderr(contains("of another repository"));
     assert!(fixture.root().join("build/verify/mine").exists());
     fixture.follow_advice(&stop, "To drop it").success();
     assert_ok(&fixture, "no whitespace error: Add a ui test");
+}
+
+/// In a copy of the project, it is still linked to the repository of the first one.
+#[test]
+fn checkout_in_a_copy_of_the_project_is_not_taken_for_its_own() {
+    let fixture = exported();
+    fixture.run(&["verify"]);
+    let copy = fixture.copy();
+    let head = |fixture: &Fixture| fixture.git(&["-C", "../verify", "rev-parse", "HEAD"]);
+    let before = head(&fixture);
+    copy.run(&["verify"]).code(1).stderr(contains("of another repository"));
+    let stop = copy.run(&["clean"]).code(1).stderr(contains("of another repository"));
+    assert_eq!(head(&fixture), before);
+    copy.follow_advice(&stop, "move it away").success();
+    assert_ok(&copy, "no whitespace error: Add a ui test");
 }
 
 #[test]

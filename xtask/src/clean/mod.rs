@@ -10,12 +10,13 @@ use anyhow::{Result, bail};
 use clap::Args;
 use fs_err as fs;
 
-use crate::base::project::{MADE, Project, cache_dir, display, quoted};
+use crate::base::project::{MADE, Project, cache_dir, display};
 use crate::compiler;
 use crate::run::kill_point::kill_point;
 use crate::run::lock;
 use crate::run::ownership;
 use crate::say::progress::Step;
+use crate::series::checkout::{is_linked, not_linked};
 use crate::series::tree::Tree;
 use crate::session::Invocation;
 use crate::toolchain::{assembly, link};
@@ -47,14 +48,11 @@ fn clean(project: &Project, archives: bool) -> Result<()> {
     for base in project.bases() {
         let tree = Tree::of(project, &base);
         let checkout = project.build_of(&base, "verify");
+        if checkout.exists() && !is_linked(&tree.git, &checkout) {
+            bail!(not_linked(&checkout));
+        }
         if tree.exists() {
             work::require_exported(&tree, &checkout)?;
-        } else if checkout.exists() {
-            let (shown, quoted) = (display(&checkout), quoted(&checkout));
-            bail!(
-                "{shown} is a work tree of a repository that is not there, so nothing was removed. To \
-                 keep it, move it away:\n  mv {quoted} {quoted}-kept\nTo drop it:\n  rm -rf {quoted}"
-            );
         }
     }
     for base in project.bases() {

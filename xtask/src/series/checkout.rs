@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use fs_err as fs;
 
 use crate::base::project::{display, quoted};
 use crate::run::git::{self, Git};
@@ -36,8 +37,8 @@ pub fn checkout(owner: &Git, src: &Path, commit: &str, known: &[&str]) -> Result
 
 fn require_own(owner: &Git, tree: &Tree, known: &[&str]) -> Result<()> {
     let (src, shown) = (display(&tree.src), quoted(&tree.src));
-    if !tree.git.says_yes(&["rev-parse", "--verify", "--quiet", "HEAD"])? {
-        bail!("{src} is a work tree of no repository that is there. To drop it:\n  rm -rf {shown}");
+    if !is_linked(owner, &tree.src) {
+        bail!(not_linked(&tree.src));
     }
     tree.see_all()?;
     let log = ["log", "--format=%ce   commit %h %s", "HEAD", "--not", "--branches", "--tags"];
@@ -65,6 +66,25 @@ fn require_own(owner: &Git, tree: &Tree, known: &[&str]) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Whether what is at `src` is linked to the tree that is there: not where that was made anew, or where the
+/// project is a copy of another, to which the link still leads.
+pub fn is_linked(owner: &Git, src: &Path) -> bool {
+    let repository = fs::canonicalize(owner.dir.join(".git"));
+    let link = fs::read_to_string(src.join(".git")).ok();
+    let link =
+        link.and_then(|text| fs::canonicalize(text.strip_prefix("gitdir: ")?.trim_end()).ok());
+    link.is_some_and(|link| repository.is_ok_and(|repository| link.starts_with(repository)))
+}
+
+/// What is said of a work tree that is not linked to the tree that is there.
+pub fn not_linked(src: &Path) -> String {
+    let (src, shown) = (display(src), quoted(src));
+    format!(
+        "{src} is a work tree of another repository than the one that is there, if of any. To keep it, move \
+         it away:\n  mv {shown} {shown}-kept\nTo drop it:\n  rm -rf {shown}"
+    )
 }
 
 fn path_str(path: &Path) -> Result<&str> {
