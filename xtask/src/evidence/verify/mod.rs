@@ -4,6 +4,7 @@
 //! build/rust is in the way or at risk.
 
 mod fences;
+mod links;
 mod tidy;
 
 use std::process::{Command, ExitCode, Stdio};
@@ -37,15 +38,34 @@ pub struct Verify {
     /// Also build std and run the series' tests after each single patch (slow).
     #[arg(long)]
     each: bool,
+    /// Check instead that in the documentation which `./x.py doc library/std` built, the links of both
+    /// methods lead somewhere.
+    #[arg(long, conflicts_with = "each")]
+    links: bool,
 }
 
 impl Verify {
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
         let base = on.base()?;
+        if self.links {
+            return check_links(on);
+        }
         let _lock = lock::acquire(&on.project.tree_lock(&base), "verify")?;
         verify(&on.project, &base, self.each)?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn check_links(on: Invocation) -> Result<ExitCode> {
+    let session = on.open("verify --links")?;
+    let doc = Bootstrap::of(&session, Lane::Prebuilt)?.documentation();
+    let page = doc.join("std/net/struct.TcpStream.html");
+    let broken = links::broken(&page, &["set_keepalive", "keepalive"])
+        .with_context(|| "`./x.py doc library/std` builds the documentation".to_owned());
+    let mut checks = Checks::new("verify", "the documentation is not as it should be");
+    checks.add("each link of both methods leads somewhere", broken.and_then(none_of));
+    checks.finish()?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs all checks, tells of each, and fails if one of them does.
