@@ -37,6 +37,9 @@ const DIST_FLAGS: [&str; 6] = [
     "-Zmir_strip_debuginfo=locals-in-tiny-functions",
 ];
 
+/// Where in the workshop the std is that std's unit tests link.
+const FINISHED: &str = "finished";
+
 impl Profile {
     /// Where cargo compiles to, in the workshop, and where below the target's directory the results are.
     fn directories(self) -> (&'static str, &'static str) {
@@ -134,7 +137,11 @@ impl<'a> Workshop<'a> {
     fn build(&self, profile: Profile) -> Result<()> {
         let subcommand = if profile == Profile::Metadata { "check" } else { "build" };
         let mut cargo = self.cargo(subcommand, profile)?;
-        cargo.args(["--package", "sysroot"]);
+        // Tests need no macros, whose crate would be compiled again after each edit of std.
+        cargo.args(match profile {
+            Profile::Dev => ["--package=test", "--features=std/panic-unwind"],
+            _ => ["--package=sysroot", "--features=panic-unwind"],
+        });
         if profile == Profile::Dist {
             // Each library comes with its metadata in a file of its own, as in releases.
             cargo.args(["--profile", "dist", "-Zno-embed-metadata", "--features", "backtrace"]);
@@ -156,13 +163,15 @@ impl<'a> Workshop<'a> {
     }
 
     /// Compiles std's own unit tests, and returns the program. They are part of the crate `std`, and
-    /// link a second, finished one, which must come from the same build: that of `sysroot`, made of
-    /// [`Profile::Dev`].
-    pub fn unit_tests(&self, sysroot: &Path) -> Result<PathBuf> {
-        let mut cargo = self.cargo("rustc", Profile::Dev)?;
-        cargo.args(["--package=std", "--lib", "--profile=test", "--features=panic-unwind"]);
-        cargo.args(["--message-format=json", "--", "--sysroot"]).arg(sysroot);
-        let output = cargo.answer()?;
+    /// they and the crates that only they use link a second, finished one, which must come from the
+    /// same build.
+    pub fn unit_tests(&self) -> Result<PathBuf> {
+        let finished = self.dir.join(FINISHED);
+        self.sysroot(Profile::Dev, &finished)?;
+        let mut cargo = self.cargo("test", Profile::Dev)?;
+        cargo.args(["--package=std", "--lib", "--features=panic-unwind", "--no-run"]);
+        let output = cargo.arg("--message-format=json").answer()?;
+        ownership::discard(&finished)?;
         let said = diagnostic::read(&output.stdout, &self.sources.library);
         if !output.status.success() {
             bail!("std's unit tests do not build:\n{}", said.errors(&output.stderr));
@@ -187,6 +196,10 @@ impl<'a> Workshop<'a> {
             if self.target.starts_with("riscv") {
                 flags.push("-Cforce-unwind-tables=yes".into());
             }
+        }
+        if profile == Profile::Dev {
+            // Of use for the unit tests alone, but other options would be another build.
+            flags.push(format!("--sysroot={}", self.dir.join(FINISHED).display()));
         }
         let mut cargo = self.sources.cargo(self.compiler, subcommand);
         cargo

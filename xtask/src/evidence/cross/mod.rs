@@ -135,7 +135,7 @@ impl Setup<'_> {
         let source = dir.join("calls.rs");
         fs::write(&source, include_str!("calls.rs"))?;
         let calls = self.program(platform, &source, &dir, &[])?;
-        let unit_tests = self.unit_tests.then(|| workshop.unit_tests(&sysroot)).transpose()?;
+        let unit_tests = self.unit_tests.then(|| workshop.unit_tests()).transpose()?;
         drop(workshop);
 
         let built = Instant::now();
