@@ -30,6 +30,7 @@ esac
 while [ $# -gt 0 ]; do
     case "$1" in
         --package) member=$2;;
+        --package=*) member=${1#--package=};;
         --target-dir) out=$2;;
     esac
     shift
