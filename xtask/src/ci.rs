@@ -137,15 +137,12 @@ fn run_lane(
         let started = Instant::now();
         let log = project.build().join("ci").join(format!("{}.log", name.replace(' ', "-")));
         let file = fs::File::create(&log)?.into_parts().0;
-        let mut words = line.split(' ');
-        let mut command = match line.strip_prefix("cargo xtask ") {
-            Some(line) => {
-                words = line.split(' ');
-                Command::new(xtask)
-            }
-            None => Command::new(words.next().expect("a line has a first word")),
+        let (program, args) = match line.strip_prefix("cargo xtask ") {
+            Some(args) => (xtask, args),
+            None => (Path::new("cargo"), line.trim_start_matches("cargo ")),
         };
-        command.args(words).current_dir(&project.root).env_of_x_py();
+        let mut command = Command::new(program);
+        command.args(args.split(' ')).current_dir(&project.root).env_of_x_py();
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         let verdict = match command.show_within(LIMIT) {
             Ok(status) if status.success() => Verdict::Passed,

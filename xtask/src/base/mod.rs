@@ -129,6 +129,11 @@ impl Base {
     pub fn name_of(&self, what: &str) -> String {
         if self.default { what.into() } else { format!("{what}-{}", self.name) }
     }
+
+    /// How a command names the base: ` --base NAME`, or nothing for the default one.
+    pub fn option(&self) -> String {
+        if self.default { String::new() } else { format!(" --base {}", self.name) }
+    }
 }
 
 impl Bases {

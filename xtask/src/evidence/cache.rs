@@ -9,8 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use crate::run::ownership;
-use crate::run::ownership::hex;
+use crate::run::ownership::{self, hex};
 
 pub struct Cache {
     dir: PathBuf,

@@ -73,10 +73,9 @@ impl Subject {
         selection: &[String],
     ) -> Result<Subject> {
         let Session { base, compiler, .. } = session;
-        let of_base = if base.default { String::new() } else { format!(" --base {}", base.name) };
         Ok(Subject {
             title: title.into(),
-            command: format!("cargo xtask {command}{of_base}"),
+            command: format!("cargo xtask {command}{}", base.option()),
             base: base.name.clone(),
             release: base.release.clone(),
             commit: base.commit.clone(),

@@ -12,8 +12,7 @@ use crate::base::project::{Project, display};
 use crate::run::command::CommandExt;
 use crate::run::git::Git;
 use crate::run::kill_point::kill_point;
-use crate::run::ownership::hex;
-use crate::run::ownership::{self, Files, Found, Replacement};
+use crate::run::ownership::{self, Files, Found, Replacement, hex};
 
 /// How the files in a series' directory begin that are no patches: the texts of pull requests.
 const COVER_LETTERS: &str = "0000-";

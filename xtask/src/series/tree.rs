@@ -59,8 +59,7 @@ const UNDER_WAY: [(&str, &str, &str); 8] = [
 
 impl Tree {
     pub fn of(project: &Project, base: &Base) -> Tree {
-        let option = if base.default { String::new() } else { format!(" --base {}", base.name) };
-        Tree { option, ..Tree::at(&project.build_of(base, "rust")) }
+        Tree { option: base.option(), ..Tree::at(&project.build_of(base, "rust")) }
     }
 
     pub fn at(src: &Path) -> Tree {

@@ -11,7 +11,7 @@ use super::list::{Entry, List, Names, Workspace};
 use crate::evidence::cache::Cache;
 use crate::library::sources::LibraryId;
 use crate::library::sysroot::{Profile, Workshop};
-use crate::run::ownership;
+use crate::run::whole;
 use crate::say::progress::Step;
 use crate::session::Session;
 
@@ -112,10 +112,7 @@ impl<'a> Work<'a> {
                 rename(&workshop.sources.library.join(FILE), names)?;
             }
             let step = Step::start(format!("type-checking std {}", &library[..9]));
-            // Under its name only when it is whole.
-            let partial = sysroot.with_extension("new");
-            workshop.sysroot(Profile::Metadata, &partial)?;
-            ownership::settle(&partial, &sysroot)?;
+            whole::make(&sysroot, |new| workshop.sysroot(Profile::Metadata, new))?;
             step.done();
         }
         Ok(Std { library: library.clone(), sysroot })

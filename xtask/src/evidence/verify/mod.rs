@@ -61,7 +61,7 @@ fn check_links(on: Invocation) -> Result<ExitCode> {
     let doc = Bootstrap::of(&session, Lane::Prebuilt)?.documentation();
     let page = doc.join("std/net/struct.TcpStream.html");
     let broken = links::broken(&page, &["set_keepalive", "keepalive"])
-        .with_context(|| "`./x.py doc library/std` builds the documentation".to_owned());
+        .context("`./x.py doc library/std` builds the documentation");
     let mut checks = Checks::new("verify", "the documentation is not as it should be");
     checks.add("each link of both methods leads somewhere", broken.and_then(none_of));
     checks.finish()?;
@@ -75,7 +75,7 @@ fn verify(project: &Project, base: &Base, each: bool) -> Result<()> {
     let series = Series::of(project, base);
     let mut checks = Checks::new("verify", "the series is not as it should be");
     checks.add("the archives in the cache have their hashes", archives(base));
-    checks.add("each patch has a subject, a body and an author", descriptions(&series));
+    checks.add("each patch has a subject, a body and an author", descriptions(&series, &tree.git));
 
     let base_commit = tree.state()?.base;
     let tip = series.apply(&tree.git, &base_commit);
@@ -99,11 +99,11 @@ fn archives(base: &Base) -> Result<()> {
 }
 
 /// Reads the headers and the message as `git am` would.
-fn descriptions(series: &Series) -> Result<()> {
+fn descriptions(series: &Series, git: &Git) -> Result<()> {
     for patch in series.patches()? {
         let name = patch.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let info = Command::new("git")
-            .args(["mailinfo", "--encoding=UTF-8", "/dev/stdout", "/dev/null"])
+        let info = git
+            .command(&["mailinfo", "--encoding=UTF-8", "/dev/stdout", "/dev/null"])
             .stdin(Stdio::from(fs::File::open(&patch)?.into_parts().0))
             .read()?;
         // mailinfo writes the message first, and the headers after it.
