@@ -260,7 +260,7 @@ fn linker_variable(target: &str) -> String {
 }
 
 /// Where Cargo keeps the crates that it downloaded.
-pub fn cargo_home() -> Option<PathBuf> {
+fn cargo_home() -> Option<PathBuf> {
     let set = std::env::var_os("CARGO_HOME").filter(|path| !path.is_empty());
     set.map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cargo")))
 }

@@ -11,7 +11,6 @@ use fs_err as fs;
 use serde::Deserialize;
 
 use crate::compiler::Compiler;
-use crate::library::sysroot::cargo_home;
 use crate::run::command::CommandExt;
 use crate::run::ownership;
 use crate::say::progress::Step;
@@ -215,13 +214,21 @@ impl Workspace {
     }
 
     /// This workspace as its users would have it with the release that mends.
-    pub fn mended(&self, compiler: &Compiler, mend: &Mend, dir: PathBuf) -> Result<Workspace> {
+    /// `sources` are those of the release that it mends.
+    pub fn mended(
+        &self,
+        compiler: &Compiler,
+        mend: &Mend,
+        sources: &Path,
+        dir: PathBuf,
+    ) -> Result<Workspace> {
         ownership::discard(&dir)?;
         copy_dir(&self.dir, &dir)?;
-        let patch = mend.apply(&dir.join("mended"))?;
+        mend.apply(sources, &dir.join("mended"))?;
         let manifest = dir.join("Cargo.toml");
         let mut text = fs::read_to_string(&manifest)?;
-        text += &format!("exclude = [\"mended\"]\n[patch.crates-io]\n{} = {patch}\n", mend.name);
+        let patch = format!("[patch.crates-io]\n{} = {{ path = \"mended\" }}\n", mend.name);
+        text += &format!("exclude = [\"mended\"]\n{patch}");
         fs::write(&manifest, text)?;
         let mended = Path::new("mended").join(&mend.file);
         let locked = format!("{}@{}", mend.name, mend.version);
@@ -236,19 +243,14 @@ impl Workspace {
 }
 
 impl Mend {
-    /// Writes the mended crate to `dir`, from the sources in cargo's cache, and returns how to depend on
-    /// it.
-    fn apply(&self, dir: &Path) -> Result<String> {
-        let name = format!("{}-{}", self.name, self.version);
-        let registries = cargo_home().context("there is no cargo home")?.join("registry/src");
-        let mut sources = None;
-        for registry in fs::read_dir(&registries)? {
-            let path = registry?.path().join(&name);
-            sources = sources.or_else(|| path.exists().then_some(path));
-        }
-        let sources =
-            sources.with_context(|| format!("{name} is not below {}", registries.display()))?;
-        copy_dir(&sources, dir)?;
+    /// The release's package, by name and version.
+    pub fn package(&self) -> String {
+        format!("{} {}", self.name, self.version)
+    }
+
+    /// Writes the mended crate to `dir`, from the release's sources.
+    fn apply(&self, sources: &Path, dir: &Path) -> Result<()> {
+        copy_dir(sources, dir)?;
         let version = |version: &str| format!("version = \"{version}\"");
         let new_version = [version(&self.version), version(&self.new_version)];
         replace(&dir.join("Cargo.toml"), std::slice::from_ref(&new_version))?;
@@ -256,8 +258,7 @@ impl Mend {
         // What the compiler denies in one's own code, it lets pass in a crate from the registry.
         let mut manifest = fs::read_to_string(dir.join("Cargo.toml"))?;
         manifest += "\n[lints.rust]\nuseless_deprecated = \"warn\"\n";
-        fs::write(dir.join("Cargo.toml"), manifest)?;
-        Ok("{ path = \"mended\" }".into())
+        Ok(fs::write(dir.join("Cargo.toml"), manifest)?)
     }
 }
 

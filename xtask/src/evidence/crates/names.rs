@@ -152,7 +152,7 @@ pub fn mend(work: &Work, list: &List, [base, patched]: [&Std; 2]) -> Result<Stri
     for user in &work.users {
         let before = work.outcome(user, base)?;
         if before.built && !work.outcome(user, patched)?.built {
-            let needs_it = before.compiled.contains(&format!("{} {}", mend.name, mend.version));
+            let needs_it = before.compiled.contains(&mend.package());
             broken.extend(needs_it.then_some(user));
         }
     }
@@ -165,7 +165,10 @@ pub fn mend(work: &Work, list: &List, [base, patched]: [&Std; 2]) -> Result<Stri
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
                 let dir = work.session.dir.join("mended").join(&user.workspace);
-                entry.insert(work.workspace(user).mended(&work.session.compiler, mend, dir)?)
+                let sources = work.graph(user).sources.get(&mend.package());
+                let sources = sources.with_context(|| format!("{} has no sources", mend.name))?;
+                let compiler = &work.session.compiler;
+                entry.insert(work.workspace(user).mended(compiler, mend, sources, dir)?)
             }
         };
         let mut stds = vec![patched];
