@@ -2,19 +2,21 @@
 //! alone.
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
-use fs_err as fs;
 
 use crate::base::Base;
 use crate::base::project::Project;
 use crate::compiler::Compiler;
+use crate::evidence::cache::Cache;
 use crate::run::command::CommandExt;
 use crate::say::progress::Step;
 use crate::series::tree::Tree;
+
+/// What two runs of tidy said.
+type Runs = [BTreeSet<String>; 2];
 
 /// What tidy says at the commit `tip` of the tree and not at `base_commit`.
 pub fn new_messages(
@@ -27,7 +29,7 @@ pub fn new_messages(
 ) -> Result<Vec<String>> {
     let target = project.build_of(base, "tidy");
     let step = Step::start("running tidy at the base and with the series");
-    let at = |commit: &str| -> Result<[BTreeSet<String>; 2]> {
+    let at = |commit: &str| -> Result<Runs> {
         tree.git.run(&["checkout", "--quiet", "--force", commit])?;
         build(tree, compiler, &target)?;
         // The checks run side by side, and write into each other's lines now and then.
@@ -35,18 +37,8 @@ pub fn new_messages(
     };
     // The base and the compiler that tidy asks never change, and neither does what it says of them.
     let built_from = compiler.version_field("commit-hash")?;
-    let remembered = target.join(format!("messages-{base_commit}-{built_from}"));
-    let before = match fs::read_to_string(&remembered) {
-        Ok(messages) => messages.lines().map(str::to_owned).collect(),
-        Err(_) => {
-            let [one, other] = at(base_commit)?;
-            let messages = &one | &other;
-            let mut whole = tempfile::NamedTempFile::new_in(&target)?;
-            messages.iter().try_for_each(|message| writeln!(whole, "{message}"))?;
-            whole.persist(&remembered)?;
-            messages
-        }
-    };
+    let before = Cache::of(&target.join("messages"), &[base_commit, built_from, PLACEHOLDER])
+        .get_or("base", || at(base_commit))?;
     let after = at(tip)?;
     step.done();
     new(&before, &after)
@@ -88,11 +80,20 @@ const PLACEHOLDER: &str = "The placeholder use of lib feature `tcp_keepalive` is
 /// tidy's messages without line numbers, which differ between the base and the series.
 fn messages_in(output: &str, root: &Path) -> BTreeSet<String> {
     let root = format!("{}/", root.display());
+    let is_placeholder = output.contains(PLACEHOLDER);
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     output
         .split("tidy [")
         .filter_map(|said| said.lines().next().filter(|line| line.contains("]: ")))
         .filter(|line| !line.contains(PLACEHOLDER))
+        // Whatever else that check complains of has a message of its own.
+        .map(|line| {
+            if is_placeholder {
+                line.replace("features]: FAIL", "features]: OK")
+            } else {
+                line.into()
+            }
+        })
         .map(|line| {
             let line = line.replace(&root, "");
             let parts: Vec<_> = line.split(':').filter(|part| !is_number(part)).collect();
@@ -101,18 +102,21 @@ fn messages_in(output: &str, root: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// The messages that both runs of `after` have and `before` lacks, and the checks that end well in
-/// neither any more. The latter so that a tidy that breaks off does not pass for one that has nothing to
-/// say.
-fn new(before: &BTreeSet<String>, after: &[BTreeSet<String>; 2]) -> Result<Vec<String>> {
+/// The messages that both runs of `after` have and none of `before`, and the checks that ended well in
+/// both of `before` and in none of `after`. The latter so that a tidy that breaks off does not pass for
+/// one that has nothing to say.
+fn new([before, before2]: &Runs, [after, after2]: &Runs) -> Result<Vec<String>> {
     let passed = |message: &&String| message.ends_with("]: OK");
     if !before.iter().any(|message| passed(&message)) {
         bail!("tidy reports no check that passes at the base; did it run?");
     }
-    let [one, other] = after;
-    let new = one.intersection(other).filter(|message| !before.contains(*message)).cloned();
-    let is_lost = |message: &&String| !one.contains(*message) && !other.contains(*message);
-    let lost = before.iter().filter(passed).filter(is_lost).map(|m| format!("no longer: {m}"));
+    let known = before | before2;
+    // That a check ends well is no complaint.
+    let is_new = |message: &&String| !passed(message) && !known.contains(*message);
+    let new = after.intersection(after2).filter(is_new).cloned();
+    let still = after | after2;
+    let is_lost = |message: &&String| passed(message) && !still.contains(*message);
+    let lost = before.intersection(before2).filter(is_lost).map(|m| format!("no longer: {m}"));
     Ok(new.chain(lost).collect())
 }
 
@@ -124,16 +128,21 @@ mod tests {
         messages_in(output, Path::new("/tree"))
     }
 
+    /// Two runs that said the same.
+    fn runs(output: &str) -> Runs {
+        [messages(output), messages(output)]
+    }
+
     #[test]
     fn message_on_another_line_is_not_new() {
-        let before = messages("tidy [a]: OK\ntidy [b]: /tree/lib.rs:12: TODO\n");
-        let after = messages("tidy [a]: OK\ntidy [b]: /tree/lib.rs:15: TODO\nunrelated\n");
-        assert_eq!(new(&before, &[after.clone(), after]).unwrap(), [""; 0]);
+        let before = runs("tidy [a]: OK\ntidy [b]: /tree/lib.rs:12: TODO\n");
+        let after = runs("tidy [a]: OK\ntidy [b]: /tree/lib.rs:15: TODO\nunrelated\n");
+        assert_eq!(new(&before, &after).unwrap(), [""; 0]);
     }
 
     #[test]
     fn lines_in_each_others_way_are_not_new() {
-        let before = messages("tidy [a]: OK\ntidy [b]: OK\n");
+        let before = runs("tidy [a]: OK\ntidy [b]: OK\n");
         let whole = messages("tidy [a]: OK\ntidy [b]: OK\n");
         let mixed = messages("tidy [atidy [b]: OK\n]: OK\n");
         assert_eq!(mixed, messages("tidy [b]: OK\n"));
@@ -142,21 +151,47 @@ mod tests {
 
     #[test]
     fn new_message_is_reported() {
-        let before = messages("tidy [a]: OK\n");
-        let after = messages("tidy [a]: OK\ntidy [b]: /tree/lib.rs:15: trailing whitespace\n");
-        let new = new(&before, &[after.clone(), after]).unwrap();
+        let before = runs("tidy [a]: OK\n");
+        let after = runs("tidy [a]: OK\ntidy [b]: /tree/lib.rs:15: trailing whitespace\n");
+        let new = new(&before, &after).unwrap();
         assert_eq!(new, ["tidy [b]: lib.rs: trailing whitespace"]);
     }
 
     #[test]
+    fn check_that_passes_now_is_no_complaint() {
+        let before = runs("tidy [a]: OK\n");
+        let after = runs("tidy [a]: OK\ntidy [b]: OK\n");
+        assert_eq!(new(&before, &after).unwrap(), [""; 0]);
+    }
+
+    #[test]
     fn check_that_no_longer_passes_is_reported() {
-        let before = messages("tidy [a]: OK\ntidy [b]: OK\n");
-        let after = messages("tidy [a]: OK\n");
-        assert_eq!(new(&before, &[after.clone(), after]).unwrap(), ["no longer: tidy [b]: OK"]);
+        let before = runs("tidy [a]: OK\ntidy [b]: OK\n");
+        let after = runs("tidy [a]: OK\n");
+        assert_eq!(new(&before, &after).unwrap(), ["no longer: tidy [b]: OK"]);
     }
 
     #[test]
     fn tidy_that_did_not_run_is_an_error() {
-        assert!(new(&messages(""), &[messages(""), messages("")]).is_err());
+        assert!(new(&runs(""), &runs("")).is_err());
+    }
+
+    #[test]
+    fn garbled_name_is_not_lost() {
+        let before = [messages("tidy [a]: OK\ntidy []: OK\n"), messages("tidy [a]: OK\n")];
+        assert_eq!(new(&before, &runs("tidy [a]: OK\n")).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn placeholder_is_passed_over_and_nothing_else_of_its_check() {
+        let before = runs("tidy [features]: OK\n");
+        let placeholder =
+            format!("tidy [features]: lib.rs:1: {PLACEHOLDER} on the stable channel\n");
+        let failed = format!("{placeholder}tidy [features]: FAIL\n");
+        assert_eq!(new(&before, &runs(&failed)).unwrap(), [""; 0]);
+        let more = format!("tidy [features]: lib.rs:2: another\n{failed}");
+        assert_eq!(new(&before, &runs(&more)).unwrap(), ["tidy [features]: lib.rs: another"]);
+        let alone = new(&before, &runs("tidy [features]: FAIL\n")).unwrap();
+        assert_eq!(alone, ["tidy [features]: FAIL", "no longer: tidy [features]: OK"]);
     }
 }
