@@ -15,9 +15,6 @@ use crate::run::command::CommandExt;
 use crate::say::progress::Step;
 use crate::series::tree::Tree;
 
-/// What two runs of tidy said.
-type Runs = [BTreeSet<String>; 2];
-
 /// What tidy says at the commit `tip` of the tree and not at `base_commit`.
 pub fn new_messages(
     project: &Project,
@@ -29,11 +26,10 @@ pub fn new_messages(
 ) -> Result<Vec<String>> {
     let target = project.build_of(base, "tidy");
     let step = Step::start("running tidy at the base and with the series");
-    let at = |commit: &str| -> Result<Runs> {
+    let at = |commit: &str| -> Result<BTreeSet<String>> {
         tree.git.run(&["checkout", "--quiet", "--force", commit])?;
         build(tree, compiler, &target)?;
-        // The checks run side by side, and write into each other's lines now and then.
-        Ok([messages(tree, compiler, &target)?, messages(tree, compiler, &target)?])
+        messages(tree, compiler, &target)
     };
     // The base and the compiler that tidy asks never change, and neither does what it says of them.
     let built_from = compiler.version_field("commit-hash")?;
@@ -60,9 +56,8 @@ fn messages(tree: &Tree, compiler: &Compiler, target: &Path) -> Result<BTreeSet<
         .arg(format!("--root-path={}", tree.src.display()))
         .arg(format!("--cargo-path={}", compiler.bin("cargo").display()))
         .arg(format!("--output-dir={}", target.display()))
-        // All checks at once: tidy starts no further ones after one has panicked, as `deps`
-        // does where it cannot reach the repositories that it wants.
-        .args(["--concurrency=1000", "--npm-path=yarn", "--verbose"])
+        // One check at a time: side by side, they write into each other's lines.
+        .args(["--concurrency=1", "--npm-path=yarn", "--verbose"])
         .current_dir(&tree.src)
         .clean_env()
         .env("RUSTC", compiler.bin("rustc"))
@@ -70,7 +65,11 @@ fn messages(tree: &Tree, compiler: &Compiler, target: &Path) -> Result<BTreeSet<
         .env("NO_COLOR", "1")
         .answer()?;
     let said = [output.stdout, output.stderr].concat();
-    Ok(messages_in(&String::from_utf8_lossy(&said), &tree.src))
+    let said = String::from_utf8_lossy(&said);
+    if let Some(at) = said.find("panicked at") {
+        bail!("tidy broke off: {}", said[at..].lines().take(6).collect::<Vec<_>>().join("\n"));
+    }
+    Ok(messages_in(&said, &tree.src))
 }
 
 /// What tidy says in a release of the placeholder that a stabilization has for the version. The series is
@@ -83,8 +82,8 @@ fn messages_in(output: &str, root: &Path) -> BTreeSet<String> {
     let is_placeholder = output.contains(PLACEHOLDER);
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     output
-        .split("tidy [")
-        .filter_map(|said| said.lines().next().filter(|line| line.contains("]: ")))
+        .lines()
+        .filter(|line| line.starts_with("tidy ["))
         .filter(|line| !line.contains(PLACEHOLDER))
         // Whatever else that check complains of has a message of its own.
         .map(|line| {
@@ -96,27 +95,21 @@ fn messages_in(output: &str, root: &Path) -> BTreeSet<String> {
         })
         .map(|line| {
             let line = line.replace(&root, "");
-            let parts: Vec<_> = line.split(':').filter(|part| !is_number(part)).collect();
-            format!("tidy [{}", parts.join(":"))
+            line.split(':').filter(|part| !is_number(part)).collect::<Vec<_>>().join(":")
         })
         .collect()
 }
 
-/// The messages that both runs of `after` have and none of `before`, and the checks that ended well in
-/// both of `before` and in none of `after`. The latter so that a tidy that breaks off does not pass for
-/// one that has nothing to say.
-fn new([before, before2]: &Runs, [after, after2]: &Runs) -> Result<Vec<String>> {
+/// The messages that are in `after` alone, and the checks that no longer end well. The latter so
+/// that a tidy that breaks off does not pass for one that has nothing to say.
+fn new(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Result<Vec<String>> {
     let passed = |message: &&String| message.ends_with("]: OK");
     if !before.iter().any(|message| passed(&message)) {
         bail!("tidy reports no check that passes at the base; did it run?");
     }
-    let known = before | before2;
     // That a check ends well is no complaint.
-    let is_new = |message: &&String| !passed(message) && !known.contains(*message);
-    let new = after.intersection(after2).filter(is_new).cloned();
-    let still = after | after2;
-    let is_lost = |message: &&String| passed(message) && !still.contains(*message);
-    let lost = before.intersection(before2).filter(is_lost).map(|m| format!("no longer: {m}"));
+    let new = after.difference(before).filter(|message| !passed(message)).cloned();
+    let lost = before.difference(after).filter(passed).map(|m| format!("no longer: {m}"));
     Ok(new.chain(lost).collect())
 }
 
@@ -128,70 +121,50 @@ mod tests {
         messages_in(output, Path::new("/tree"))
     }
 
-    /// Two runs that said the same.
-    fn runs(output: &str) -> Runs {
-        [messages(output), messages(output)]
-    }
-
     #[test]
     fn message_on_another_line_is_not_new() {
-        let before = runs("tidy [a]: OK\ntidy [b]: /tree/lib.rs:12: TODO\n");
-        let after = runs("tidy [a]: OK\ntidy [b]: /tree/lib.rs:15: TODO\nunrelated\n");
+        let before = messages("tidy [a]: OK\ntidy [b]: /tree/lib.rs:12: TODO\n");
+        let after = messages("tidy [a]: OK\ntidy [b]: /tree/lib.rs:15: TODO\nunrelated\n");
         assert_eq!(new(&before, &after).unwrap(), [""; 0]);
     }
 
     #[test]
-    fn lines_in_each_others_way_are_not_new() {
-        let before = runs("tidy [a]: OK\ntidy [b]: OK\n");
-        let whole = messages("tidy [a]: OK\ntidy [b]: OK\n");
-        let mixed = messages("tidy [atidy [b]: OK\n]: OK\n");
-        assert_eq!(mixed, messages("tidy [b]: OK\n"));
-        assert_eq!(new(&before, &[mixed, whole]).unwrap(), [""; 0]);
-    }
-
-    #[test]
     fn new_message_is_reported() {
-        let before = runs("tidy [a]: OK\n");
-        let after = runs("tidy [a]: OK\ntidy [b]: /tree/lib.rs:15: trailing whitespace\n");
+        let before = messages("tidy [a]: OK\n");
+        let after = messages("tidy [a]: OK\ntidy [b]: /tree/lib.rs:15: trailing whitespace\n");
         let new = new(&before, &after).unwrap();
         assert_eq!(new, ["tidy [b]: lib.rs: trailing whitespace"]);
     }
 
     #[test]
     fn check_that_passes_now_is_no_complaint() {
-        let before = runs("tidy [a]: OK\n");
-        let after = runs("tidy [a]: OK\ntidy [b]: OK\n");
+        let before = messages("tidy [a]: OK\n");
+        let after = messages("tidy [a]: OK\ntidy [b]: OK\n");
         assert_eq!(new(&before, &after).unwrap(), [""; 0]);
     }
 
     #[test]
     fn check_that_no_longer_passes_is_reported() {
-        let before = runs("tidy [a]: OK\ntidy [b]: OK\n");
-        let after = runs("tidy [a]: OK\n");
+        let before = messages("tidy [a]: OK\ntidy [b]: OK\n");
+        let after = messages("tidy [a]: OK\n");
         assert_eq!(new(&before, &after).unwrap(), ["no longer: tidy [b]: OK"]);
     }
 
     #[test]
     fn tidy_that_did_not_run_is_an_error() {
-        assert!(new(&runs(""), &runs("")).is_err());
-    }
-
-    #[test]
-    fn garbled_name_is_not_lost() {
-        let before = [messages("tidy [a]: OK\ntidy []: OK\n"), messages("tidy [a]: OK\n")];
-        assert_eq!(new(&before, &runs("tidy [a]: OK\n")).unwrap(), [""; 0]);
+        assert!(new(&messages(""), &messages("")).is_err());
     }
 
     #[test]
     fn placeholder_is_passed_over_and_nothing_else_of_its_check() {
-        let before = runs("tidy [features]: OK\n");
+        let before = messages("tidy [features]: OK\n");
         let placeholder =
             format!("tidy [features]: lib.rs:1: {PLACEHOLDER} on the stable channel\n");
         let failed = format!("{placeholder}tidy [features]: FAIL\n");
-        assert_eq!(new(&before, &runs(&failed)).unwrap(), [""; 0]);
+        assert_eq!(new(&before, &messages(&failed)).unwrap(), [""; 0]);
         let more = format!("tidy [features]: lib.rs:2: another\n{failed}");
-        assert_eq!(new(&before, &runs(&more)).unwrap(), ["tidy [features]: lib.rs: another"]);
-        let alone = new(&before, &runs("tidy [features]: FAIL\n")).unwrap();
+        assert_eq!(new(&before, &messages(&more)).unwrap(), ["tidy [features]: lib.rs: another"]);
+        let alone = new(&before, &messages("tidy [features]: FAIL\n")).unwrap();
         assert_eq!(alone, ["tidy [features]: FAIL", "no longer: tidy [features]: OK"]);
     }
 }
