@@ -159,6 +159,7 @@ fn run_that_was_stopped_goes_on() {
 #[test]
 fn parts_make_up_the_whole() {
     let project = Project::new();
+    let whole = project.run(&["--format=markdown"]).success();
     let files = ["0", "1"].map(|k| {
         let json = project.run(&["--format=json", &format!("--shard={k}/2")]).success();
         let file = project.beside(k);
@@ -166,8 +167,11 @@ fn parts_make_up_the_whole() {
         file.to_str().unwrap().to_owned()
     });
     assert_eq!(project.checked(), 7);
-    let merged = project.0.run(&["merge", &files[0], &files[1]]).success();
-    merged.stdout(contains("2 breaks, 1 not built, 1 same, of 4\n"));
+    let merged = project.0.run(&["merge", "--format=markdown", &files[0], &files[1]]).success();
+    // To the last byte: the table, the lint's line, and the tree of causes, of which each part has some.
+    merged.stdout(whole.get_output().stdout.clone());
+    project.run(&["--names", "--shard=0/2"]).code(2);
+    project.run(&["--names", "--format=json"]).code(1).stderr(contains("leave out --format json"));
     project.run(&["--quick"]).success().stdout(contains("1 not built, of 1\n"));
     project.run(&["nonexistent"]).code(1).stderr(contains("no crate \"nonexistent\""));
 }

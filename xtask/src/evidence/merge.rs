@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 
+use super::crates::row;
 use super::report::Report;
 use crate::say::table::Format;
 use crate::session::Invocation;
@@ -34,7 +35,7 @@ impl Merge {
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
         on.refuse_base("merge")?;
         let report = Report::merge(&self.files)?;
-        print!("{}", report.render(self.format)?);
+        print!("{}", row::render(&report, self.format)?);
         Ok(report.exit_code(true))
     }
 }

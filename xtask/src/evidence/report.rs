@@ -96,7 +96,7 @@ pub struct Report {
     date: String,
     /// Which part of the selection the rows are, if not all of it.
     shard: Option<Shard>,
-    rows: Vec<Row>,
+    pub rows: Vec<Row>,
 }
 
 impl Report {

@@ -1,5 +1,4 @@
-//! Reads the arguments that `targets` and `cross` have in common: which targets, and how to show
-//! what came out.
+//! Reads the arguments that `targets` and `cross` have in common: which targets to work on.
 
 use std::thread;
 
@@ -7,8 +6,7 @@ use anyhow::{Error, Result, bail};
 use clap::Args;
 use glob::Pattern;
 
-use super::shard::Shard;
-use crate::say::table::Format;
+use super::shard::Part;
 
 #[derive(Args)]
 pub struct Scope {
@@ -24,18 +22,11 @@ pub struct Scope {
     /// Take only the first N patches of the series, as they are committed.
     #[arg(long, value_name = "N")]
     pub first: Option<usize>,
-    /// Take one of N parts, the one with the number K, counted from 0.
-    ///
-    /// With `--format json` its results can be put together with those of the other parts, by
-    /// `cargo xtask merge`.
-    #[arg(long, value_name = "K/N")]
-    pub shard: Option<Shard>,
     /// Work on so many targets side by side. [default: the number of cores]
     #[arg(long, short, value_name = "N")]
     jobs: Option<usize>,
-    /// How to print the results.
-    #[arg(long, value_enum, default_value = "table")]
-    pub format: Format,
+    #[command(flatten)]
+    pub part: Part,
 }
 
 impl Scope {

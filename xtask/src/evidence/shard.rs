@@ -4,7 +4,24 @@ use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Error, Result, bail};
+use clap::Args;
 use serde::{Deserialize, Serialize};
+
+use crate::say::table::Format;
+
+/// The options of commands whose results can be put together from several machines.
+#[derive(Args)]
+pub struct Part {
+    /// Take one of N parts, the one with the number K, counted from 0.
+    ///
+    /// With `--format json` its results can be put together with those of the other parts, by
+    /// `cargo xtask merge`.
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<Shard>,
+    /// How to print the results.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Format,
+}
 
 /// One of `of` parts, counted from 0.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]

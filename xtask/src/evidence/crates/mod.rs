@@ -8,7 +8,7 @@
 mod check;
 mod list;
 mod names;
-mod row;
+pub mod row;
 mod work;
 
 use std::process::ExitCode;
@@ -20,7 +20,7 @@ use self::list::{Entry, List};
 use self::row::Checked;
 use self::work::Work;
 use super::report::{Report, Subject};
-use super::shard::Shard;
+use super::shard::Part;
 use crate::library::sources::{Patched, base_library};
 use crate::say::progress::Step;
 use crate::say::table::Format;
@@ -47,25 +47,21 @@ pub struct Crates {
     /// Check the few that `cargo xtask ci` takes.
     #[arg(long)]
     quick: bool,
-    /// Take one of N parts, the one with the number K, counted from 0.
-    ///
-    /// With `--format json` its results can be put together with those of the other parts, by
-    /// `cargo xtask merge`.
-    #[arg(long, value_name = "K/N")]
-    shard: Option<Shard>,
     /// Then check what the other names in crates.toml would break.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "shard")]
     names: bool,
     /// Then check what breaks with the release in crates.toml that mends.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "shard")]
     mend: bool,
-    /// How to print the results.
-    #[arg(long, value_enum, default_value = "table")]
-    format: Format,
+    #[command(flatten)]
+    part: Part,
 }
 
 impl Crates {
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
+        if self.part.format == Format::Json && (self.names || self.mend) {
+            bail!("--names and --mend print what is no JSON: leave out --format json");
+        }
         let beside = on.project.root.join(TABLE);
         let list = List::read(&beside)?;
         let unknown = self.crates.iter().find(|name| list.entries().all(|e| e.name != **name));
@@ -77,23 +73,21 @@ impl Crates {
         let mut work = Work::new(&session, &list, &beside, &|entry| self.wants(entry))?;
         work.require_stable(&series.library)?;
         let selection: Vec<_> = work.users.iter().map(|user| user.package.clone()).collect();
-        if let Some(shard) = self.shard {
+        let Part { shard, format } = self.part;
+        if let Some(shard) = shard {
             work.users = shard.part(&work.users);
         }
         let base = work.std(&base_library(&session.tree)?, &[])?;
         let patched = work.std(&series.library, &[])?;
 
         let step = Step::start_count("checking crates", work.users.len());
-        let (mut checked, mut rows) = (Vec::new(), Vec::new());
+        let mut rows = Vec::new();
         for user in &work.users {
             let before = work.outcome(user, &base)?;
             let after = if before.built { Some(work.outcome(user, &patched)?) } else { None };
-            let result = Checked::new(&user.package, work.graph(user), before, after);
-            let row = result.row(&user.entry);
+            let checked = Checked::new(user, work.graph(user), before, after);
+            let row = checked.row(&user.entry)?;
             step.one_done(&format!("{}: {}", row.name, row.verdict));
-            if !user.entry.is_made_up() {
-                checked.push(result);
-            }
             rows.push(row);
         }
         step.done();
@@ -101,16 +95,13 @@ impl Crates {
         let title = "Published crates, type-checked with std at the base and with the series";
         let command = format!("crates{}", self.words());
         let subject = Subject::new(&session, &series, title, &command, &row::HEADER, &selection)?;
-        let report = Report::new(subject, self.shard, rows)?;
-        print!("{}", report.render(self.format)?);
-        if self.format != Format::Json {
-            print!("\n{}", row::causes(&checked));
-            if self.names {
-                print!("\n{}", names::compare(&work, &list.names, [&base, &patched], self.format)?);
-            }
-            if self.mend {
-                print!("\n{}", names::mend(&work, &list, [&base, &patched])?);
-            }
+        let report = Report::new(subject, shard, rows)?;
+        print!("{}", row::render(&report, format)?);
+        if self.names {
+            print!("\n{}", names::compare(&work, &list.names, [&base, &patched], format)?);
+        }
+        if self.mend {
+            print!("\n{}", names::mend(&work, &list, [&base, &patched])?);
         }
         Ok(report.exit_code(true))
     }

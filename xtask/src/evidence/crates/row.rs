@@ -3,33 +3,39 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use serde_json::json;
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
 
 use super::check::{Found, Graph, Outcome};
 use super::list::{Entry, Verdict};
-use crate::evidence::report::{Class, Row};
+use super::work::User;
+use crate::evidence::report::{Class, Report, Row};
+use crate::say::table::Format;
 
 pub const HEADER: [&str; 3] = ["crate", "why it is here", "because of"];
 
-/// What was found out about a crate.
+/// What was found out about a crate: all that its row has for machines.
+#[derive(Deserialize, Serialize)]
 pub struct Checked {
     /// Name and version.
-    pub package: String,
+    package: String,
+    /// Whether it is beside the table, and counts for nothing.
+    is_made_up: bool,
     verdict: Verdict,
     /// The errors that the series brings, or those of the base.
     errors: BTreeSet<Found>,
     /// What the compiler warns of at the base, here and below.
-    pub collisions: BTreeSet<Found>,
+    collisions: BTreeSet<Found>,
     /// The packages that were compiled for it, at the base.
-    pub packages: BTreeSet<String>,
+    packages: BTreeSet<String>,
     /// From the package with the errors to this one, if it breaks.
     path: Vec<String>,
 }
 
 impl Checked {
     /// `series` is not there if the crate does not compile at the base.
-    pub fn new(package: &str, graph: &Graph, base: Outcome, series: Option<Outcome>) -> Checked {
-        let packages = base.compiled;
+    pub fn new(user: &User, graph: &Graph, base: Outcome, series: Option<Outcome>) -> Checked {
+        let (package, packages) = (&user.package, base.compiled);
         let (verdict, errors, compiled) = match series {
             Some(series) if series.built => (Verdict::Same, series.errors, series.compiled),
             Some(series) => (Verdict::Breaks, series.errors, series.compiled),
@@ -39,13 +45,20 @@ impl Checked {
             (Verdict::Breaks, Some(found)) => graph.path(package, &found.package, &compiled),
             _ => Vec::new(),
         };
-        let package = package.to_owned();
-        Checked { package, verdict, errors, collisions: base.collisions, packages, path }
+        Checked {
+            package: package.clone(),
+            is_made_up: user.entry.is_made_up(),
+            verdict,
+            errors,
+            collisions: base.collisions,
+            packages,
+            path,
+        }
     }
 
     /// The result as a row, which passes if it is as the table has it.
-    pub fn row(&self, entry: &Entry) -> Row {
-        let Checked { package, verdict, errors, collisions, path, .. } = self;
+    pub fn row(&self, entry: &Entry) -> Result<Row> {
+        let Checked { package, verdict, errors, path, .. } = self;
         let class = if *verdict == entry.expect { Class::Passed } else { Class::Failed };
         // Those of a dependency are told with the dependency.
         let own = errors.iter().filter(|found| found.package == *package);
@@ -58,21 +71,33 @@ impl Checked {
             (Verdict::Breaks, Some((_, before))) => before.join(" → "),
             _ => errors.first().map(Found::to_string).unwrap_or_default(),
         };
-        Row {
+        Ok(Row {
             name: package.clone(),
             cells: vec![entry.why.clone(), because],
             verdict: verdict.to_string(),
             class,
             details,
             covers: None,
-            data: json!({ "path": path, "errors": errors, "collisions": collisions }),
-        }
+            data: serde_json::to_value(self)?,
+        })
     }
 }
 
-/// How many crates the lint names today, and what breaks because of what: each package below the one
-/// whose errors, or whose failing dependency, keep it from compiling.
-pub fn causes(checked: &[Checked]) -> String {
+/// The report with what its rows have in common below, if they are about crates: how many packages the
+/// lint names today, and what breaks because of what.
+pub fn render(report: &Report, format: Format) -> Result<String> {
+    let mut text = report.render(format)?;
+    let checked = report.rows.iter().map(|row| serde_json::from_value(row.data.clone()));
+    let mut checked: Vec<Checked> = checked.filter_map(Result::ok).collect();
+    if format != Format::Json && !checked.is_empty() {
+        checked.retain(|checked| !checked.is_made_up);
+        text += &format!("\n{}", causes(&checked));
+    }
+    Ok(text)
+}
+
+/// Each package below the one whose errors, or whose failing dependency, keep it from compiling.
+fn causes(checked: &[Checked]) -> String {
     let packages: BTreeSet<_> = checked.iter().flat_map(|c| &c.packages).collect();
     let collisions: BTreeSet<_> = checked.iter().flat_map(|c| &c.collisions).collect();
     let warned: BTreeSet<_> = collisions.iter().map(|found| &*found.package).collect();
@@ -130,6 +155,7 @@ mod tests {
         let path: Vec<_> = path.iter().map(|package| package.to_string()).collect();
         Checked {
             package: path.last().unwrap().clone(),
+            is_made_up: false,
             verdict: Verdict::Breaks,
             errors: BTreeSet::new(),
             collisions: BTreeSet::new(),

@@ -20,6 +20,7 @@ use self::support::Support;
 use crate::evidence::pool;
 use crate::evidence::report::{Report, Row, Subject};
 use crate::evidence::scope::{Scope, cores};
+use crate::evidence::shard::Part;
 use crate::evidence::targets::Specs;
 use crate::library::sources::{LibraryId, Patched};
 use crate::library::sysroot::{Profile, Workshop};
@@ -62,7 +63,7 @@ pub struct Cross {
 impl Cross {
     /// Builds and runs on the selected targets, prints what came out, and fails if any failed.
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
-        let Scope { shard, first, format, .. } = self.scope;
+        let Scope { part: Part { shard, format }, first, .. } = self.scope;
         let mut platforms = platform::select(&self.scope)?;
         let session = on.open_beside("cross")?;
         let series = Patched::of(&session.tree, first)?;

@@ -20,6 +20,7 @@ use crate::evidence::cache::Cache;
 use crate::evidence::pool;
 use crate::evidence::report::{Report, Row, Subject};
 use crate::evidence::scope::Scope;
+use crate::evidence::shard::Part;
 use crate::library::sources::{self, Patched, Sources};
 use crate::session::{Invocation, Session};
 
@@ -49,7 +50,7 @@ pub struct Targets {
 impl Targets {
     /// Checks the selected targets, prints what came out, and fails if the series breaks any.
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
-        let Scope { shard, first, format, .. } = self.scope;
+        let Scope { part: Part { shard, format }, first, .. } = self.scope;
         // A name that is wrong is told before anything is prepared.
         let selection = Specs::of(&Compiler::find(&on.base()?)?)?.select(&self.scope)?;
         let session = on.open_beside("targets")?;
