@@ -141,12 +141,11 @@ impl Setup<'_> {
 
         let built = Instant::now();
         let command = |program: &Path| run::command(platform, &self.support, program);
-        let tests = run::tests(command(&tests))?;
+        let tests = run::tests(&mut command(&tests))?;
         let run_seconds = built.elapsed().as_secs_f64();
         let of_unit = |program: PathBuf| {
             let mut command = command(&program);
-            command.arg(UNIT_TESTS);
-            run::tests(command)
+            run::tests(command.arg(UNIT_TESTS))
         };
         Ok(Ran {
             tests,

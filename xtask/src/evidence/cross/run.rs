@@ -20,7 +20,7 @@ use crate::run::command::{CommandExt, Finished};
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// Runs the test program that `command` is, and counts.
-pub fn tests(mut command: Command) -> Result<Counts> {
+pub fn tests(command: &mut Command) -> Result<Counts> {
     command.args(libtest::ARGUMENTS).env("RUSTC_BOOTSTRAP", "1");
     let Finished { status, stdout, stderr } = command.run_within(LIMIT)?;
     let ending = || format!("{status}; it printed\n{}", ending(&stderr));
