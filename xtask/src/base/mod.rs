@@ -16,6 +16,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Bases {
     default: String,
+    mend: Mend,
     base: BTreeMap<String, Base>,
 }
 
@@ -38,6 +39,8 @@ pub struct Base {
     pub compiler: Vec<CompilerOrigin>,
     /// Where the sources come from, in order of preference.
     pub archive: Vec<Archive>,
+    /// What is done to the sources of every base alike.
+    #[serde(skip)]
     pub mend: Mend,
 }
 
@@ -61,11 +64,14 @@ pub struct DebianCompiler {
 }
 
 #[derive(Clone, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Archive {
     pub file: String,
     pub sha256: String,
-    /// The directory of the archive that holds the tree.
-    pub root: PathBuf,
+    /// The directory of the archive that holds the tree, as the archive spells it.
+    pub root: String,
+    /// The patches that whoever made the archive applied.
+    pub take_back: Option<TakeBack>,
     #[serde(flatten)]
     pub origin: ArchiveOrigin,
 }
@@ -98,16 +104,13 @@ pub enum DebianKind {
 }
 
 /// How an unpacked archive is made into a tree that bootstrap accepts.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Mend {
     /// Files and directories of the archive that are not unpacked.
     pub leave_out: Vec<PathBuf>,
-    /// The patches that whoever made the archive applied, where it has them.
-    pub take_back: Option<TakeBack>,
     /// Workspace members for which an empty crate stands in where the archive has none.
     pub crates: Vec<String>,
-    pub directories: Vec<String>,
     /// Files, by path, with their text, where the archive has none.
     pub files: BTreeMap<String, String>,
 }
@@ -148,7 +151,8 @@ impl Bases {
             let known: Vec<_> = self.base.keys().map(String::as_str).collect();
             bail!("base.toml has no base {name:?}; it has {}", known.join(", "));
         };
-        Ok(Base { name: name.into(), default: name == self.default, ..base.clone() })
+        let (mend, default) = (self.mend.clone(), name == self.default);
+        Ok(Base { name: name.into(), default, mend, ..base.clone() })
     }
 
     pub fn all(&self) -> Vec<Base> {

@@ -1,13 +1,10 @@
 //! Makes a tree that bootstrap accepts from an archive or a checkout.
 
-use std::io::{self, Read};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
-use rustix::fs::Mode;
-use tar::EntryType;
 
 use crate::base::{Archive, Base, Mend, TakeBack, archive};
 use crate::compiler::Compiler;
@@ -35,111 +32,39 @@ pub fn base_into(
     mend(destination, &base.mend, compiler)
 }
 
+/// Unpacks an archive whose hash was checked, so it holds what it held when its hash was put down.
 fn unpack(file: &Path, archive: &Archive, mend: &Mend, destination: &Path) -> Result<()> {
-    let name = &archive.file;
+    let Archive { file: name, root, .. } = archive;
     let (program, package, args): (_, _, &[&str]) = match Path::new(name).extension() {
         // A .deb is an archive of archives; this prints the one with the files.
         Some(deb) if deb == "deb" => ("dpkg-deb", "dpkg", &["--fsys-tarfile"]),
         Some(gz) if gz == "gz" => ("gzip", "gzip", &["--decompress", "--stdout"]),
         _ => ("xz", "xz-utils", &["--decompress", "--stdout", "--threads=0"]),
     };
-    if which::which(program).is_err() {
-        Err(NotRun(format!("{name} is unpacked by {program}; install the package {package}")))?;
+    for (program, package) in [(program, package), ("tar", "tar")] {
+        if which::which(program).is_err() {
+            Err(NotRun(format!("{name} is unpacked by {program}; install the package {package}")))?;
+        }
     }
     let step = Step::start(format!("unpacking {name}"));
     let mut command = Command::new(program);
-    let mut child = command.args(args).arg(file).stdout(Stdio::piped()).start()?;
-    let files = child.stdout.take().expect("its output is a pipe");
-    let extracted = extract(files, &archive.root, mend, destination);
-    // If it went wrong, the pipe is closed, and the program ends.
-    let status = child.wait()?;
-    extracted.with_context(|| format!("cannot unpack {name}"))?;
+    let mut reader = command.args(args).arg(file).stdout(Stdio::piped()).start()?;
+    let mut tar = Command::new("tar");
+    // Cargo tells by its time whether a file changed, so each file is as new as this tree.
+    tar.args(["--extract", "--file=-", "--touch", "--no-same-owner", "--no-same-permissions"])
+        .arg(format!("--strip-components={}", root.split('/').count()))
+        .args(mend.leave_out.iter().map(|path| format!("--exclude={root}/{}", path.display())))
+        .arg("--directory")
+        .args([destination, Path::new(root)])
+        .stdin(reader.stdout.take().expect("its output is a pipe"));
+    let unpacked = tar.run();
+    let status = reader.wait()?;
+    unpacked.with_context(|| format!("cannot unpack {name}"))?;
     if !status.success() {
         bail!("{program} could not read {} ({status})", file.display());
     }
     step.done();
-    Ok(())
-}
-
-fn extract(tar: impl Read, root: &Path, mend: &Mend, destination: &Path) -> Result<()> {
-    let mut archive = tar::Archive::new(tar);
-    // Cargo tells by its time whether a file changed, so each file is as new as this tree.
-    archive.set_preserve_mtime(false);
-    archive.set_mask(umask());
-    let mut links = Vec::new();
-    for entry in archive.entries()? {
-        let mut entry = entry?;
-        let path = entry.path()?;
-        let path = path.strip_prefix(".").unwrap_or(&path);
-        let Ok(path) = path.strip_prefix(root).map(Path::to_owned) else { continue };
-        if path.as_os_str().is_empty() || is_left_out(&path, mend) {
-            continue;
-        }
-        let link = entry.link_name()?.map(|target| target.into_owned());
-        if let Some(reason) = refusal(&path, entry.header().entry_type(), link.as_deref(), &links) {
-            bail!(
-                "{} {reason}. No archive of Rust has that, so none of it is used",
-                path.display()
-            );
-        }
-        let target = destination.join(&path);
-        if let Some(parent) = target.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        entry.unpack(&target).with_context(|| format!("cannot unpack {}", path.display()))?;
-        if link.is_some() {
-            links.push(path);
-        }
-    }
-    // To the very end, where the checksums are.
-    io::copy(&mut archive.into_inner(), &mut io::sink())?;
-    if fs::read_dir(destination)?.next().is_none() {
-        bail!("the archive has no directory {}", root.display());
-    }
-    Ok(())
-}
-
-/// Why a member of an archive may not be unpacked: it could write or read outside of the tree, or have
-/// git run something. `links` are the symbolic links before it.
-fn refusal(
-    path: &Path,
-    kind: EntryType,
-    link: Option<&Path>,
-    links: &[PathBuf],
-) -> Option<&'static str> {
-    let is_git = |c: Component| c.as_os_str().eq_ignore_ascii_case(".git");
-    if !path.components().all(|c| matches!(c, Component::Normal(_))) {
-        return Some("leaves the tree");
-    }
-    if path.components().any(is_git) {
-        return Some("belongs to a git repository");
-    }
-    if links.iter().any(|link| path.starts_with(link)) {
-        return Some("lies behind a link");
-    }
-    match (kind, link) {
-        (EntryType::Regular | EntryType::Directory, _) => None,
-        (EntryType::Symlink, Some(to)) => {
-            // Leading `..`, no more of them than there are directories above; then names alone.
-            let up = to.components().take_while(|c| *c == Component::ParentDir).count();
-            let names = to.components().skip(up).all(|c| matches!(c, Component::Normal(_)));
-            let stays = names && up < path.components().count();
-            (!stays).then_some("is a link that leaves the tree")
-        }
-        _ => Some("is neither a file, a directory nor a symbolic link"),
-    }
-}
-
-/// The permissions that the user does not want new files to have.
-fn umask() -> u32 {
-    let mask = rustix::process::umask(Mode::empty());
-    rustix::process::umask(mask);
-    #[allow(clippy::useless_conversion, reason = "on other systems than Linux, it has 16 bits")]
-    mask.bits().into()
-}
-
-fn is_left_out(path: &Path, mend: &Mend) -> bool {
-    mend.leave_out.iter().any(|left_out| path.starts_with(left_out))
+    archive.take_back.iter().try_for_each(|how| take_back(destination, &mend.leave_out, how))
 }
 
 /// Copies the files of a checkout of rust-lang/rust that stands at the base's commit.
@@ -176,7 +101,9 @@ fn copy_checkout(checkout: &Path, base: &Base, destination: &Path) -> Result<()>
     for file in files {
         let from = checkout.join(&file);
         // A submodule is listed as if it were a file.
-        if is_left_out(&file, &base.mend) || from.is_dir() {
+        let is_left_out =
+            |file: &Path| base.mend.leave_out.iter().any(|path| file.starts_with(path));
+        if is_left_out(&file) || from.is_dir() {
             continue;
         }
         let to = destination.join(&file);
@@ -201,19 +128,8 @@ fn gitlink(line: &str) -> Option<&str> {
     line.strip_prefix("160000 ").and_then(|rest| rest.split_once('\t')).map(|(_, path)| path)
 }
 
-/// Takes out what whoever made the archive put in, and puts in what it lacks and bootstrap insists on.
+/// Puts in what the archive lacks and bootstrap insists on.
 fn mend(tree: &Path, mend: &Mend, compiler: &Compiler) -> Result<()> {
-    if let Some(take_back) = &mend.take_back {
-        self::take_back(tree, &mend.leave_out, take_back)?;
-    }
-    for directory in &mend.directories {
-        let directory = tree.join(directory);
-        if !directory.exists() {
-            fs::create_dir_all(&directory)?;
-            // Git keeps no empty directory.
-            fs::write(directory.join(".gitkeep"), "")?;
-        }
-    }
     for (name, text) in &mend.files {
         let file = tree.join(name);
         if !file.exists() {
@@ -235,9 +151,6 @@ fn mend(tree: &Path, mend: &Mend, compiler: &Compiler) -> Result<()> {
 /// Applies the patches in reverse, but for what was left out of the tree, and removes them.
 fn take_back(tree: &Path, leave_out: &[PathBuf], take_back: &TakeBack) -> Result<()> {
     let patches = tree.join(&take_back.patches);
-    if !patches.exists() {
-        return Ok(());
-    }
     let step = Step::start(format!("taking back {}", take_back.patches.display()));
     let series = fs::read_to_string(patches.join("series"))?;
     let series = series.lines().filter(|line| !line.starts_with('#'));
@@ -287,80 +200,6 @@ fn update_lock_file(tree: &Path, compiler: &Compiler) -> Result<()> {
 mod tests {
     use super::*;
     use crate::run::lock;
-
-    const NOTHING: Mend = Mend {
-        leave_out: Vec::new(),
-        take_back: None,
-        crates: Vec::new(),
-        directories: Vec::new(),
-        files: std::collections::BTreeMap::new(),
-    };
-
-    /// Unpacks an archive of such members: path, kind, and where a link leads or what a file says.
-    fn extracted(members: &[(&str, EntryType, &str)]) -> (tempfile::TempDir, Result<()>) {
-        let mut builder = tar::Builder::new(Vec::new());
-        for (path, kind, text) in members {
-            let mut header = tar::Header::new_gnu();
-            header.set_entry_type(*kind);
-            header.set_mode(0o777);
-            // `Builder` refuses the paths that this is about.
-            header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
-            let is_link = matches!(kind, EntryType::Symlink | EntryType::Link);
-            if is_link {
-                header.set_link_name(text).unwrap();
-            }
-            let data = if is_link { "" } else { text };
-            header.set_size(data.len() as u64);
-            header.set_cksum();
-            builder.append(&header, data.as_bytes()).unwrap();
-        }
-        let tar = builder.into_inner().unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir_all(dir.path().join("outside")).unwrap();
-        let tree = dir.path().join("tree");
-        fs::create_dir(&tree).unwrap();
-        let result = extract(&*tar, Path::new("root"), &NOTHING, &tree);
-        (dir, result)
-    }
-
-    #[test]
-    fn unpacks_files_and_links_within_the_tree() {
-        let (dir, result) = extracted(&[
-            ("root/a/file", EntryType::Regular, "text"),
-            ("root/a/b", EntryType::Directory, ""),
-            ("root/a/b/link", EntryType::Symlink, "../file"),
-            ("elsewhere/file", EntryType::Regular, "of no interest"),
-        ]);
-        result.unwrap();
-        assert_eq!(fs::read_to_string(dir.path().join("tree/a/b/link")).unwrap(), "text");
-        assert!(!dir.path().join("elsewhere").exists() && !dir.path().join("tree/file").exists());
-    }
-
-    #[test]
-    fn refuses_what_reaches_out_of_the_tree() {
-        use EntryType::{Fifo, Link, Regular, Symlink};
-        let system_file = Path::new(file!()).file_name().unwrap().to_str().unwrap();
-        for (members, reason) in [
-            (&[("root/../outside/file", Regular, "")][..], "leaves the tree"),
-            (&[("root/link", Symlink, "/tmp")], "link that leaves the tree"),
-            (&[("root/link", Symlink, "../outside")], "link that leaves the tree"),
-            (&[("root/a/link", Symlink, "b/../../../outside")], "link that leaves the tree"),
-            (
-                &[("root/a/x", Regular, ""), ("root/b", Symlink, "a"), ("root/b/y", Regular, "")],
-                "lies behind a link",
-            ),
-            (&[("root/b", Symlink, "a"), ("root/b", Regular, "")], "lies behind a link"),
-            (&[("root/link", Link, system_file)], "neither a file"),
-            (&[("root/pipe", Fifo, "")], "neither a file"),
-            (&[("root/.git/config", Regular, "[core]\nfsmonitor = id")], "git repository"),
-            (&[("root/a/.GIT/config", Regular, "")], "git repository"),
-        ] {
-            let (dir, result) = extracted(members);
-            let error = format!("{:#}", result.expect_err(reason));
-            assert!(error.contains(reason), "{error}");
-            assert_eq!(fs::read_dir(dir.path().join("outside")).unwrap().count(), 0, "{reason}");
-        }
-    }
 
     #[test]
     fn takes_patches_back_in_reverse_order() {

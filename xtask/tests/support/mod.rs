@@ -107,6 +107,10 @@ impl Fixture {
             format!(
                 r#"
                 default = "1.95"
+                [mend]
+                leave-out = ["vendor"]
+                crates = []
+                files = {{ ".gitmodules" = "", "src/llvm-project/llvm/.gitkeep" = "" }}
                 [base."1.95"]
                 release = "1.95.0"
                 commit = "{COMMIT}"
@@ -117,11 +121,6 @@ impl Fixture {
                 sha256 = "{sha256}"
                 url = "{url}"
                 root = "rustc-1.95.0-src"
-                [base."1.95".mend]
-                leave-out = ["vendor"]
-                crates = []
-                directories = ["src/llvm-project/llvm"]
-                files = {{ ".gitmodules" = "" }}
                 "#
             ),
         )
@@ -140,8 +139,8 @@ impl Fixture {
         let first = fs::read_to_string(&file).unwrap();
         let second = first.replace("1.95\"", "1.96\"").replace(ARCHIVE, "next.tar.xz");
         let second = second.replace(&sha256(&self.archive), &sha256(&archive));
-        let second = second.split_once("default = \"1.96\"").unwrap().1;
-        fs::write(&file, format!("{first}{second}")).unwrap();
+        let (_, second) = second.split_once("[base.").unwrap();
+        fs::write(&file, format!("{first}[base.{second}")).unwrap();
     }
 
     /// The same project in another place, with the same stand-ins.
