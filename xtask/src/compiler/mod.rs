@@ -3,7 +3,7 @@
 mod debian;
 mod rustup;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -13,6 +13,7 @@ use crate::base::{Base, CompilerOrigin, DebianCompiler};
 use crate::run::command::CommandExt;
 use crate::run::{lock, ownership, whole};
 use crate::say::failure::NotRun;
+use crate::say::progress::Step;
 
 /// An installed compiler that std can be built with.
 pub struct Compiler {
@@ -79,6 +80,30 @@ impl Compiler {
         let mut cargo = Command::new(self.bin("cargo"));
         cargo.clean_env().env("RUSTC", self.bin("rustc")).env("RUSTDOC", self.bin("rustdoc"));
         cargo
+    }
+
+    /// Has what the workspace `what` in `dir` depends on in cargo's cache. With all of it there, no network
+    /// is needed.
+    pub fn fetch(&self, what: &str, dir: &Path, options: &[&str]) -> Result<()> {
+        let fetch = || {
+            let mut cargo = self.cargo();
+            // std's own manifest is written for the unstable features of its release.
+            cargo.env("RUSTC_BOOTSTRAP", "1").current_dir(dir);
+            cargo.args(["fetch", "--locked"]).args(options);
+            cargo
+        };
+        if fetch().arg("--offline").run().is_ok() {
+            return Ok(());
+        }
+        let step = Step::start(format!("downloading the crates that {what} depends on"));
+        fetch().run().with_context(|| {
+            format!(
+                "the crates that {what} depends on are not all in cargo's cache, and cannot be \
+                 downloaded. With the network there once, later runs do without"
+            )
+        })?;
+        step.done();
+        Ok(())
     }
 
     /// Its compiler, in an environment that does not depend on who calls.

@@ -187,30 +187,12 @@ impl Workspace {
             step.done();
         }
         let workspace = Workspace { pinned: fs::read_to_string(lock)?, dir };
-        workspace.fetch(compiler, name)?;
-        Ok(workspace)
-    }
-
-    /// Has the sources in cargo's cache. With all of them there, no network is needed.
-    fn fetch(&self, compiler: &Compiler, name: &str) -> Result<()> {
-        let fetch = || {
-            let mut cargo = cargo(compiler, &self.dir, "fetch");
-            cargo.args(["--locked", "--target", &compiler.host]);
-            cargo
-        };
-        if fetch().arg("--offline").run().is_ok() {
-            return Ok(());
-        }
-        let step = Step::start(format!("downloading the crates of {name}"));
-        fetch().run().with_context(|| {
+        compiler.fetch(name, &workspace.dir, &["--target", &compiler.host]).with_context(|| {
             format!(
-                "the crates of {name} are not all in cargo's cache, and cannot be downloaded. With \
-                 the network there once, later runs do without. If crates.toml was changed, delete \
-                 crates/{name}.lock, and cargo resolves the workspace anew"
+                "if crates.toml was changed, delete crates/{name}.lock, and cargo resolves it anew"
             )
         })?;
-        step.done();
-        Ok(())
+        Ok(workspace)
     }
 
     /// This workspace as its users would have it with the release that mends.
@@ -274,18 +256,9 @@ fn replace(file: &Path, edits: &[[String; 2]]) -> Result<()> {
     Ok(fs::write(file, text)?)
 }
 
+/// Copies a directory to a place where there is none.
 fn copy_dir(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let to = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_dir(&entry.path(), &to)?;
-        } else {
-            fs::copy(entry.path(), to)?;
-        }
-    }
-    Ok(())
+    Command::new("cp").arg("-R").args([from, to]).run().map(drop)
 }
 
 /// Cargo in a workspace.
