@@ -38,14 +38,12 @@ fn check(session: &Session, library: &LibraryId, host: &str) -> Result<()> {
     let Session { project, compiler, dir, .. } = session;
     let workshop = Workshop::open(session, host)?;
     workshop.sources.show(library)?;
-    workshop.sources.fetch_crates(compiler)?;
     let step = Step::start(format!("type-checking std and the tool for {host}"));
     let sysroot = dir.join(host);
     workshop.sysroot(Profile::Metadata, &sysroot)?;
     compiler
         .cargo()
-        .args(["check", "--locked", "--package", "xtask", "--target", host, "--target-dir"])
-        .arg(dir.join("target"))
+        .args(["check", "--locked", "--package", "xtask", "--target", host])
         .env("CARGO_ENCODED_RUSTFLAGS", format!("--sysroot\x1f{}", sysroot.display()))
         .current_dir(&project.root)
         .run()?;
