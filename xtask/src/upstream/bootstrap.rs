@@ -13,7 +13,6 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
-use serde::Serialize;
 
 use crate::base::project::{Project, display, quoted};
 use crate::compiler::Compiler;
@@ -58,50 +57,52 @@ pub fn is_own_config(text: &str) -> bool {
     ownership::is_sealed(HEADER, text)
 }
 
-/// The part of bootstrap's configuration that depends on this machine.
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Config {
-    include: Vec<PathBuf>,
-    build: Build,
-    rust: Rust,
-    llvm: Llvm,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target: Option<toml::Table>,
-}
+/// The part of bootstrap's configuration that depends on this machine, with names in braces for what is
+/// found out.
+const CONFIG: &str = "\
+include = [{include}]
 
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Build {
-    rustc: PathBuf,
-    cargo: PathBuf,
-    rustfmt: PathBuf,
-    build_dir: PathBuf,
-    /// The toolchain is the release itself, not the beta that bootstrap expects at this place.
-    local_rebuild: bool,
-    vendor: bool,
-    submodules: bool,
-    #[serde(flatten)]
-    stages: toml::Table,
-}
+[build]
+rustc = {rustc}
+cargo = {cargo}
+rustfmt = {rustfmt}
+build-dir = {build-dir}
+# The toolchain is the release itself, not the beta that bootstrap expects at this place.
+local-rebuild = true
+vendor = false
+submodules = false
+";
 
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Rust {
-    download_rustc: bool,
-}
+const PREBUILT: &str = "
+[rust]
+download-rustc = true
 
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Llvm {
-    /// Bootstrap asks for ninja even where no LLVM is built.
-    ninja: bool,
-    download_ci_llvm: bool,
-    /// A distribution's LLVM is made for this. Its static libraries want those of Polly, Z3, zstd and
-    /// whatever else it was built with, which come in packages of their own.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    link_shared: bool,
-}
+[llvm]
+# Bootstrap asks for ninja even where no LLVM is built.
+ninja = false
+download-ci-llvm = true
+";
+
+const FULL: &str = "\
+# The included file speaks of the prebuilt compiler.
+build-stage = 1
+check-stage = 1
+test-stage = 1
+doc-stage = 1
+
+[rust]
+download-rustc = false
+
+[llvm]
+ninja = true
+download-ci-llvm = false
+# A distribution's LLVM is made for this. Its static libraries want those of Polly, Z3, zstd and whatever
+# else it was built with, which come in packages of their own.
+link-shared = true
+
+[target.{host}]
+llvm-config = {llvm-config}
+";
 
 /// Upstream's build system in a tree.
 pub struct Bootstrap<'a> {
@@ -146,35 +147,25 @@ impl<'a> Bootstrap<'a> {
     }
 
     fn write_config(&self, include: &Path) -> Result<()> {
-        let full = self.lane == Lane::Full;
-        let mut stages = toml::Table::new();
-        let mut target = None;
-        if full {
-            // The included file speaks of the prebuilt compiler.
-            for name in ["build-stage", "check-stage", "test-stage", "doc-stage"] {
-                stages.insert(name.into(), 1.into());
-            }
-            let llvm_config = find_llvm_config()?.display().to_string();
-            let settings = toml::Table::from_iter([("llvm-config".to_owned(), llvm_config.into())]);
-            target = Some(toml::Table::from_iter([(self.compiler.host.clone(), settings.into())]));
+        let mut text = CONFIG.to_owned();
+        let mut files = vec![
+            ("{include}", include.to_owned()),
+            ("{rustc}", self.compiler.bin("rustc")),
+            ("{cargo}", self.compiler.bin("cargo")),
+            ("{rustfmt}", self.provide_rustfmt()?),
+            ("{build-dir}", self.out.clone()),
+        ];
+        if self.lane == Lane::Full {
+            text += &FULL.replace("{host}", &self.compiler.host);
+            files.push(("{llvm-config}", find_llvm_config()?));
+        } else {
+            text += PREBUILT;
         }
-        let config = Config {
-            include: vec![include.to_owned()],
-            build: Build {
-                rustc: self.compiler.bin("rustc"),
-                cargo: self.compiler.bin("cargo"),
-                rustfmt: self.provide_rustfmt()?,
-                build_dir: self.out.clone(),
-                local_rebuild: true,
-                vendor: false,
-                submodules: false,
-                stages,
-            },
-            rust: Rust { download_rustc: !full },
-            llvm: Llvm { ninja: full, download_ci_llvm: !full, link_shared: full },
-            target,
-        };
-        let text = ownership::seal(HEADER, &toml::to_string(&config)?);
+        for (name, file) in files {
+            let file = file.to_str().context("a path in bootstrap.toml is not UTF-8")?;
+            text = text.replace(name, &toml::Value::from(file).to_string());
+        }
+        let text = ownership::seal(HEADER, &text);
         let path = self.src.join("bootstrap.toml");
         match fs::read_to_string(&path) {
             Ok(found) if found == text => return Ok(()),
@@ -325,6 +316,12 @@ impl<'a> Bootstrap<'a> {
             });
         }
         command.env_of_x_py();
+        if self.lane == Lane::Prebuilt {
+            // The tools that run upstream's tests need no optimization, which takes most of the time to
+            // compile them. std, whose profile inherits from theirs, is compiled as it is in releases.
+            command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+            command.env("CARGO_PROFILE_DIST_OPT_LEVEL", "3");
+        }
         // Cargo and rustup add the directories of the toolchain and of this tool's own build.
         if let Some(paths) = std::env::var_os("LD_LIBRARY_PATH") {
             let own = std::env::current_exe().ok();
