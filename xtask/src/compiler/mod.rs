@@ -75,10 +75,12 @@ impl Compiler {
     }
 
     /// Its cargo, with it as the compiler, in an environment that does not depend on who calls: what
-    /// is measured or compared must not depend on somebody's `RUSTFLAGS`.
+    /// is measured or compared must not depend on somebody's `RUSTFLAGS`. Nobody edits and debugs what
+    /// it compiles, so it keeps nothing for that.
     pub fn cargo(&self) -> Command {
         let mut cargo = Command::new(self.bin("cargo"));
         cargo.clean_env().env("RUSTC", self.bin("rustc")).env("RUSTDOC", self.bin("rustdoc"));
+        cargo.env("CARGO_INCREMENTAL", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
         cargo
     }
 

@@ -48,7 +48,7 @@ impl Sources {
         let mut command = toolchain.cargo();
         command.arg(subcommand).current_dir(&self.library);
         // std is written for the unstable features of its own release.
-        command.env("RUSTC_BOOTSTRAP", "1").env("CARGO_INCREMENTAL", "0");
+        command.env("RUSTC_BOOTSTRAP", "1");
         command
     }
 

@@ -207,8 +207,7 @@ impl<'a> Workshop<'a> {
             .arg(self.dir.join(profile.directories().0))
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
             // Without it, Cargo gives libstd.so a name with no hash.
-            .env("__CARGO_DEFAULT_LIB_METADATA", "tcp-keepalive")
-            .env("CARGO_PROFILE_DEV_DEBUG", "0");
+            .env("__CARGO_DEFAULT_LIB_METADATA", "tcp-keepalive");
         if let Some(jobs) = self.jobs {
             cargo.args(["--jobs", &jobs.to_string()]);
         }

@@ -260,8 +260,8 @@ impl<'a> Bootstrap<'a> {
     }
 
     /// Builds the patched std and puts it into the compiler's sysroot in place of the released
-    /// one: test suites other than std's own use what they find there.
-    pub fn provide_patched_std(&self) -> Result<()> {
+    /// one: unlike std's own tests, other suites use what they find there.
+    fn provide_patched_std(&self) -> Result<()> {
         if self.lane == Lane::Full {
             return Ok(());
         }
@@ -299,6 +299,19 @@ impl<'a> Bootstrap<'a> {
         self.write_std_contents(built.iter().filter_map(|file| file.file_name()))
     }
 
+    /// Upstream's x.py for suites below tests/. What runs them works for some seconds, so it is compiled
+    /// without the optimization that takes most of a minute. std, whose profile inherits from the
+    /// same, is compiled as it is in releases.
+    pub fn x_py_for_suites(&self) -> Result<Command> {
+        self.provide_patched_std()?;
+        let mut command = self.x_py();
+        if self.lane == Lane::Prebuilt {
+            command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
+            command.env("CARGO_PROFILE_DIST_OPT_LEVEL", "3");
+        }
+        Ok(command)
+    }
+
     /// Upstream's x.py in the tree, with an environment that does not depend on who calls.
     pub fn x_py(&self) -> Command {
         let mut command = Command::new("python3");
@@ -316,12 +329,8 @@ impl<'a> Bootstrap<'a> {
             });
         }
         command.env_of_x_py();
-        if self.lane == Lane::Prebuilt {
-            // The tools that run upstream's tests need no optimization, which takes most of the time to
-            // compile them. std, whose profile inherits from theirs, is compiled as it is in releases.
-            command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
-            command.env("CARGO_PROFILE_DIST_OPT_LEVEL", "3");
-        }
+        // Of use to whoever edits bootstrap; upstream's CI does without, too.
+        command.env("CARGO_INCREMENTAL", "0");
         // Cargo and rustup add the directories of the toolchain and of this tool's own build.
         if let Some(paths) = std::env::var_os("LD_LIBRARY_PATH") {
             let own = std::env::current_exe().ok();

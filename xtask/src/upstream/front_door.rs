@@ -88,11 +88,8 @@ impl X {
         bootstrap.configure()?;
         let suites = suites(&session.tree, &self.args);
         require_tests(&session, &suites)?;
-        // Unlike std's own tests, these take std from the compiler's sysroot.
-        if !suites.is_empty() {
-            bootstrap.provide_patched_std()?;
-        }
-        let mut x_py = bootstrap.x_py();
+        let mut x_py =
+            if suites.is_empty() { bootstrap.x_py() } else { bootstrap.x_py_for_suites()? };
         x_py.args(self.args);
         session.lock.keep_for_successor()?;
         Err(x_py.replace())

@@ -57,8 +57,6 @@ pub fn check(
         .args(["--target", &compiler.host, "--package", member, "--target-dir"])
         .arg(target_dir)
         .env("CARGO_ENCODED_RUSTFLAGS", format!("--sysroot\x1f{}", sysroot.display()))
-        .env("CARGO_INCREMENTAL", "0")
-        .env("CARGO_PROFILE_DEV_DEBUG", "0")
         .answer()?;
     let said = diagnostic::read(&output.stdout, &workspace.dir);
     let mut outcome = Outcome { built: output.status.success(), ..Outcome::default() };
