@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use fs_err as fs;
 
+use self::Place::{First, Here, Second};
 use crate::base::project::Project;
 use crate::evidence::cross::platform;
 use crate::run::command::CommandExt;
@@ -20,43 +21,53 @@ use crate::session::Invocation;
 /// No step takes longer than this on a slow machine; what does, hangs.
 const LIMIT: Duration = Duration::from_secs(45 * 60);
 
-/// A step's name and command line. `cargo xtask` stands for this program.
-type Step = (&'static str, &'static str);
+/// Where a step works. Two steps do not work in the same tree side by side.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    /// The tree of the first series.
+    First,
+    /// The tree of the second one.
+    Second,
+    /// In neither of them.
+    Here,
+}
 
-/// The steps that run one after the other, beside those of the other lane. Each lane has a base of its
-/// own, and with it a tree and a lock.
-const LANES: [&[Step]; 2] = [
-    &[
-        ("the first series", "cargo xtask verify"),
-        ("std and ui tests", "cargo xtask x test library/std tests/ui/std"),
-        ("a target for each backend", "cargo xtask targets --quick"),
-        ("three other platforms", "cargo xtask cross --quick --require"),
-        ("the network lab", "cargo xtask lab"),
-        ("mistakes that the tests must notice", "cargo xtask mutants"),
-        ("the toolchain for users", "cargo xtask toolchain --check"),
-    ],
-    &[
-        ("rustfmt", "cargo fmt --all --check"),
-        ("rustfmt of the examples", "cargo fmt --check --manifest-path examples/Cargo.toml"),
-        ("rustfmt of the benchmarks", "cargo fmt --check --manifest-path bench/Cargo.toml"),
-        ("clippy", "cargo clippy --workspace --all-targets -- -D warnings"),
-        ("the tool's own tests", "cargo test --package xtask"),
-        ("the lab's own tests", "cargo test --package lab --package observe"),
-        ("1.98: the second series", "cargo xtask verify --base 1.98"),
-        ("1.98: std tests", "cargo xtask x --base 1.98 test library/std --tests"),
-        // Those of all of std are run with the first series.
-        ("1.98: examples of TCP", "cargo xtask x --base 1.98 test library/std --doc -- net::tcp"),
-        // The one whose backend the second series changes, one that is broken at the base, and two more.
-        (
-            "1.98: four targets",
-            "cargo xtask targets --base 1.98 x86_64-fortanix-unknown-sgx aarch64-unknown-nuttx \
-             x86_64-apple-darwin x86_64-pc-windows-msvc",
-        ),
-        ("1.98: three other platforms", "cargo xtask cross --base 1.98 --quick --require"),
-        ("1.98: mistakes", "cargo xtask mutants --base 1.98"),
-        ("1.98: published crates", "cargo xtask crates --base 1.98 --quick"),
-        ("the tool on macOS and FreeBSD", "cargo xtask hosts"),
-    ],
+/// A step's place, name and command line. `cargo xtask` stands for this program.
+type Step = (Place, &'static str, &'static str);
+
+const STEPS: [Step; 21] = [
+    (Here, "rustfmt", "cargo fmt --all --check"),
+    (Here, "rustfmt of the examples", "cargo fmt --check --manifest-path examples/Cargo.toml"),
+    (Here, "rustfmt of the benchmarks", "cargo fmt --check --manifest-path bench/Cargo.toml"),
+    (Here, "clippy", "cargo clippy --workspace --all-targets -- -D warnings"),
+    (First, "the first series", "cargo xtask verify"),
+    (Second, "1.98: the second series", "cargo xtask verify --base 1.98"),
+    (First, "std and ui tests", "cargo xtask x test library/std tests/ui/std"),
+    (Second, "1.98: std tests", "cargo xtask x --base 1.98 test library/std --tests"),
+    // Those of all of std are run with the first series.
+    (
+        Second,
+        "1.98: examples of TCP",
+        "cargo xtask x --base 1.98 test library/std --doc -- net::tcp",
+    ),
+    (First, "a target for each backend", "cargo xtask targets --quick"),
+    // The one whose backend the second series changes, one that is broken at the base, and two more.
+    (
+        Second,
+        "1.98: four targets",
+        "cargo xtask targets --base 1.98 x86_64-fortanix-unknown-sgx aarch64-unknown-nuttx \
+         x86_64-apple-darwin x86_64-pc-windows-msvc",
+    ),
+    (First, "three other platforms", "cargo xtask cross --quick --require"),
+    (Second, "1.98: three other platforms", "cargo xtask cross --base 1.98 --quick --require"),
+    (First, "the network lab", "cargo xtask lab"),
+    (First, "mistakes that the tests must notice", "cargo xtask mutants"),
+    (Second, "1.98: mistakes", "cargo xtask mutants --base 1.98"),
+    (Second, "1.98: published crates", "cargo xtask crates --base 1.98 --quick"),
+    (First, "the toolchain for users", "cargo xtask toolchain --check"),
+    (First, "the tool on macOS and FreeBSD", "cargo xtask hosts"),
+    (Here, "the tool's own tests", "cargo test --package xtask"),
+    (Here, "the lab's own tests", "cargo test --package lab --package observe"),
 ];
 
 /// Debian's packages of what the lab uses. Those for other platforms are in platforms.toml.
@@ -85,13 +96,12 @@ impl Ci {
         }
         let _lock = lock::acquire(&on.project.build().join("ci/lock"), "ci")?;
         let xtask = own_program(&on.project)?;
-        let verdicts = Mutex::new(Vec::new());
+        let work = Mutex::new(Work { left: STEPS.to_vec(), taken: Vec::new(), ended: Vec::new() });
         thread::scope(|scope| {
-            let lanes =
-                LANES.map(|lane| scope.spawn(|| run_lane(&on.project, &xtask, lane, &verdicts)));
-            lanes.into_iter().try_for_each(|lane| lane.join().expect("a lane does not panic"))
+            let workers = [(); 2].map(|()| scope.spawn(|| run_steps(&on.project, &xtask, &work)));
+            workers.into_iter().try_for_each(|worker| worker.join().expect("no worker panics"))
         })?;
-        sum_up(verdicts.into_inner().expect("a lane does not panic"))
+        sum_up(work.into_inner().expect("no worker panics").ended)
     }
 }
 
@@ -132,14 +142,25 @@ struct Ended {
     lacks: String,
 }
 
-/// Runs every step, also after one failed.
-fn run_lane(
-    project: &Project,
-    xtask: &Path,
-    lane: &[Step],
-    verdicts: &Mutex<Vec<Ended>>,
-) -> Result<()> {
-    for (name, line) in lane {
+/// What the two workers share.
+struct Work {
+    left: Vec<Step>,
+    /// The places of the steps that are under way.
+    taken: Vec<Place>,
+    ended: Vec<Ended>,
+}
+
+/// Runs one step after the other, also after one failed, until none is left or the other worker has the
+/// tree of those that are.
+fn run_steps(project: &Project, xtask: &Path, work: &Mutex<Work>) -> Result<()> {
+    let share = || work.lock().expect("no worker panics");
+    loop {
+        let mut shared = share();
+        let is_free = |(place, ..): &Step| *place == Here || !shared.taken.contains(place);
+        let Some(next) = shared.left.iter().position(is_free) else { return Ok(()) };
+        let (place, name, line) = shared.left.remove(next);
+        shared.taken.push(place);
+        drop(shared);
         eprintln!("==> begun: {name}");
         let started = Instant::now();
         let log = project.build().join("ci").join(format!("{}.log", name.replace(' ', "-")));
@@ -168,11 +189,11 @@ fn run_lane(
             Some(line) if verdict == Verdict::NotRun => line.replacen("error: ", ": ", 1),
             _ => String::new(),
         };
-        let mut verdicts = verdicts.lock().expect("a lane does not panic");
+        let mut shared = share();
         println!("\n==> {name}: {line}\n{}", printed.trim_end());
-        verdicts.push(Ended { name, verdict, took, lacks });
+        shared.taken.retain(|taken| *taken != place);
+        shared.ended.push(Ended { name, verdict, took, lacks });
     }
-    Ok(())
 }
 
 fn sum_up(steps: Vec<Ended>) -> Result<ExitCode> {

@@ -64,7 +64,10 @@ fn unpack(file: &Path, archive: &Archive, mend: &Mend, destination: &Path) -> Re
         bail!("{program} could not read {} ({status})", file.display());
     }
     step.done();
-    archive.take_back.iter().try_for_each(|how| take_back(destination, &mend.leave_out, how))
+    match &archive.take_back {
+        Some(how) => take_back(destination, &mend.leave_out, how),
+        None => Ok(()),
+    }
 }
 
 /// Copies the files of a checkout of rust-lang/rust that stands at the base's commit.
