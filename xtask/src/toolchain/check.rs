@@ -9,6 +9,7 @@ use fs_err as fs;
 
 use crate::compiler::Compiler;
 use crate::run::command::CommandExt;
+use crate::run::ownership;
 use crate::say::checks::Checks;
 use crate::say::failure::NotRun;
 use crate::say::progress::Step;
@@ -154,6 +155,8 @@ fn unpack_crate(released: &Compiler, work: &Path) -> Result<PathBuf> {
     let dependency = format!("[dependencies]\n{name} = \"={version}\"\n");
     fs::write(dependent.join("Cargo.toml"), format!("{manifest}{dependency}"))?;
     let vendored = work.join("vendored");
+    // Cargo leaves alone what it finds there, such as the changed manifest of an earlier run.
+    ownership::discard(&vendored)?;
     let mut vendor = released.cargo();
     vendor.args(["vendor", "--quiet", "--versioned-dirs"]).arg(&vendored);
     vendor.current_dir(&dependent).run()?;
