@@ -9,6 +9,7 @@ use fs_err as fs;
 use crate::base::{Archive, Base, Mend, TakeBack, archive};
 use crate::compiler::Compiler;
 use crate::run::command::CommandExt;
+use crate::run::files::file_name;
 use crate::run::git::Git;
 use crate::run::ownership;
 use crate::say::failure::NotRun;
@@ -177,7 +178,7 @@ fn take_back(tree: &Path, leave_out: &[PathBuf], take_back: &TakeBack) -> Result
 }
 
 fn write_empty_crate(directory: &Path) -> Result<()> {
-    let name = directory.file_name().expect("base.toml names a directory").to_string_lossy();
+    let name = file_name(directory);
     fs::create_dir_all(directory.join("src"))?;
     fs::write(
         directory.join("Cargo.toml"),

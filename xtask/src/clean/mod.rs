@@ -12,6 +12,7 @@ use fs_err as fs;
 
 use crate::base::project::{MADE, Project, cache_dir, display};
 use crate::compiler;
+use crate::run::files::{entries, file_name};
 use crate::run::kill_point::kill_point;
 use crate::run::lock;
 use crate::run::ownership;
@@ -66,7 +67,7 @@ fn clean(project: &Project, archives: bool) -> Result<()> {
     }
     let made = made(project);
     for path in entries(&project.build())? {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = file_name(&path);
         if made.contains(&*name) {
             let step = Step::start(format!("removing {}", display(&path)));
             ownership::discard(&path)?;
@@ -94,15 +95,6 @@ fn other_locks(build: &Path) -> Result<Vec<PathBuf>> {
     Ok(locks)
 }
 
-fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        paths.push(entry?.path());
-    }
-    paths.sort();
-    Ok(paths)
-}
-
 /// The names under build/ of what the tool makes.
 fn made(project: &Project) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = ["apt", "ci", "cross-support"].map(str::to_owned).into();
@@ -128,13 +120,13 @@ fn remove_downloads(project: &Project) -> Result<()> {
     let mut names = vec!["apt".to_owned(), "lock".to_owned()];
     for base in project.bases() {
         for directory in compiler::kept_in_cache(&base)? {
-            let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = file_name(&directory).into_owned();
             names.extend([format!(".{name}.unfinished"), name]);
         }
         names.extend(base.archive.into_iter().map(|archive| archive.file));
     }
     for path in entries(&cache)? {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = file_name(&path);
         let is_of = |made: &String| {
             let rest = name.strip_prefix(&**made);
             rest.is_some_and(|rest| ["", ".part"].contains(&rest) || rest.starts_with(".damaged-"))

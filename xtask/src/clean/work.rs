@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use fs_err as fs;
 
 use crate::base::project::{display, quoted};
+use crate::run::files::entries;
 use crate::run::git::{self, Git};
 use crate::run::ownership;
 use crate::series::tree::{Tree, lines};
@@ -30,8 +31,7 @@ pub fn require_exported(tree: &Tree, checkout: &Path) -> Result<()> {
     work += &lines(&names.lines().filter(of_no_commit).collect::<Vec<_>>().join("\n"), "  ");
     let hooks = tree.src.join(".git/hooks");
     if hooks.exists() {
-        for hook in fs::read_dir(hooks)? {
-            let hook = hook?.path();
+        for hook in entries(&hooks)? {
             if hook.extension().is_none_or(|extension| extension != "sample") {
                 work += &format!("  hook {}\n", display(&hook));
             }

@@ -14,6 +14,7 @@ use fs_err as fs;
 use crate::base::debian::{self, PrivateApt};
 use crate::base::{Base, DebianCompiler, DebianKind};
 use crate::run::command::CommandExt;
+use crate::run::files::{entries, file_name};
 use crate::run::ownership;
 use crate::say::progress::Step;
 
@@ -41,8 +42,7 @@ pub fn assemble(packages: &DebianCompiler, base: &Base, new: &Path, name: &Path)
     let apt = PrivateApt::new(&new.join("apt"), &packages.suites, DebianKind::Binary)?;
     download(&apt, packages, base, name)?;
     let step = Step::start(format!("assembling Rust {}", base.release));
-    for entry in fs::read_dir(apt.archives())? {
-        let package = entry?.path();
+    for package in entries(&apt.archives())? {
         if package.extension() == Some("deb".as_ref()) {
             Command::new("dpkg-deb").arg("--extract").args([&package, new]).run()?;
         }
@@ -92,14 +92,12 @@ fn arrange(new: &Path, name: &Path) -> Result<()> {
     ownership::settle(&new.join("usr/lib/rustlib"), &new.join("lib/rustlib"))?;
     ownership::settle(&new.join(LIBRARIES), &private)?;
     let mut libraries = Vec::new();
-    for entry in fs::read_dir(&private)? {
-        let entry = entry?;
-        let file = entry.file_name().to_string_lossy().into_owned();
-        if file.starts_with("librustc_driver-") {
+    for file in entries(&private)? {
+        if file_name(&file).starts_with("librustc_driver-") {
             // The compiler tells by its place where the sysroot is.
-            ownership::settle(&entry.path(), &new.join("lib").join(&file))?;
-        } else if file.contains(".so") && entry.file_type()?.is_file() {
-            libraries.push(entry.path());
+            ownership::settle(&file, &new.join("lib").join(&*file_name(&file)))?;
+        } else if file_name(&file).contains(".so") && fs::symlink_metadata(&file)?.is_file() {
+            libraries.push(file);
         }
     }
     let patchelf = new.join("patchelf");
@@ -113,21 +111,16 @@ fn arrange(new: &Path, name: &Path) -> Result<()> {
     // A library with a search path of its own would not look where the program does.
     patch(&["--remove-rpath"]).args(&libraries).run()?;
     let loader = name.join("lib/private").join(LOADER);
-    let mut programs = Vec::new();
-    for entry in fs::read_dir(new.join("bin"))? {
-        programs.push(entry?.path());
-    }
     patch(&["--force-rpath", "--set-rpath", "$ORIGIN/../lib:$ORIGIN/../lib/private"])
         .arg("--set-interpreter")
         .arg(loader)
-        .args(programs)
+        .args(entries(&new.join("bin"))?)
         .run()?;
     ownership::discard(&patchelf)?;
     // What the packages have beside: documentation, settings, other programs.
-    for entry in fs::read_dir(new)? {
-        let entry = entry?;
-        if !["bin", "lib"].iter().any(|kept| entry.file_name() == *kept) {
-            ownership::discard(&entry.path())?;
+    for path in entries(new)? {
+        if !["bin", "lib"].contains(&&*file_name(&path)) {
+            ownership::discard(&path)?;
         }
     }
     Ok(())

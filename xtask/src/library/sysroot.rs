@@ -13,6 +13,7 @@ use crate::compiler::Compiler;
 use crate::library::diagnostic;
 use crate::library::sources::Sources;
 use crate::run::command::CommandExt;
+use crate::run::files::{entries, file_name};
 use crate::run::lock::{self, Lock};
 use crate::run::ownership;
 use crate::session::Session;
@@ -103,7 +104,7 @@ impl<'a> Workshop<'a> {
         let libraries = sysroot.join("lib/rustlib").join(&self.target).join("lib");
         fs::create_dir_all(&libraries)?;
         for file in files {
-            let new = libraries.join(file.file_name().context("a library has no name")?);
+            let new = libraries.join(&*file_name(&file));
             fs::hard_link(&file, &new).or_else(|_| fs::copy(&file, &new).map(drop))?;
         }
         if self.target == self.compiler.host {
@@ -225,8 +226,8 @@ impl<'a> Workshop<'a> {
             return Ok(None);
         }
         let is_profiler = |path: &PathBuf| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.starts_with("libprofiler_builtins-") && name.ends_with(".rlib")
+            file_name(path).starts_with("libprofiler_builtins-")
+                && file_name(path).ends_with(".rlib")
         };
         let Some(released) = libraries(&libdir)?.into_iter().find(is_profiler) else {
             return Ok(None);
@@ -237,16 +238,11 @@ impl<'a> Workshop<'a> {
         }
         let scratch = tempfile::tempdir()?;
         Command::new("ar").arg("x").arg(released).current_dir(&scratch).run()?;
-        let mut objects = Vec::new();
-        for entry in fs::read_dir(scratch.path())? {
-            let name = entry?.file_name();
-            let text = name.to_string_lossy();
-            // The others are what rustc made: the crate's metadata and its own, empty, code.
-            if text.ends_with(".o") && !text.ends_with(".rcgu.o") {
-                objects.push(name);
-            }
-        }
-        objects.sort();
+        let mut objects = entries(scratch.path())?;
+        // The others are what rustc made: the crate's metadata and its own, empty, code.
+        objects.retain(|file| {
+            file_name(file).ends_with(".o") && !file_name(file).ends_with(".rcgu.o")
+        });
         Command::new("ar").args(["rcsD", "packed.a"]).args(objects).current_dir(&scratch).run()?;
         ownership::write(&library, &fs::read(scratch.path().join("packed.a"))?)?;
         Ok(Some(library))
@@ -266,14 +262,8 @@ fn cargo_home() -> Option<PathBuf> {
 
 /// The compiled crates in a directory, in the order of their names.
 pub fn libraries(directory: &Path) -> Result<Vec<PathBuf>> {
-    let mut libraries = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if is_library(&path) {
-            libraries.push(path);
-        }
-    }
-    libraries.sort();
+    let mut libraries = entries(directory)?;
+    libraries.retain(|path| is_library(path));
     Ok(libraries)
 }
 
@@ -287,7 +277,7 @@ fn has_a_crate_twice(directory: &Path) -> Result<bool> {
     let mut seen = BTreeSet::new();
     for path in libraries(directory)? {
         // libcore-0123456789abcdef.rlib
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = file_name(&path);
         let (stem, extension) = name.rsplit_once('.').context("a library has an extension")?;
         let krate = stem.rsplit_once('-').map_or(stem, |(krate, _)| krate);
         if !seen.insert(format!("{krate}.{extension}")) {

@@ -2,6 +2,7 @@
 //! none deletes or overwrites what is not the tool's.
 
 pub mod command;
+pub mod files;
 pub mod git;
 pub mod kill_point;
 pub mod lock;

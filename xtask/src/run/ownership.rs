@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use sha2::{Digest, Sha256};
 
+use crate::run::files::file_name;
 use crate::run::kill_point::kill_point;
 use crate::run::lock;
 
@@ -58,8 +59,7 @@ pub fn settle(unfinished: &Path, path: &Path) -> Result<()> {
 
 /// Writes a file of the tool's own so that it is there as a whole or as it was.
 pub fn write(path: &Path, text: &[u8]) -> Result<()> {
-    let name = path.file_name().context("a file has a name")?.to_string_lossy();
-    let unfinished = path.with_file_name(format!("{UNFINISHED}{name}"));
+    let unfinished = path.with_file_name(format!("{UNFINISHED}{}", file_name(path)));
     let written = fs::write(&unfinished, text);
     kill_point("writing a file");
     #[expect(clippy::disallowed_methods, reason = "the callers know that the file is the tool's")]
@@ -93,7 +93,7 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// Whether an interrupted [`write`] left this.
 pub fn is_leftover(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNFINISHED))
+    file_name(path).starts_with(UNFINISHED)
 }
 
 /// New files for old ones, in a directory where people work, too.

@@ -4,10 +4,10 @@
 use std::io::{Seek, Write};
 
 use anyhow::{Context, Error, Result, anyhow};
-use fs_err as fs;
 
 use crate::base::project::display;
 use crate::run::command::CommandExt;
+use crate::run::files::{entries, file_name};
 use crate::run::git::Git;
 use crate::series::patches::Series;
 use crate::series::tree::{State, Tree, lines};
@@ -130,14 +130,9 @@ impl Tree {
     fn provide_blobs(&self, series: &Series) -> Result<bool> {
         let has = |git: &Git, blob: &str| git.says_yes(&["cat-file", "-e", blob]);
         let build = self.src.parent().context("a tree has a parent directory")?;
-        let mut others = Vec::new();
-        for entry in fs::read_dir(build)? {
-            let entry = entry?;
-            let is_tree = entry.file_name().to_string_lossy().starts_with("rust");
-            if is_tree && entry.path() != self.src && entry.path().join(".git").is_dir() {
-                others.push(Git::at(&entry.path()));
-            }
-        }
+        let mut others = entries(build)?;
+        others.retain(|path| file_name(path).starts_with("rust") && path.join(".git").is_dir());
+        others.retain(|path| *path != self.src);
         let mut missing = false;
         for blob in series.blobs()? {
             if blob.bytes().all(|byte| byte == b'0') || has(&self.git, &blob)? {
@@ -145,7 +140,8 @@ impl Tree {
             }
             let mut text = None;
             for other in &others {
-                if has(other, &blob)? {
+                let other = Git::at(other);
+                if has(&other, &blob)? {
                     text = Some(other.command(&["cat-file", "blob", &blob]).run()?.stdout);
                 }
             }

@@ -1,10 +1,11 @@
 //! Compares and writes library/ and tests/: the files that the series adds, at their upstream
 //! paths.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use fs_err as fs;
+use walkdir::WalkDir;
 
 use crate::base::project::Project;
 use crate::run::git::Git;
@@ -27,17 +28,14 @@ fn added(git: &Git, base: &str, tip: &str) -> Result<Files> {
 /// What is in library/ and tests/ of this repository. Links are not followed.
 fn found(project: &Project) -> Result<Found> {
     let mut found = Found::new();
-    let mut paths: Vec<_> = DIRECTORIES.iter().map(PathBuf::from).collect();
-    while let Some(path) = paths.pop() {
-        let full = project.root.join(&path);
-        let Ok(metadata) = fs::symlink_metadata(&full) else { continue };
-        if metadata.is_dir() {
-            for entry in fs::read_dir(full)? {
-                paths.push(path.join(entry?.file_name()));
+    let directories = DIRECTORIES.map(|directory| project.root.join(directory));
+    for directory in directories.iter().filter(|path| fs::symlink_metadata(path).is_ok()) {
+        for entry in WalkDir::new(directory).follow_root_links(false) {
+            let entry = entry?;
+            if !entry.file_type().is_dir() {
+                let text = entry.file_type().is_file().then(|| fs::read(entry.path()));
+                found.insert(entry.path().strip_prefix(&project.root)?.into(), text.transpose()?);
             }
-        } else {
-            let text = if metadata.is_file() { Some(fs::read(full)?) } else { None };
-            found.insert(path, text);
         }
     }
     Ok(found)

@@ -1,7 +1,7 @@
 //! Reads, applies and writes the patches of a series.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::base::Base;
 use crate::base::project::{Project, display};
 use crate::run::command::CommandExt;
+use crate::run::files::{entries, file_name};
 use crate::run::git::Git;
 use crate::run::kill_point::kill_point;
 use crate::run::ownership::{self, Files, Found, Replacement, hex};
@@ -28,27 +29,15 @@ impl Series {
 
     /// The texts of the pull requests.
     pub fn cover_letters(&self) -> Result<Vec<PathBuf>> {
-        let mut letters = Vec::new();
-        for entry in fs::read_dir(&self.dir)? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(COVER_LETTERS) {
-                letters.push(entry.path());
-            }
-        }
+        let mut letters = entries(&self.dir)?;
+        letters.retain(|path| file_name(path).starts_with(COVER_LETTERS));
         Ok(letters)
     }
 
     /// The patches, in order.
     pub fn patches(&self) -> Result<Vec<PathBuf>> {
-        let mut patches = Vec::new();
-        for entry in fs::read_dir(&self.dir)? {
-            let path = entry?.path();
-            let is_patch = path.extension().is_some_and(|extension| extension == "patch");
-            if is_patch && !ownership::is_leftover(&path) {
-                patches.push(path);
-            }
-        }
-        patches.sort();
+        let mut patches = entries(&self.dir)?;
+        patches.retain(|path| is_patch(path) && !ownership::is_leftover(path));
         if patches.is_empty() {
             bail!("{} holds no patch", display(&self.dir));
         }
@@ -71,13 +60,10 @@ impl Series {
         if !self.dir.exists() {
             return Ok(found);
         }
-        for entry in fs::read_dir(&self.dir)? {
-            let entry = entry?;
-            let name = PathBuf::from(entry.file_name());
-            if name.extension().is_some_and(|extension| extension == "patch") {
-                let is_file = entry.file_type()?.is_file();
-                found.insert(name, is_file.then(|| fs::read(entry.path())).transpose()?);
-            }
+        for path in entries(&self.dir)?.into_iter().filter(|path| is_patch(path)) {
+            let is_file = fs::symlink_metadata(&path)?.is_file();
+            let text = is_file.then(|| fs::read(&path)).transpose()?;
+            found.insert(path.strip_prefix(&self.dir)?.to_owned(), text);
         }
         Ok(found)
     }
@@ -107,6 +93,10 @@ impl Series {
         }
         Ok(blobs)
     }
+}
+
+fn is_patch(path: &Path) -> bool {
+    path.extension() == Some("patch".as_ref())
 }
 
 /// A patch that does not apply.
@@ -172,8 +162,7 @@ struct Scratch {
 
 impl Scratch {
     fn beside(tree: &Git) -> Result<Scratch> {
-        let name = tree.dir.file_name().context("a tree has a name")?.to_string_lossy();
-        let dir = tree.dir.with_file_name(format!(".{name}.scratch"));
+        let dir = tree.dir.with_file_name(format!(".{}.scratch", file_name(&tree.dir)));
         ownership::discard(&dir)?;
         let git = Git::at(&dir.join("repository"));
         fs::create_dir_all(&git.dir)?;

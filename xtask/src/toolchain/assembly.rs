@@ -5,7 +5,6 @@
 //! there is none, in a directory that is made anew each time and takes the old one's place when it
 //! is whole.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,6 +21,7 @@ use crate::base::project::{Project, display};
 use crate::library::sources::{LibraryId, Patched};
 use crate::library::sysroot::{Profile, Workshop, is_library};
 use crate::run::command::CommandExt;
+use crate::run::files::file_name;
 use crate::run::kill_point::kill_point;
 use crate::run::ownership::hex;
 use crate::run::{ownership, whole};
@@ -83,7 +83,8 @@ impl<'a> Assembly<'a> {
             return Ok(false);
         }
 
-        let replaced = self.directory.with_file_name(format!(".{}.replaced", self.name()));
+        let replaced =
+            self.directory.with_file_name(format!(".{}.replaced", file_name(&self.directory)));
         ownership::discard(&replaced)?;
         whole::make(&self.directory, |into| {
             self.assemble(&stamp, into)?;
@@ -94,10 +95,6 @@ impl<'a> Assembly<'a> {
         })?;
         ownership::discard(&replaced)?;
         Ok(true)
-    }
-
-    fn name(&self) -> Cow<'_, str> {
-        self.directory.file_name().expect("the toolchain has a name").to_string_lossy()
     }
 
     fn stamp(&self) -> Option<Stamp> {
@@ -138,7 +135,7 @@ impl<'a> Assembly<'a> {
             let libdir = into.join("lib/rustlib").join(target).join("lib");
             for file in files {
                 digest.update(fs::read(file)?);
-                copy(file, &libdir.join(file.file_name().expect("a file has a name")))?;
+                copy(file, &libdir.join(&*file_name(file)))?;
             }
         }
         self.place_launchers(&hex(&digest.finalize())[..12], into)?;

@@ -9,6 +9,7 @@ use fs_err as fs;
 
 use crate::base::Base;
 use crate::run::command::CommandExt;
+use crate::run::files::{entries, file_name};
 
 /// The name of a base's toolchain, unless the user gives another.
 pub fn default_name(base: &Base) -> String {
@@ -63,17 +64,10 @@ pub fn unlink(name: &str, directory: &Path) -> Result<()> {
 
 /// The names under which rustup knows the toolchain in `directory`.
 pub fn names_of(directory: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
     let toolchains = toolchains()?;
-    if toolchains.exists() {
-        for entry in fs::read_dir(toolchains)? {
-            let entry = entry?;
-            if fs::read_link(entry.path()).is_ok_and(|destination| destination == directory) {
-                names.push(entry.file_name().to_string_lossy().into_owned());
-            }
-        }
-    }
-    Ok(names)
+    let mut links = if toolchains.exists() { entries(&toolchains)? } else { Vec::new() };
+    links.retain(|link| fs::read_link(link).is_ok_and(|destination| destination == directory));
+    Ok(links.iter().map(|link| file_name(link).into_owned()).collect())
 }
 
 /// Where rustup keeps toolchains, and links to them.

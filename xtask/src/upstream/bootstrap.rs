@@ -5,7 +5,6 @@
 //! nothing but std is compiled.
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -18,6 +17,7 @@ use crate::base::project::{Project, display, quoted};
 use crate::compiler::Compiler;
 use crate::library::sysroot::libraries;
 use crate::run::command::CommandExt;
+use crate::run::files::{entries, file_name};
 use crate::run::ownership;
 use crate::say::failure::NotRun;
 use crate::say::progress::Step;
@@ -120,7 +120,8 @@ impl<'a> Bootstrap<'a> {
     /// Upstream's build system in the tree that the session prepared.
     pub fn of(session: &'a Session, lane: Lane) -> Result<Bootstrap<'a>> {
         let base_commit = session.tree.state()?.base;
-        Bootstrap::at(&session.project, &session.tree.src, base_commit, lane, &session.compiler)
+        let Session { project, tree, compiler, .. } = session;
+        Ok(Bootstrap::at(project, &tree.src, base_commit, lane, compiler))
     }
 
     /// The same in the tree `src`, where it takes `base_commit` for upstream's commit.
@@ -130,11 +131,10 @@ impl<'a> Bootstrap<'a> {
         base_commit: String,
         lane: Lane,
         compiler: &'a Compiler,
-    ) -> Result<Bootstrap<'a>> {
-        let name = src.file_name().context("a tree has a name")?.to_string_lossy();
+    ) -> Bootstrap<'a> {
         let lane_name = if lane == Lane::Full { "full" } else { "prebuilt" };
-        let out = project.build().join(format!("{name}-{lane_name}"));
-        Ok(Bootstrap { project, src, base_commit, out, lane, compiler })
+        let out = project.build().join(format!("{}-{lane_name}", file_name(src)));
+        Bootstrap { project, src, base_commit, out, lane, compiler }
     }
 
     /// Writes bootstrap.toml in the tree, and provides the compiler that it names.
@@ -229,11 +229,7 @@ impl<'a> Bootstrap<'a> {
         fs::create_dir_all(&rustc)?;
         let mut copy = Command::new("cp");
         copy.arg("-RP").args(parts.iter().filter(|part| part.exists())).arg(&rustc).run()?;
-        let mut names = Vec::new();
-        for entry in fs::read_dir(self.compiler.libdir(&self.compiler.host))? {
-            names.push(entry?.file_name());
-        }
-        self.write_std_contents(names.iter().map(OsString::as_os_str))?;
+        self.write_std_contents(&entries(&self.compiler.libdir(&self.compiler.host))?)?;
         fs::write(rustc.join(".rustc-dev-contents"), "")?;
         fs::write(rustc.join("builder-config"), "")?;
         fs::write(rustc.join("copied-from"), copied_from)?;
@@ -253,9 +249,9 @@ impl<'a> Bootstrap<'a> {
     }
 
     /// Writes bootstrap's list of the files that make up the host's std.
-    fn write_std_contents<'n>(&self, names: impl Iterator<Item = &'n OsStr>) -> Result<()> {
-        let libdir = Path::new("lib/rustlib").join(&self.compiler.host).join("lib");
-        let lines = names.map(|name| format!("{}\n", libdir.join(name).display()));
+    fn write_std_contents<'p>(&self, files: impl IntoIterator<Item = &'p PathBuf>) -> Result<()> {
+        let libdir = format!("lib/rustlib/{}/lib", self.compiler.host);
+        let lines = files.into_iter().map(|file| format!("{libdir}/{}\n", file_name(file)));
         Ok(fs::write(self.sysroot().join(".rust-std-contents"), lines.collect::<String>())?)
     }
 
@@ -294,9 +290,9 @@ impl<'a> Bootstrap<'a> {
             ownership::discard(&library)?;
         }
         for file in &built {
-            fs::copy(file, libdir.join(file.file_name().unwrap_or_default()))?;
+            fs::copy(file, libdir.join(&*file_name(file)))?;
         }
-        self.write_std_contents(built.iter().filter_map(|file| file.file_name()))
+        self.write_std_contents(&built)
     }
 
     /// Upstream's x.py for suites below tests/. What runs them works for some seconds, so it is compiled
@@ -364,6 +360,6 @@ fn find_llvm_config() -> Result<PathBuf> {
 
 /// Whether the directory has this very file.
 fn is_same(file: &Path, directory: &Path) -> Result<bool> {
-    let copy = directory.join(file.file_name().context("bootstrap's stamp names a directory")?);
+    let copy = directory.join(&*file_name(file));
     Ok(copy.exists() && fs::read(&copy)? == fs::read(file)?)
 }

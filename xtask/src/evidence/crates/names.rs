@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use fs_err as fs;
+use walkdir::WalkDir;
 
 use super::check::Outcome;
 use super::list::{List, Names};
@@ -109,11 +110,9 @@ fn callers_of(callers: &BTreeMap<String, BTreeSet<String>>, names: &[Names]) -> 
 /// Those of the words that the sources in a directory call something by.
 fn called(dir: &Path, words: &[&str]) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            found.extend(called(&path, words)?);
-        } else if path.extension() == Some("rs".as_ref()) {
+    for entry in WalkDir::new(dir) {
+        let path = entry?.into_path();
+        if path.is_file() && path.extension() == Some("rs".as_ref()) {
             let text = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
             let words = words.iter().filter(|word| calls(&text, word));
             found.extend(words.map(|word| word.to_string()));

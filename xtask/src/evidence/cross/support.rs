@@ -14,6 +14,7 @@ use crate::base::DebianKind;
 use crate::base::debian::PrivateApt;
 use crate::base::project::Project;
 use crate::run::command::CommandExt;
+use crate::run::files::entries;
 use crate::run::lock::{self, Lock};
 use crate::run::packages;
 use crate::run::{ownership, whole};
@@ -155,8 +156,8 @@ impl Support {
         let suites = ["sid".to_owned()];
         let apt = PrivateApt::new(&self.dir.join("apt"), &suites, DebianKind::Binary)?;
         apt.command(&["download", package]).run()?;
-        let archive = fs::read_dir(apt.files())?
-            .filter_map(|entry| Some(entry.ok()?.path()))
+        let archive = entries(&apt.files())?
+            .into_iter()
             .find(|path| path.extension() == Some("deb".as_ref()))
             .with_context(|| format!("apt-get ended well, but there is no {package}"))?;
         whole::make(&self.tools().join(package), |dir| {

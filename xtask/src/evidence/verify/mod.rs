@@ -18,6 +18,7 @@ use crate::base::archive::{self, Cached};
 use crate::base::project::{Project, display};
 use crate::compiler::Compiler;
 use crate::run::command::CommandExt;
+use crate::run::files::file_name;
 use crate::run::git::Git;
 use crate::run::lock;
 use crate::run::ownership::Found;
@@ -101,7 +102,7 @@ fn archives(base: &Base) -> Result<()> {
 /// Reads the headers and the message as `git am` would.
 fn descriptions(series: &Series, git: &Git) -> Result<()> {
     for patch in series.patches()? {
-        let name = patch.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = file_name(&patch);
         let info = git
             .command(&["mailinfo", "--encoding=UTF-8", "/dev/stdout", "/dev/null"])
             .stdin(Stdio::from(fs::File::open(&patch)?.into_parts().0))
@@ -224,7 +225,7 @@ impl Review<'_> {
     fn builds_and_passes(&self, tree: &Tree, base: &str) -> Result<()> {
         let Review { project, compiler, .. } = self;
         let bootstrap =
-            Bootstrap::at(project, &tree.src, base.to_owned(), Lane::Prebuilt, compiler)?;
+            Bootstrap::at(project, &tree.src, base.to_owned(), Lane::Prebuilt, compiler);
         bootstrap.configure()?;
         let suites = ["test", "library/std", "tests/ui/std"];
         let status = bootstrap.x_py_for_suites()?.args(suites).stdin(Stdio::null()).show()?;
