@@ -55,7 +55,7 @@ pub struct Cross {
     /// Exit with code 3 also if some target cannot be run here, and nothing else is wrong.
     #[arg(long)]
     require: bool,
-    /// Also build and run std's own unit tests of net::tcp.
+    /// Also build and run std's own unit tests of net::tcp, where upstream's compile for the target.
     #[arg(long)]
     unit_tests: bool,
 }
@@ -136,7 +136,8 @@ impl Setup<'_> {
         let source = dir.join("calls.rs");
         fs::write(&source, include_str!("calls.rs"))?;
         let calls = self.program(platform, &source, &dir, &[])?;
-        let unit_tests = self.unit_tests.then(|| workshop.unit_tests()).transpose()?;
+        let with_unit_tests = self.unit_tests && platform.unit_tests;
+        let unit_tests = with_unit_tests.then(|| workshop.unit_tests()).transpose()?;
         drop(workshop);
 
         let built = Instant::now();

@@ -13,7 +13,7 @@ pub const TRACER: &str = "strace";
 
 /// A target and all that it takes to build and run a test for it.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Platform {
     pub target: String,
     set: Set,
@@ -24,7 +24,14 @@ pub struct Platform {
     #[serde(default)]
     pub rustflags: Vec<String>,
     pub runner: Runner,
+    /// Whether std's own unit tests compile for it upstream.
+    #[serde(default = "yes")]
+    pub unit_tests: bool,
     pub needs: Vec<Need>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Clone, Copy, PartialEq, Deserialize)]
