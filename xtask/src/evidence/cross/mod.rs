@@ -8,6 +8,7 @@ mod trace;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -32,6 +33,9 @@ pub const TEST: &str = "std/tests/tcp_keepalive.rs";
 
 /// Which of std's unit tests are run, where they are asked for.
 const UNIT_TESTS: &str = "net::tcp";
+
+/// Held while they run: they bind the same ports each time.
+static PORTS: Mutex<()> = Mutex::new(());
 
 /// Build std with the series for other platforms, and run its tests there: in emulators, in
 /// Wine and wasmtime, and natively.
@@ -145,6 +149,7 @@ impl Setup<'_> {
         let tests = run::tests(&mut command(&tests))?;
         let run_seconds = built.elapsed().as_secs_f64();
         let of_unit = |program: PathBuf| {
+            let _turn = PORTS.lock().expect("no worker panics");
             let mut command = command(&program);
             run::tests(command.arg(UNIT_TESTS))
         };
