@@ -52,7 +52,7 @@ fn unpack(file: &Path, archive: &Archive, mend: &Mend, destination: &Path) -> Re
     let mut reader = command.args(args).arg(file).stdout(Stdio::piped()).start()?;
     let mut tar = Command::new("tar");
     // Cargo tells by its time whether a file changed, so each file is as new as this tree.
-    tar.args(["--extract", "--file=-", "--touch", "--no-same-owner", "--no-same-permissions"])
+    tar.args(["--extract", "--file=-", "-m", "--no-same-owner", "--no-same-permissions"])
         .arg(format!("--strip-components={}", root.split('/').count()))
         .args(mend.leave_out.iter().map(|path| format!("--exclude={root}/{}", path.display())))
         .arg("--directory")
