@@ -10,7 +10,6 @@ use anyhow::{Result, bail};
 use clap::Args;
 use fs_err as fs;
 
-use self::Place::{First, Here, Second};
 use crate::base::project::Project;
 use crate::evidence::cross::platform;
 use crate::run::command::CommandExt;
@@ -21,53 +20,37 @@ use crate::session::Invocation;
 /// No step takes longer than this on a slow machine; what does, hangs.
 const LIMIT: Duration = Duration::from_secs(45 * 60);
 
-/// Where a step works. Two steps do not work in the same tree side by side.
-#[derive(Clone, Copy, PartialEq)]
-enum Place {
-    /// The tree of the first series.
-    First,
-    /// The tree of the second one.
-    Second,
-    /// In neither of them.
-    Here,
-}
-
-/// A step's place, name and command line. `cargo xtask` stands for this program.
-type Step = (Place, &'static str, &'static str);
+/// A step's name and command line. `cargo xtask` stands for this program.
+type Step = (&'static str, &'static str);
 
 const STEPS: [Step; 21] = [
-    (Here, "rustfmt", "cargo fmt --all --check"),
-    (Here, "rustfmt of the examples", "cargo fmt --check --manifest-path examples/Cargo.toml"),
-    (Here, "rustfmt of the benchmarks", "cargo fmt --check --manifest-path bench/Cargo.toml"),
-    (Here, "clippy", "cargo clippy --workspace --all-targets -- -D warnings"),
-    (First, "the first series", "cargo xtask verify"),
-    (Second, "1.98: the second series", "cargo xtask verify --base 1.98"),
-    (First, "std and ui tests", "cargo xtask x test library/std tests/ui/std"),
-    (Second, "1.98: std tests", "cargo xtask x --base 1.98 test library/std --tests"),
+    ("rustfmt", "cargo fmt --all --check"),
+    ("rustfmt of the examples", "cargo fmt --check --manifest-path examples/Cargo.toml"),
+    ("rustfmt of the benchmarks", "cargo fmt --check --manifest-path bench/Cargo.toml"),
+    ("clippy", "cargo clippy --workspace --all-targets -- -D warnings"),
+    ("the first series", "cargo xtask verify"),
+    ("1.98: the second series", "cargo xtask verify --base 1.98"),
+    ("std and ui tests", "cargo xtask x test library/std tests/ui/std"),
+    ("1.98: std tests", "cargo xtask x --base 1.98 test library/std --tests"),
     // Those of all of std are run with the first series.
-    (
-        Second,
-        "1.98: examples of TCP",
-        "cargo xtask x --base 1.98 test library/std --doc -- net::tcp",
-    ),
-    (First, "a target for each backend", "cargo xtask targets --quick"),
+    ("1.98: examples of TCP", "cargo xtask x --base 1.98 test library/std --doc -- net::tcp"),
+    ("a target for each backend", "cargo xtask targets --quick"),
     // The one whose backend the second series changes, one that is broken at the base, and two more.
     (
-        Second,
         "1.98: four targets",
         "cargo xtask targets --base 1.98 x86_64-fortanix-unknown-sgx aarch64-unknown-nuttx \
          x86_64-apple-darwin x86_64-pc-windows-msvc",
     ),
-    (First, "three other platforms", "cargo xtask cross --quick --require"),
-    (Second, "1.98: three other platforms", "cargo xtask cross --base 1.98 --quick --require"),
-    (First, "the network lab", "cargo xtask lab"),
-    (First, "mistakes that the tests must notice", "cargo xtask mutants"),
-    (Second, "1.98: mistakes", "cargo xtask mutants --base 1.98"),
-    (Second, "1.98: published crates", "cargo xtask crates --base 1.98 --quick"),
-    (First, "the toolchain for users", "cargo xtask toolchain --check"),
-    (First, "the tool on macOS and FreeBSD", "cargo xtask hosts"),
-    (Here, "the tool's own tests", "cargo test --package xtask"),
-    (Here, "the lab's own tests", "cargo test --package lab --package observe"),
+    ("three other platforms", "cargo xtask cross --quick --require"),
+    ("1.98: three other platforms", "cargo xtask cross --base 1.98 --quick --require"),
+    ("the network lab", "cargo xtask lab"),
+    ("mistakes that the tests must notice", "cargo xtask mutants"),
+    ("1.98: mistakes", "cargo xtask mutants --base 1.98"),
+    ("1.98: published crates", "cargo xtask crates --base 1.98 --quick"),
+    ("the toolchain for users", "cargo xtask toolchain --check"),
+    ("the tool on macOS and FreeBSD", "cargo xtask hosts"),
+    ("the tool's own tests", "cargo test --package xtask"),
+    ("the lab's own tests", "cargo test --package lab --package observe"),
 ];
 
 /// Debian's packages of what the lab uses. Those for other platforms are in platforms.toml.
@@ -145,8 +128,8 @@ struct Ended {
 /// What the two workers share.
 struct Work {
     left: Vec<Step>,
-    /// The places of the steps that are under way.
-    taken: Vec<Place>,
+    /// The bases in whose trees a worker is.
+    taken: Vec<&'static str>,
     ended: Vec<Ended>,
 }
 
@@ -156,10 +139,11 @@ fn run_steps(project: &Project, xtask: &Path, work: &Mutex<Work>) -> Result<()> 
     let share = || work.lock().expect("no worker panics");
     loop {
         let mut shared = share();
-        let is_free = |(place, ..): &Step| *place == Here || !shared.taken.contains(place);
+        let is_free =
+            |(_, line): &Step| tree_of(line).is_none_or(|base| !shared.taken.contains(&base));
         let Some(next) = shared.left.iter().position(is_free) else { return Ok(()) };
-        let (place, name, line) = shared.left.remove(next);
-        shared.taken.push(place);
+        let (name, line) = shared.left.remove(next);
+        shared.taken.extend(tree_of(line));
         drop(shared);
         eprintln!("==> begun: {name}");
         let started = Instant::now();
@@ -191,9 +175,15 @@ fn run_steps(project: &Project, xtask: &Path, work: &Mutex<Work>) -> Result<()> 
         };
         let mut shared = share();
         println!("\n==> {name}: {line}\n{}", printed.trim_end());
-        shared.taken.retain(|taken| *taken != place);
+        shared.taken.retain(|base| tree_of(line) != Some(base));
         shared.ended.push(Ended { name, verdict, took, lacks });
     }
+}
+
+/// The base in whose tree a step works, if it works in one: two steps do not do so side by side.
+fn tree_of(line: &'static str) -> Option<&'static str> {
+    let mut args = line.strip_prefix("cargo xtask ")?.split(' ');
+    Some(if args.any(|arg| arg == "--base") { args.next()? } else { "the default one" })
 }
 
 fn sum_up(steps: Vec<Ended>) -> Result<ExitCode> {
