@@ -12,7 +12,7 @@ use fs_err as fs;
 
 use crate::base::project::{MADE, Project, cache_dir, display};
 use crate::compiler;
-use crate::run::files::{entries, file_name};
+use crate::run::files::{entries, file_name, temporary_name};
 use crate::run::kill_point::kill_point;
 use crate::run::lock;
 use crate::run::ownership;
@@ -105,7 +105,7 @@ fn made(project: &Project) -> BTreeSet<String> {
     }
     // How they are called until they are whole, or no longer needed.
     let temporary = |name: &String| {
-        ["unfinished", "scratch", "replaced"].map(|state| format!(".{name}.{state}"))
+        ["unfinished", "scratch", "replaced"].map(|state| temporary_name(name, state))
     };
     names.iter().flat_map(temporary).chain(names.iter().cloned()).collect()
 }
@@ -121,7 +121,7 @@ fn remove_downloads(project: &Project) -> Result<()> {
     for base in project.bases() {
         for directory in compiler::kept_in_cache(&base)? {
             let name = file_name(&directory).into_owned();
-            names.extend([format!(".{name}.unfinished"), name]);
+            names.extend([temporary_name(&name, "unfinished"), name]);
         }
         names.extend(base.archive.into_iter().map(|archive| archive.file));
     }

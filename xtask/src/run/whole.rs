@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use fs_err as fs;
 
-use crate::run::files::file_name;
+use crate::run::files::temporary;
 use crate::run::kill_point::kill_point;
 use crate::run::ownership;
 use crate::say::progress::Step;
@@ -13,7 +13,7 @@ use crate::say::progress::Step;
 /// Has `fill` make the directory under another name, and gives it its own when it is whole. Only one
 /// at a time may do so, and what an interrupted one left is cleared away first.
 pub fn make(directory: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let unfinished = directory.with_file_name(format!(".{}.unfinished", file_name(directory)));
+    let unfinished = temporary(directory, "unfinished");
     if unfinished.exists() {
         let step = Step::start("clearing away what an interrupted run left");
         ownership::discard(&unfinished)?;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use fs_err as fs;
 
 use crate::base::project::{display, quoted};
-use crate::run::files::file_name;
+use crate::run::files::temporary;
 use crate::run::git::{self, Git};
 use crate::run::kill_point::kill_point;
 use crate::run::ownership;
@@ -23,7 +23,7 @@ pub fn checkout(owner: &Git, src: &Path, commit: &str, known: &[&str]) -> Result
         return Ok(tree);
     }
     let step = Step::start(format!("checking the series out to {}", display(src)));
-    let unfinished = src.with_file_name(format!(".{}.unfinished", file_name(src)));
+    let unfinished = temporary(src, "unfinished");
     let (from, to) = (path_str(&unfinished)?, path_str(src)?);
     ownership::discard(&unfinished)?;
     // A second `--force` takes the place of one that is registered and not there.

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::base::Base;
 use crate::base::project::{Project, display};
 use crate::run::command::CommandExt;
-use crate::run::files::{entries, file_name};
+use crate::run::files::{entries, file_name, temporary};
 use crate::run::git::Git;
 use crate::run::kill_point::kill_point;
 use crate::run::ownership::{self, Files, Found, Replacement, hex};
@@ -162,7 +162,7 @@ struct Scratch {
 
 impl Scratch {
     fn beside(tree: &Git) -> Result<Scratch> {
-        let dir = tree.dir.with_file_name(format!(".{}.scratch", file_name(&tree.dir)));
+        let dir = temporary(&tree.dir, "scratch");
         ownership::discard(&dir)?;
         let git = Git::at(&dir.join("repository"));
         fs::create_dir_all(&git.dir)?;

@@ -21,7 +21,7 @@ use crate::base::project::{Project, display};
 use crate::library::sources::{LibraryId, Patched};
 use crate::library::sysroot::{Profile, Workshop, is_library};
 use crate::run::command::CommandExt;
-use crate::run::files::file_name;
+use crate::run::files::{file_name, temporary};
 use crate::run::kill_point::kill_point;
 use crate::run::ownership::hex;
 use crate::run::{ownership, whole};
@@ -83,8 +83,7 @@ impl<'a> Assembly<'a> {
             return Ok(false);
         }
 
-        let replaced =
-            self.directory.with_file_name(format!(".{}.replaced", file_name(&self.directory)));
+        let replaced = temporary(&self.directory, "replaced");
         ownership::discard(&replaced)?;
         whole::make(&self.directory, |into| {
             self.assemble(&stamp, into)?;
