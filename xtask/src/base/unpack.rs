@@ -105,9 +105,7 @@ fn copy_checkout(checkout: &Path, base: &Base, destination: &Path) -> Result<()>
     for file in files {
         let from = checkout.join(&file);
         // A submodule is listed as if it were a file.
-        let is_left_out =
-            |file: &Path| base.mend.leave_out.iter().any(|path| file.starts_with(path));
-        if is_left_out(&file) || from.is_dir() {
+        if base.mend.leave_out.iter().any(|path| file.starts_with(path)) || from.is_dir() {
             continue;
         }
         let to = destination.join(&file);

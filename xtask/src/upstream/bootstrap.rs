@@ -325,7 +325,7 @@ impl<'a> Bootstrap<'a> {
             });
         }
         command.env_of_x_py();
-        // Of use to whoever edits bootstrap; upstream's CI does without, too.
+        // Incremental compilation is for whoever edits bootstrap; upstream's CI does without, too.
         command.env("CARGO_INCREMENTAL", "0");
         // Cargo and rustup add the directories of the toolchain and of this tool's own build.
         if let Some(paths) = std::env::var_os("LD_LIBRARY_PATH") {

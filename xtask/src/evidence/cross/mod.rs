@@ -140,7 +140,7 @@ impl Setup<'_> {
         let source = dir.join("calls.rs");
         fs::write(&source, include_str!("calls.rs"))?;
         let calls = self.program(platform, &source, &dir, &[])?;
-        let with_unit_tests = self.unit_tests && platform.unit_tests;
+        let with_unit_tests = self.unit_tests && !platform.no_unit_tests;
         let unit_tests = with_unit_tests.then(|| workshop.unit_tests()).transpose()?;
         drop(workshop);
 

@@ -24,14 +24,10 @@ pub struct Platform {
     #[serde(default)]
     pub rustflags: Vec<String>,
     pub runner: Runner,
-    /// Whether std's own unit tests compile for it upstream.
-    #[serde(default = "yes")]
-    pub unit_tests: bool,
+    /// Whether std's own unit tests do not compile for it upstream.
+    #[serde(default)]
+    pub no_unit_tests: bool,
     pub needs: Vec<Need>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 #[derive(Clone, Copy, PartialEq, Deserialize)]
