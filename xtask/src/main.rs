@@ -1,35 +1,4 @@
-//! `cargo xtask` and what is behind `./x.py`: from a fresh clone to upstream's own test runner on
-//! the patched tree, and to the evidence that the series is fit to be merged.
-//!
-//! The rooms, in the order in which data flows through them:
-//!
-//! - `base`: an archive that `base.toml` names is fetched, checked and unpacked.
-//! - `compiler`: the base's own compiler is found on this machine.
-//! - `series`: the base is committed in build/rust, and `patches/<base>/` applied on top; `export`
-//!   writes the commits back to `patches/`, `library/` and `tests/`.
-//! - `upstream`: bootstrap is configured, and upstream's x.py runs in build/rust.
-//! - `library`: one state of `library/` is copied out of build/rust, and std is built from it, for
-//!   any target.
-//! - `toolchain`: that std and the release's programs become a toolchain for users.
-//! - `evidence`: that std is type-checked for every target, its tests run on other platforms, its
-//!   methods broken on purpose, shown in a network, published crates checked against them, and the
-//!   patches looked over.
-//!
-//! `run` starts other programs and `say` talks to the user; every room uses both. `session` opens
-//! what most commands need of the first three.
-
-mod base;
-mod ci;
-mod clean;
-mod compiler;
-mod evidence;
-mod library;
-mod run;
-mod say;
-mod series;
-mod session;
-mod toolchain;
-mod upstream;
+//! `cargo xtask`: the commands, see the library for the rooms behind them.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,8 +6,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::base::project::Project;
-use crate::session::Invocation;
+use xtask::base::project::Project;
+use xtask::session::Invocation;
+use xtask::{ci, clean, evidence, run, say, series, toolchain, upstream};
 
 /// Tools for the TCP keepalive patch series of Rust's standard library.
 ///
