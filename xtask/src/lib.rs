@@ -22,6 +22,7 @@ pub mod base;
 pub mod ci;
 pub mod clean;
 pub mod compiler;
+pub mod docs;
 pub mod evidence;
 pub mod library;
 pub mod run;

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use xtask::base::project::Project;
 use xtask::session::Invocation;
-use xtask::{ci, clean, evidence, run, say, series, toolchain, upstream};
+use xtask::{ci, clean, docs, evidence, run, say, series, toolchain, upstream};
 
 /// Tools for the TCP keepalive patch series of Rust's standard library.
 ///
@@ -49,6 +49,7 @@ enum Command {
     Hosts(evidence::hosts::Hosts),
     Lab(evidence::lab::Lab),
     Toolchain(toolchain::BuildToolchain),
+    Docs(docs::Docs),
     Ci(ci::Ci),
     Clean(clean::Clean),
 }
@@ -81,6 +82,7 @@ fn start(cli: Cli) -> Result<ExitCode> {
         Command::Hosts(command) => command.run(on),
         Command::Lab(command) => command.run(on),
         Command::Toolchain(command) => command.run(on),
+        Command::Docs(command) => command.run(on),
         Command::Ci(command) => command.run(on),
         Command::Clean(command) => command.run(on),
     }

@@ -32,29 +32,30 @@ impl Invocation {
         Ok(())
     }
 
-    /// Prepares the tree, and keeps others from changing it while the session lasts. `purpose` is
-    /// what these are told.
-    pub fn open(self, purpose: &str) -> Result<Session> {
+    /// Prepares the tree, and keeps others from changing it while the lock is held. `purpose` is what
+    /// these are told.
+    pub fn open(self, purpose: &str) -> Result<(Session, Lock)> {
         self.open_from(None, purpose)
     }
 
     /// The same, with the base taken from an archive or checkout of the user's.
-    pub fn open_from(self, source: Option<&Path>, purpose: &str) -> Result<Session> {
+    pub fn open_from(self, source: Option<&Path>, purpose: &str) -> Result<(Session, Lock)> {
         let base = self.base()?;
         let lock = lock::acquire(&self.project.tree_lock(&base), purpose)?;
         let compiler = Compiler::find(&base)?;
         let tree = prepare(&self.project, &base, source, &compiler)?;
         let dir = self.project.build();
-        Ok(Session { project: self.project, base, compiler, tree, dir, lock })
+        Ok((Session { project: self.project, base, compiler, tree, dir }, lock))
     }
 
     /// Prepares the tree, and then keeps others from working in build/`name` alone: what is built there
     /// is from copies of the tree's files, so the tree itself may change meanwhile.
-    pub fn open_beside(self, name: &str) -> Result<Session> {
-        let mut session = self.open(&format!("{name}: preparing the tree"))?;
+    pub fn open_beside(self, name: &str) -> Result<(Session, Lock)> {
+        let (mut session, of_tree) = self.open(&format!("{name}: preparing the tree"))?;
         session.dir = session.project.build_of(&session.base, name);
-        session.lock = lock::acquire(&session.dir.join("lock"), name)?;
-        Ok(session)
+        let lock = lock::acquire(&session.dir.join("lock"), name)?;
+        drop(of_tree);
+        Ok((session, lock))
     }
 }
 
@@ -66,5 +67,4 @@ pub struct Session {
     pub tree: Tree,
     /// Where the command may work.
     pub dir: PathBuf,
-    pub lock: Lock,
 }

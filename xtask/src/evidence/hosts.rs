@@ -23,7 +23,7 @@ pub struct Hosts {}
 
 impl Hosts {
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
-        let session = on.open_beside("hosts")?;
+        let (session, _lock) = on.open_beside("hosts")?;
         let library = Patched::of(&session.tree, None)?.library;
         let mut checks = Checks::new("hosts", "the tool does not compile for every host");
         for host in HOSTS {

@@ -43,7 +43,7 @@ impl Lab {
         }
         let mut lab = lab();
         if plan.stdout == b"sysroot\n" {
-            let session = on.open_beside("lab")?;
+            let (session, lock) = on.open_beside("lab")?;
             let sysroot = session.dir.join("sysroot");
             let step = Step::start("compiling std for the lab");
             let workshop = Workshop::open(&session, &session.compiler.host)?;
@@ -52,7 +52,7 @@ impl Lab {
             step.done();
             drop(workshop);
             // Another lab would make the sysroot anew.
-            session.lock.keep_for_successor()?;
+            lock.keep_for_successor()?;
             lab.arg("--sysroot").arg(sysroot);
         }
         Err(lab.replace())

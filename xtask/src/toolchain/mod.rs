@@ -55,7 +55,7 @@ impl BuildToolchain {
         if let Some(name) = &link_name {
             link::require_name(name)?;
         }
-        let session = on.open("toolchain")?;
+        let (session, _lock) = on.open("toolchain")?;
         let assembly = Assembly::patched(&session)?;
         let news = if assembly.bring_up_to_date(&self.targets)? { "ready" } else { "up to date" };
         println!("{} is {news}", display(&assembly.directory));

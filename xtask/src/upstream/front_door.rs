@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::base::project::display;
 use crate::run::command::CommandExt;
+use crate::run::lock::Lock;
 use crate::say::failure::NotRun;
 use crate::series::tree::Tree;
 use crate::session::{Invocation, Session};
@@ -34,7 +35,7 @@ impl Setup {
         if self.full { Lane::Full } else { Lane::Prebuilt }
     }
 
-    fn open(&self, on: Invocation, purpose: &str) -> Result<Session> {
+    fn open(&self, on: Invocation, purpose: &str) -> Result<(Session, Lock)> {
         on.open_from(self.source.as_deref(), purpose)
     }
 }
@@ -52,7 +53,7 @@ pub struct Prepare {
 
 impl Prepare {
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
-        let session = self.setup.open(on, "prepare")?;
+        let (session, _lock) = self.setup.open(on, "prepare")?;
         Bootstrap::of(&session, self.setup.lane())?.configure()?;
         Ok(ExitCode::SUCCESS)
     }
@@ -83,7 +84,7 @@ impl X {
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
         refuse_own_options(&self.args)?;
         let line: Vec<_> = self.args.iter().map(|arg| arg.to_string_lossy()).collect();
-        let session = self.setup.open(on, &format!("x.py {}", line.join(" ")))?;
+        let (session, lock) = self.setup.open(on, &format!("x.py {}", line.join(" ")))?;
         let bootstrap = Bootstrap::of(&session, self.setup.lane())?;
         bootstrap.configure()?;
         let suites = suites(&session.tree, &self.args);
@@ -91,7 +92,7 @@ impl X {
         let mut x_py =
             if suites.is_empty() { bootstrap.x_py() } else { bootstrap.x_py_for_suites()? };
         x_py.args(self.args);
-        session.lock.keep_for_successor()?;
+        lock.keep_for_successor()?;
         Err(x_py.replace())
     }
 }

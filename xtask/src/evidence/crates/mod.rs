@@ -68,7 +68,7 @@ impl Crates {
         if let Some(name) = unknown {
             bail!("crates/crates.toml has no crate {name:?}");
         }
-        let session = on.open_beside("crates")?;
+        let (session, _lock) = on.open_beside("crates")?;
         let series = Patched::of(&session.tree, None)?;
         let mut work = Work::new(&session, &list, &beside, &|entry| self.wants(entry))?;
         work.require_stable(&series.library)?;

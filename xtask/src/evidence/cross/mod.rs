@@ -69,7 +69,7 @@ impl Cross {
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
         let Scope { part: Part { shard, format }, first, .. } = self.scope;
         let mut platforms = platform::select(&self.scope)?;
-        let session = on.open_beside("cross")?;
+        let (session, _lock) = on.open_beside("cross")?;
         let series = Patched::of(&session.tree, first)?;
         let selection: Vec<_> = platforms.iter().map(|platform| platform.target.clone()).collect();
         let title = "The tests of std's keepalive, run on other platforms";

@@ -62,7 +62,8 @@ pub struct Mutants {}
 
 impl Mutants {
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
-        test_each(&on.open_beside("mutants")?)?;
+        let (session, _lock) = on.open_beside("mutants")?;
+        test_each(&session)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -53,7 +53,7 @@ impl Targets {
         let Scope { part: Part { shard, format }, first, .. } = self.scope;
         // A name that is wrong is told before anything is prepared.
         let selection = Specs::of(&Compiler::find(&on.base()?)?)?.select(&self.scope)?;
-        let session = on.open_beside("targets")?;
+        let (session, _lock) = on.open_beside("targets")?;
         let Session { tree, .. } = &session;
         let series = Patched::of(tree, first)?;
         let title = "std for every target, type-checked at the base and with the series";

@@ -58,7 +58,7 @@ impl Verify {
 }
 
 fn check_links(on: Invocation) -> Result<ExitCode> {
-    let session = on.open("verify --links")?;
+    let (session, _lock) = on.open("verify --links")?;
     let doc = Bootstrap::of(&session, Lane::Prebuilt)?.documentation();
     let page = doc.join("std/net/struct.TcpStream.html");
     let broken = links::broken(&page, &["set_keepalive", "keepalive"])

@@ -1,0 +1,254 @@
+//! What cargo and the compiler say of a build, in a form in which two builds can be compared.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use cargo_metadata::diagnostic::{Diagnostic as Message, DiagnosticLevel};
+use cargo_metadata::{Artifact, Message as Line, PackageId};
+
+/// A message of the compiler. What tells it from others is all but the rendered text: line numbers
+/// move with every edit and mean nothing.
+#[derive(Clone, Debug)]
+pub struct Diagnostic {
+    pub identity: Identity,
+    /// As the compiler shows it to people, with the lines it is about.
+    pub rendered: String,
+    /// The package that it is about, if cargo said.
+    pub package: Option<PackageId>,
+}
+
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Identity {
+    pub is_error: bool,
+    pub code: Option<String>,
+    pub message: String,
+    /// From `library/` on, or from the crate's name on.
+    pub file: Option<String>,
+}
+
+impl Diagnostic {
+    pub fn is_error(&self) -> bool {
+        self.identity.is_error
+    }
+}
+
+/// The diagnostics that `series` has and `base` lacks. One that is there twice in `series` and once
+/// in `base` is new once. Where the series mends a target, warnings do not count: the compiler looks
+/// for most of them only once there is no error, so they may have been there all along.
+pub fn added<'a>(base: &[Diagnostic], series: &'a [Diagnostic]) -> Vec<&'a Diagnostic> {
+    let mut known = BTreeMap::<&Identity, usize>::new();
+    for diagnostic in base {
+        *known.entry(&diagnostic.identity).or_default() += 1;
+    }
+    let mended = base.iter().any(Diagnostic::is_error) && !series.iter().any(Diagnostic::is_error);
+    let counts = series.iter().filter(|diagnostic| diagnostic.is_error() || !mended);
+    counts
+        .filter(|diagnostic| match known.get_mut(&diagnostic.identity) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                false
+            }
+            _ => true,
+        })
+        .collect()
+}
+
+/// What cargo said of a build with `--message-format=json`.
+#[derive(Default)]
+pub struct Said {
+    pub diagnostics: Vec<Diagnostic>,
+    pub artifacts: Vec<Artifact>,
+}
+
+/// Reads cargo's standard output; `library` is where std's sources are. Lines that are not cargo's
+/// are passed over: a build script or a linker may print some.
+pub fn read(stdout: &[u8], library: &Path) -> Said {
+    let mut said = Said::default();
+    for line in Line::parse_stream(stdout).filter_map(Result::ok) {
+        match line {
+            Line::CompilerMessage(of) => {
+                let diagnostic = diagnostic(of.message, library);
+                let package = Some(of.package_id);
+                said.diagnostics.extend(diagnostic.map(|d| Diagnostic { package, ..d }));
+            }
+            Line::CompilerArtifact(artifact) => said.artifacts.push(artifact),
+            _ => {}
+        }
+    }
+    said
+}
+
+/// Reads what rustc wrote to standard error, with `--error-format=json`. LLVM has no part in the format:
+/// of a processor that it does not know, it says so as it is.
+pub fn read_rustc(stderr: &[u8], library: &Path) -> Vec<Diagnostic> {
+    let stderr = String::from_utf8_lossy(stderr);
+    let messages = stderr.lines().filter_map(|line| serde_json::from_str(line).ok());
+    messages.filter_map(|message| diagnostic(message, library)).collect()
+}
+
+impl Said {
+    /// The compiler's errors as it shows them, or else the last lines that cargo wrote to `stderr`.
+    pub fn errors(&self, stderr: &[u8]) -> String {
+        let errors = self.diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
+        let errors: Vec<_> = errors.map(|error| error.rendered.as_str()).collect();
+        if errors.is_empty() { ending(&String::from_utf8_lossy(stderr)) } else { errors.join("\n") }
+    }
+}
+
+/// The last lines of what a program printed.
+pub fn ending(text: &str) -> String {
+    let lines: Vec<_> = text.trim_end().lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+/// The message with paths as they are on every machine; `None` for those that only sum up others.
+fn diagnostic(message: Message, library: &Path) -> Option<Diagnostic> {
+    let sums_up = message.code.is_none()
+        && message.spans.is_empty()
+        && (message.message.starts_with("aborting due to")
+            || message.message.contains("warning emitted")
+            || message.message.contains("warnings emitted"));
+    if sums_up || message.level == DiagnosticLevel::FailureNote {
+        return None;
+    }
+    let primary = message.spans.iter().find(|span| span.is_primary);
+    let absolute = format!("{}/", library.display());
+    let identity = Identity {
+        is_error: matches!(message.level, DiagnosticLevel::Error | DiagnosticLevel::Ice),
+        code: message.code.map(|code| code.code),
+        message: message.message.replace(&absolute, "library/"),
+        file: primary.map(|span| portable(&span.file_name, &absolute)),
+    };
+    let rendered = message.rendered.unwrap_or_default().replace(&absolute, "library/");
+    Some(Diagnostic { identity, rendered, package: None })
+}
+
+/// `file` without what depends on the machine. `library` ends with a slash.
+pub fn portable(file: &str, library: &str) -> String {
+    if let Some(rest) = file.strip_prefix(library) {
+        return format!("library/{rest}");
+    }
+    if let Some((_, rest)) = file.split_once("/registry/src/") {
+        return rest.split_once('/').map_or(rest, |(_, rest)| rest).to_owned();
+    }
+    // The compiler runs in library/.
+    if Path::new(file).is_relative() { format!("library/{file}") } else { file.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An error on one line or another.
+    fn error(message: &str, line: u32) -> Diagnostic {
+        let identity = Identity {
+            is_error: true,
+            code: Some("E0425".into()),
+            message: message.into(),
+            file: Some("unix.rs".into()),
+        };
+        Diagnostic { identity, rendered: format!("{message} at unix.rs:{line}"), package: None }
+    }
+
+    /// 1.95.0 does not compile for NuttX before any change: counting broken targets, or only asking
+    /// whether a target compiles, would not show what the missing constant adds.
+    #[test]
+    fn error_on_a_broken_target_is_new() {
+        let known = error("cannot find value `_SC_HOST_NAME_MAX`", 10);
+        let constant = error("cannot find value `SO_KEEPALIVE`", 470);
+        let series = [constant.clone(), known.clone(), constant];
+        let new = added(std::slice::from_ref(&known), &series);
+        let new: Vec<_> = new.iter().map(|diagnostic| &*diagnostic.identity.message).collect();
+        assert_eq!(new, ["cannot find value `SO_KEEPALIVE`"; 2]);
+    }
+
+    #[test]
+    fn one_more_of_the_same_is_new_and_a_moved_one_is_not() {
+        let [one, moved] = [10, 99].map(|line| error("mismatched types", line));
+        assert_eq!(added(&[one.clone(), one.clone()], &[(); 3].map(|()| one.clone())).len(), 1);
+        assert!(added(&[one.clone(), one], &[moved]).is_empty());
+    }
+
+    #[test]
+    fn every_part_of_the_identity_counts() {
+        let base = error("mismatched types", 10);
+        let other = |change: fn(&mut Identity)| {
+            let mut other = base.clone();
+            change(&mut other.identity);
+            other
+        };
+        let others = [
+            other(|identity| identity.code = None),
+            other(|identity| identity.message = "other types".into()),
+            other(|identity| identity.file = Some("solid.rs".into())),
+            other(|identity| identity.is_error = false),
+        ];
+        // Beside an error of the base's own: else the warning might have been hidden by it.
+        let others = [&others[..], std::slice::from_ref(&base)].concat();
+        assert_eq!(added(&[base], &others).len(), others.len() - 1);
+    }
+
+    #[test]
+    fn warning_counts_unless_an_error_may_have_hidden_it() {
+        let error = [error("cannot find value `A`", 10)];
+        let mut warning = error.clone();
+        warning[0].identity.is_error = false;
+        assert_eq!(added(&[], &warning).len(), 1);
+        assert!(added(&error, &warning).is_empty());
+        assert_eq!(added(&error, &[error.clone(), warning].concat()).len(), 1);
+    }
+
+    /// A line of cargo's, as it writes them.
+    fn line(level: &str, message: &str, code: &str, spans: &str) -> String {
+        format!(
+            "{{\"reason\": \"compiler-message\", \"package_id\": \"p\", \"manifest_path\": \"\", \"target\": \
+             {{\"name\": \"std\", \"kind\": [\"lib\"], \"src_path\": \"\"}}, \"message\": {{\"rendered\": \
+             \"no\\n --> /b/library/std/src/a.rs:4:5\\n\", \"level\": \"{level}\", \"message\": \
+             \"{message}\", \"code\": {code}, \"spans\": [{spans}], \"children\": []}}}}\n"
+        )
+    }
+
+    fn parse(line: &str) -> Option<Diagnostic> {
+        read(line.as_bytes(), Path::new("/b/library")).diagnostics.pop()
+    }
+
+    #[test]
+    fn cargo_line_becomes_a_diagnostic() {
+        let span = |file: &str, is_primary: bool| {
+            format!(
+                "{{\"file_name\": \"{file}\", \"is_primary\": {is_primary}, \"byte_start\": 0, \"byte_end\": 1, \
+                 \"line_start\": 4, \"line_end\": 4, \"column_start\": 5, \"column_end\": 6, \"text\": []}}"
+            )
+        };
+        let spans = [span("core/src/b.rs", false), span("std/src/a.rs", true)].join(", ");
+        let code = r#"{"code": "E0425", "explanation": null}"#;
+        let output = format!("cargo: not JSON\n{}", line("error", "no", code, &spans));
+        let diagnostic = parse(&output).unwrap();
+        assert!(diagnostic.is_error());
+        assert_eq!(diagnostic.identity.code.as_deref(), Some("E0425"));
+        assert_eq!(diagnostic.identity.file.as_deref(), Some("library/std/src/a.rs"));
+        assert_eq!(diagnostic.rendered, "no\n --> library/std/src/a.rs:4:5\n");
+    }
+
+    #[test]
+    fn summaries_are_no_diagnostics() {
+        let line = |level: &str, text: &str| line(level, text, "null", "");
+        assert!(parse(&line("error", "aborting due to 2 previous errors")).is_none());
+        assert!(parse(&line("warning", "1 warning emitted")).is_none());
+        assert!(parse(&line("failure-note", "For more information, try ...")).is_none());
+        assert!(parse(&line("error", "linking failed")).is_some());
+    }
+
+    #[test]
+    fn paths_lose_what_depends_on_the_machine() {
+        let portable = |file| portable(file, "/b/library/");
+        assert_eq!(portable("/b/library/std/src/a.rs"), "library/std/src/a.rs");
+        assert_eq!(portable("std/src/a.rs"), "library/std/src/a.rs");
+        let cached = "/home/u/.cargo/registry/src/index-0123/libc-0.2.178/src/lib.rs";
+        assert_eq!(portable(cached), "libc-0.2.178/src/lib.rs");
+        assert_eq!(
+            portable("/rustc/abc/library/core/src/a.rs"),
+            "/rustc/abc/library/core/src/a.rs"
+        );
+    }
+}

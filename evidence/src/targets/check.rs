@@ -1,0 +1,272 @@
+//! Type-checks std for one target, and proves that both methods were among what was checked.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use fs_err as fs;
+use glob::Pattern;
+use walkdir::WalkDir;
+
+use crate::diagnostic::{self, Diagnostic};
+use xtask::compiler::Compiler;
+use xtask::library::sources::{LibraryId, Sources};
+use xtask::run::command::CommandExt;
+use xtask::run::ownership;
+use xtask::series::tree::Tree;
+
+/// What is checked, and how: whatever changes here makes what is remembered worthless.
+pub const METHOD: &[&str] = &[CALLER, FEATURES, RUSTFLAGS, "1"];
+
+/// The backtraces are left out: their crates take a quarter of the time, and some broken targets
+/// would not get past them.
+const FEATURES: &str = "panic-unwind";
+/// As `x.py` and cargo's `-Zbuild-std` have it.
+const RUSTFLAGS: &str = "-Zforce-unstable-if-unmarked";
+const CALLER: &str = include_str!("caller.rs");
+
+/// Where the backends are, in library/.
+const BACKENDS: &str = "std/src/sys/net/connection";
+
+/// Mistakes put into the bodies of the methods, which the compiler finds if it gets that far.
+const PROBES: [(&str, &str); 2] =
+    [("fn set_keepalive(", "probe_set_keepalive"), ("fn keepalive(", "probe_keepalive")];
+
+pub struct Outcome {
+    pub diagnostics: Vec<Diagnostic>,
+    /// The file or directory of `sys::net` with the target's sockets.
+    pub backend: Option<String>,
+    pub methods: Methods,
+}
+
+#[derive(Clone, Copy)]
+pub enum Methods {
+    /// Nobody asked: this is the base.
+    Unasked,
+    /// std and a caller of both methods compile.
+    Compiled,
+    /// std compiles, but the caller does not.
+    Missing,
+    /// std does not compile, but the compiler did look into the bodies of both methods.
+    Reached,
+    /// std does not compile, and nothing can be said of the methods.
+    Unreached,
+}
+
+/// A place to check in, for one target after the other.
+pub struct Checker<'a> {
+    dir: PathBuf,
+    sources: Sources,
+    compiler: &'a Compiler,
+}
+
+impl<'a> Checker<'a> {
+    pub fn new(dir: &Path, tree: &Tree, compiler: &'a Compiler) -> Checker<'a> {
+        Checker { dir: dir.to_owned(), sources: Sources::at(tree, dir), compiler }
+    }
+
+    fn target_dir(&self) -> PathBuf {
+        self.dir.join("target")
+    }
+
+    /// Checks std as `library` has it. The methods are only asked for `with_methods`.
+    pub fn check(&self, library: &LibraryId, target: &str, with_methods: bool) -> Result<Outcome> {
+        self.sources.show(library)?;
+        self.sources.fetch_crates(self.compiler)?;
+        let StdCheck { mut diagnostics, backend, metadata } = self.check_std(target)?;
+        let methods = match metadata {
+            _ if !with_methods => Methods::Unasked,
+            Some(metadata) => {
+                let said = self.check_caller(target, &metadata)?;
+                let fails = said.iter().any(Diagnostic::is_error);
+                diagnostics.extend(said);
+                if fails { Methods::Missing } else { Methods::Compiled }
+            }
+            None => {
+                let found = self.check_with_probes(library, target)?;
+                let is_found = |probe: &str| {
+                    let probe = format!("`{probe}`");
+                    found.iter().any(|diagnostic| diagnostic.identity.message.contains(&probe))
+                };
+                let all = PROBES.iter().all(|(_, probe)| is_found(probe));
+                if all { Methods::Reached } else { Methods::Unreached }
+            }
+        };
+        Ok(Outcome { diagnostics, backend, methods })
+    }
+
+    /// Forgets what was built for `target`. What was built for the host is of use for the next one.
+    pub fn clear(&self, target: &str) -> Result<()> {
+        ownership::discard(&self.target_dir().join(target))
+    }
+
+    fn check_std(&self, target: &str) -> Result<StdCheck> {
+        let output = self
+            .sources
+            .cargo(self.compiler, "check")
+            // Several run side by side, and one crate waits for the other anyway.
+            .args(["--offline", "--locked", "--keep-going", "--jobs=1", "--message-format=json"])
+            .args(["--package=std", "--features", FEATURES, "--target", target, "--target-dir"])
+            .arg(self.target_dir())
+            .env("RUSTFLAGS", RUSTFLAGS)
+            .answer()?;
+        let said = diagnostic::read(&output.stdout, &self.sources.library);
+        if !output.status.success() && !said.diagnostics.iter().any(Diagnostic::is_error) {
+            bail!(
+                "cargo failed without an error of the compiler:\n{}",
+                said.errors(&output.stderr)
+            );
+        }
+        let std = said.artifacts.into_iter().find(|artifact| artifact.target.name == "std");
+        let mut files = std.into_iter().flat_map(|artifact| artifact.filenames);
+        let metadata = files.find(|file| file.extension() == Some("rmeta"));
+        if output.status.success() && metadata.is_none() {
+            bail!("cargo said that all is well, but there is no std");
+        }
+        Ok(StdCheck {
+            diagnostics: said.diagnostics,
+            backend: self.backend(target)?,
+            metadata: metadata.map(Into::into),
+        })
+    }
+
+    /// What the compiler says of a crate that calls both methods, given std's metadata.
+    fn check_caller(&self, target: &str, std: &Path) -> Result<Vec<Diagnostic>> {
+        let source = self.dir.join("caller.rs");
+        fs::write(&source, CALLER)?;
+        let dependencies = std.parent().context("std's metadata is nowhere")?;
+        let mut rustc = self.compiler.rustc();
+        rustc
+            .args(["--edition=2024", "--crate-type=lib", "--emit=metadata", "--error-format=json"])
+            .args(["--target", target, "--out-dir"])
+            .arg(self.target_dir().join(target))
+            .args(["-L", &format!("dependency={}", dependencies.display())])
+            .args(["--extern", &format!("std={}", std.display())])
+            .arg(&source)
+            .current_dir(&self.dir)
+            .env("RUSTC_BOOTSTRAP", "1");
+        let output = rustc.answer()?;
+        let mut diagnostics = diagnostic::read_rustc(&output.stderr, &self.dir);
+        for diagnostic in &mut diagnostics {
+            diagnostic.identity.file = Some("a caller of both methods".into());
+        }
+        if !output.status.success() && !diagnostics.iter().any(Diagnostic::is_error) {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("rustc failed without an error:\n{}", diagnostic::ending(&said));
+        }
+        Ok(diagnostics)
+    }
+
+    /// What the compiler says with a mistake in the bodies of both methods, which it finds if it looks
+    /// into them although there are errors elsewhere. The sources are `library` again thereafter.
+    fn check_with_probes(&self, library: &LibraryId, target: &str) -> Result<Vec<Diagnostic>> {
+        for entry in WalkDir::new(self.sources.library.join(BACKENDS)) {
+            let entry = entry?;
+            if entry.file_type().is_file() {
+                let text = fs::read_to_string(entry.path())?;
+                let probed = with_probes(&text);
+                if probed != text {
+                    fs::write(entry.path(), probed)?;
+                }
+            }
+        }
+        let checked = self.check_std(target);
+        self.sources.show(library)?;
+        Ok(checked?.diagnostics)
+    }
+
+    /// The backend of `sys::net` that the last check for `target` compiled.
+    fn backend(&self, target: &str) -> Result<Option<String>> {
+        let directory = self.target_dir().join(target).join("debug/deps");
+        let directory = directory.to_str().context("the path of this repository is not UTF-8")?;
+        let files = format!("{}/std-*.d", Pattern::escape(directory));
+        let Some(file) = glob::glob(&files)?.next() else { return Ok(None) };
+        Ok(backend_in(&fs::read_to_string(file?)?))
+    }
+}
+
+struct StdCheck {
+    diagnostics: Vec<Diagnostic>,
+    backend: Option<String>,
+    /// The file for crates that use std, if std compiles.
+    metadata: Option<PathBuf>,
+}
+
+/// The text with a call that does not type-check at the beginning of each method.
+fn with_probes(text: &str) -> String {
+    let mut probed = String::with_capacity(text.len());
+    for line in text.lines() {
+        probed += line;
+        for (method, probe) in PROBES {
+            if line.contains(method) && line.ends_with('{') {
+                probed += &format!(" ().{probe}();");
+            }
+        }
+        probed += "\n";
+    }
+    probed
+}
+
+/// The backend among the files that the compiler read, as it lists them for make.
+fn backend_in(dependencies: &str) -> Option<String> {
+    dependencies
+        .split_whitespace()
+        .filter_map(|path| path.split_once(BACKENDS)?.1.strip_prefix('/'))
+        .find_map(backend_of)
+}
+
+/// The backends of `sys::net` in a state of library/.
+pub fn backends(tree: &Tree, library: &LibraryId) -> Result<BTreeSet<String>> {
+    let directory = format!("{library}:{BACKENDS}");
+    let files = tree.git.read(&["ls-tree", "-r", "--name-only", &directory])?;
+    Ok(files.lines().filter_map(backend_of).collect())
+}
+
+/// The backend that the file `path` below [`BACKENDS`] belongs to.
+fn backend_of(path: &str) -> Option<String> {
+    let path = path.trim_end_matches(':');
+    match path.split_once('/') {
+        _ if path.ends_with("tests.rs") => None,
+        None if path == "mod.rs" => None,
+        Some(("socket", "mod.rs")) => None,
+        None | Some(("socket", _)) => Some(path.to_owned()),
+        Some((directory, _)) => Some(directory.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backend_is_told_from_what_surrounds_it() {
+        let list = "deps/std-0.d: std/src/lib.rs std/src/sys/net/connection/mod.rs \
+                    std/src/sys/net/connection/socket/mod.rs \
+                    std/src/sys/net/connection/socket/tests.rs \
+                    std/src/sys/net/connection/socket/unix.rs\n\n\
+                    std/src/sys/net/connection/socket/mod.rs:\n";
+        assert_eq!(backend_in(list).unwrap(), "socket/unix.rs");
+        assert_eq!(backend_in("a/std/src/sys/net/connection/uefi/tcp4.rs:").unwrap(), "uefi");
+        assert_eq!(backend_in("/a\\ b/std/src/sys/net/connection/sgx.rs").unwrap(), "sgx.rs");
+        assert_eq!(backend_in("std/src/sys/net/connection/mod.rs"), None);
+    }
+
+    #[test]
+    fn probes_are_in_the_bodies_of_both_methods() {
+        let text = "\
+    pub fn set_keepalive(&self, _: bool) -> io::Result<()> {
+        self.0
+    }
+    pub fn keepalive(&self) -> io::Result<bool> {
+        unsupported()
+    }
+    pub fn nodelay(&self) -> io::Result<bool> {
+        self.inner.keepalive()
+    }
+";
+        let probed = with_probes(text);
+        assert!(probed.contains("io::Result<()> { ().probe_set_keepalive();\n        self.0"));
+        assert!(probed.contains("io::Result<bool> { ().probe_keepalive();\n        unsupported()"));
+        assert_eq!(probed.matches("probe").count(), 2);
+    }
+}

@@ -1,0 +1,164 @@
+//! Type-checks std for a target, with and without the series: no target may get a diagnostic that it did
+//! not have before, and every target must get the methods.
+
+mod check;
+pub mod specs;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+use serde::Deserialize;
+use xtask::base::Base;
+use xtask::docs::Record;
+use xtask::library::sources::{self, Patched};
+use xtask::run::lock;
+use xtask::session::Session;
+
+use self::check::{Checker, METHOD, Methods, Outcome};
+use crate::diagnostic::{Diagnostic, added};
+use crate::record::{self, Subject};
+use crate::suite;
+
+/// A row of targets.toml.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    pub name: String,
+    backend: String,
+    /// The bases for which it is in the quick set.
+    pub quick: Vec<String>,
+}
+
+/// The rows of targets.toml, by the target's name.
+pub fn table() -> Result<BTreeMap<String, Target>> {
+    #[derive(Deserialize)]
+    struct Table {
+        target: Vec<Target>,
+    }
+    let Table { target } = toml::from_str(include_str!("../../targets.toml"))?;
+    Ok(target.into_iter().map(|target| (target.name.clone(), target)).collect())
+}
+
+/// Sees that the table has a target for each backend that there is.
+pub fn every_backend_has_a_target(base: &Base) -> Result<String> {
+    let session = suite::open(base)?;
+    let library = Patched::of(&session.tree, None)?.library;
+    let table = table()?;
+    let mut backends = check::backends(&session.tree, &library)?;
+    backends.retain(|backend| table.values().all(|target| target.backend != *backend));
+    if !backends.is_empty() {
+        bail!("evidence/targets.toml has no target for {backends:?}");
+    }
+    Ok(String::new())
+}
+
+/// Checks the target. What was found out before of the same sources is not found out again.
+pub fn check(base: &Base, target: &str, expected: Option<&Target>) -> Result<String> {
+    let session = suite::open(base)?;
+    let Session { project, compiler, tree, .. } = &session;
+    let series = Patched::of(tree, None)?.library;
+    let of_base = sources::base_library(tree)?;
+    let subject = Subject::new(&session, &series)?;
+    let key = record::key(&[&[&*subject.to_string(), &of_base, target], METHOD].concat());
+    let name = format!("{}::{target}", base.name);
+    if let Some(known) = Record::read(project, "targets", &name).filter(|known| known.key == key) {
+        return Ok(known.row.last().cloned().unwrap_or_default());
+    }
+
+    let dir = project.build().join("evidence/targets");
+    let dir = dir.join(format!("{}-{}", base.name, suite::slot()));
+    let _lock = lock::acquire(&dir.join("lock"), "type-checking std")?;
+    let checker = Checker::new(&dir, tree, compiler);
+    let outcome = || -> Result<_> {
+        let with_series = checker.check(&series, target, true)?;
+        // What is said of nothing at all is nothing new.
+        let with_base = match with_series.diagnostics[..] {
+            [] => None,
+            _ => Some(checker.check(&of_base, target, false)?),
+        };
+        Ok((with_base, with_series))
+    };
+    let outcome = outcome();
+    checker.clear(target)?;
+    let (with_base, with_series) = outcome?;
+    let verdict = verdict(with_base.as_ref(), &with_series)?;
+    let backend = with_series.backend.clone().unwrap_or_else(|| "-".into());
+    if let Some(expected) = expected.filter(|expected| expected.backend != backend) {
+        bail!("it uses {backend}, and not {} as evidence/targets.toml says", expected.backend);
+    }
+    let said =
+        [with_base.as_ref().unwrap_or(&with_series), &with_series].map(|o| count(&o.diagnostics));
+    let [said_of_base, said_of_series] = said;
+    let row = [target, &backend, &said_of_base, &said_of_series, verdict];
+    let header = ["target", "backend", "base", "series", "verdict"];
+    subject.record(key, &header, &row, Vec::new())?.write(project, "targets", &name)?;
+    Ok(verdict.into())
+}
+
+/// What came out, or what is wrong.
+fn verdict(base: Option<&Outcome>, series: &Outcome) -> Result<&'static str> {
+    let known = base.map_or(&[][..], |base| &base.diagnostics);
+    let new = added(known, &series.diagnostics);
+    if !new.is_empty() {
+        let rendered = new.iter().map(|diagnostic| &*diagnostic.rendered).collect::<Vec<_>>();
+        bail!("with the series, the compiler says more than at the base:\n{}", rendered.join("\n"));
+    }
+    Ok(match series.methods {
+        Methods::Compiled => "compiled",
+        Methods::Reached => "no worse",
+        Methods::Unreached => bail!(
+            "std breaks at the base before the compiler looks at the methods, so nothing is known of them"
+        ),
+        // A caller that fails says so with an error, which the base cannot have.
+        Methods::Missing | Methods::Unasked => {
+            bail!("std compiles, and nobody asked for the methods")
+        }
+    })
+}
+
+/// How many errors and warnings there are, in words.
+fn count(diagnostics: &[Diagnostic]) -> String {
+    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
+    let counts = [(errors, "error"), (diagnostics.len() - errors, "warning")];
+    let words = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, noun)| format!("{count} {noun}{}", if *count == 1 { "" } else { "s" }));
+    let words: Vec<_> = words.collect();
+    if words.is_empty() { "ok".into() } else { words.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Identity;
+
+    fn outcome(errors: &[&str], methods: Methods) -> Outcome {
+        let error = |message: &&str| Diagnostic {
+            identity: Identity {
+                is_error: true,
+                code: None,
+                message: message.to_string(),
+                file: None,
+            },
+            rendered: format!("error: {message}"),
+            package: None,
+        };
+        Outcome { diagnostics: errors.iter().map(error).collect(), backend: None, methods }
+    }
+
+    #[test]
+    fn verdicts_are_as_the_two_builds_have_it() {
+        let compiled = outcome(&[], Methods::Compiled);
+        assert_eq!(verdict(None, &compiled).unwrap(), "compiled");
+        let broken = outcome(&["A"], Methods::Unasked);
+        let said = |methods, errors: &[&str]| {
+            verdict(Some(&broken), &outcome(errors, methods)).map_err(|error| error.to_string())
+        };
+        assert_eq!(said(Methods::Reached, &["A"]).unwrap(), "no worse");
+        assert_eq!(said(Methods::Compiled, &[]).unwrap(), "compiled");
+        assert!(said(Methods::Unreached, &["A"]).unwrap_err().contains("nothing is known"));
+        assert!(said(Methods::Reached, &["A", "B"]).unwrap_err().contains("error: B"));
+        assert!(said(Methods::Missing, &["A", "no method"]).unwrap_err().contains("no method"));
+    }
+}
