@@ -36,7 +36,8 @@ const LINES_OF_LOG: usize = 60;
 pub struct Trial {
     name: String,
     quick: bool,
-    limit: Duration,
+    /// The time after which it is ended.
+    pub limit: Duration,
     work: Box<dyn FnOnce() -> Result<String> + Send>,
 }
 
@@ -57,7 +58,7 @@ impl Trial {
         Trial { quick, ..self }
     }
 
-    /// The time after which it is ended: on a slow machine, several times what it takes.
+    /// How long it may take: several times what it takes on a slow machine.
     pub fn minutes(self, minutes: u64) -> Trial {
         Trial { limit: Duration::from_secs(60 * minutes), ..self }
     }
