@@ -6,8 +6,9 @@
 use std::process::ExitCode;
 
 use evidence::suite::{self, Trial};
-use evidence::targets::{self, specs::Specs};
+use evidence::targets;
 use xtask::compiler::Compiler;
+use xtask::evidence::specs::Specs;
 
 fn main() -> ExitCode {
     suite::main("targets", |project| {

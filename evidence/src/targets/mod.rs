@@ -2,7 +2,6 @@
 //! not have before, and every target must get the methods.
 
 mod check;
-pub mod specs;
 
 use std::collections::BTreeMap;
 
@@ -88,10 +87,14 @@ pub fn check(base: &Base, target: &str, expected: Option<&Target>) -> Result<Str
     }
     let of_series = count(&with_series.diagnostics);
     let of_base = with_base.map_or("-".into(), |outcome| count(&outcome.diagnostics));
+    let said = match verdict {
+        "no worse" => format!("{verdict}: {of_base} at the base, {of_series} with the series"),
+        _ => String::new(),
+    };
     let row = [target, &backend, &of_base, &of_series, verdict];
     let header = ["target", "backend", "base", "series", "verdict"];
     subject.record(key, &header, &row, Vec::new())?.write(project, "targets", &name)?;
-    Ok(String::new())
+    Ok(said)
 }
 
 /// What came out, or what is wrong.

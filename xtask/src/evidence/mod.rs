@@ -12,5 +12,5 @@ mod pool;
 mod report;
 mod scope;
 mod shard;
-pub mod targets;
+pub mod specs;
 pub mod verify;

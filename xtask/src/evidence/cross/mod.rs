@@ -22,7 +22,7 @@ use crate::evidence::pool;
 use crate::evidence::report::{Report, Row, Subject};
 use crate::evidence::scope::{Scope, cores};
 use crate::evidence::shard::Part;
-use crate::evidence::targets::Specs;
+use crate::evidence::specs::Specs;
 use crate::library::sources::{LibraryId, Patched};
 use crate::library::sysroot::{Profile, Workshop};
 use crate::run::command::CommandExt;

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::run::Calls;
 use crate::evidence::report::{Class, Row};
-use crate::evidence::targets::Spec;
+use crate::evidence::specs::Spec;
 use crate::library::libtest::Counts;
 
 pub const HEADER: [&str; 6] =

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use xtask::compiler::Compiler;
-use xtask::run::command::CommandExt;
+use crate::compiler::Compiler;
+use crate::run::command::CommandExt;
 
 /// What a target's specification says, as far as it matters here.
 #[derive(Clone, Debug, Default, Deserialize)]
