@@ -6,9 +6,7 @@
 
 mod support;
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::sync::LazyLock;
+use std::process::{Command, Output, Stdio};
 
 use fs_err as fs;
 use support::write_script;
@@ -19,42 +17,41 @@ struct Launched {
     dir: TempDir,
 }
 
-static COMPILED: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
-    let dir = tempfile::tempdir().unwrap();
-    let launcher = dir.path().join("launcher");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/toolchain/launcher/main.rs");
-    let mut rustc = Command::new("rustc");
-    rustc.args(["--edition", "2024", "--crate-name", "launcher", "-Dwarnings", source, "-o"]);
-    rustc.env("STD_DIGEST", "0123456789ab");
-    assert!(rustc.arg(&launcher).status().unwrap().success());
-    (dir, launcher)
-});
-
 impl Launched {
     fn new() -> Launched {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir_all(dir.path().join("bin")).unwrap();
+        let dir = tempfile::Builder::new().prefix("in Köln ").tempdir().unwrap();
+        let quoted = format!("'{}'", dir.path().display());
+        let launcher = include_str!("../src/toolchain/launcher.sh")
+            .replace("{directory}", &quoted)
+            .replace("{digest}", "0123456789ab");
         for program in ["rustc", "rustdoc", "clippy-driver"] {
-            fs::copy(&COMPILED.1, dir.path().join("bin").join(program)).unwrap();
-            let script = r#"echo "RUSTC_BOOTSTRAP=$RUSTC_BOOTSTRAP"; printf '%s\n' "$@"; exit 3"#;
+            write_script(&dir.path().join("bin").join(program), &launcher);
+            let script =
+                r#"echo "RUSTC_BOOTSTRAP=$RUSTC_BOOTSTRAP"; printf '%s\n' "$@"; exit $CODE"#;
             write_script(&dir.path().join("libexec").join(program), script);
         }
-        fs::write(dir.path().join("with.rs"), "#![feature(tcp_keepalive)]\nfn main() {}\n")
-            .unwrap();
-        fs::write(dir.path().join("with.md"), "```\n#![feature(tcp_keepalive)]\n```\n").unwrap();
-        fs::write(dir.path().join("without.rs"), "#![feature(test)]\nfn main() {}\n").unwrap();
+        for (name, text) in [
+            ("with.rs", "#![feature(tcp_keepalive)]\nfn main() {}\n"),
+            ("with.md", "```\n#![feature(tcp_keepalive)]\n```\n"),
+            ("without.rs", "#![feature(test)]\nfn main() {}\n"),
+        ] {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
         Launched { dir }
+    }
+
+    fn call(&self, program: &str, args: &[&str], variables: &[(&str, &str)]) -> Output {
+        let mut command = Command::new(self.dir.path().join("bin").join(program));
+        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
+        command.env_remove("RUSTC_BOOTSTRAP").env("CODE", "0").envs(variables.iter().copied());
+        command.output().unwrap()
     }
 
     /// What the real compiler was called with: the variable, then its arguments.
     fn run(&self, program: &str, args: &[&str], bootstrap: Option<&str>) -> Vec<String> {
-        let mut command = Command::new(self.dir.path().join("bin").join(program));
-        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
-        command.env_remove("RUSTC_BOOTSTRAP");
-        if let Some(value) = bootstrap {
-            command.env("RUSTC_BOOTSTRAP", value);
-        }
-        let output = command.output().unwrap();
+        let mut variables = vec![("CODE", "3")];
+        variables.extend(bootstrap.map(|value| ("RUSTC_BOOTSTRAP", value)));
+        let output = self.call(program, args, &variables);
         assert_eq!(output.status.code(), Some(3), "{output:?}");
         String::from_utf8(output.stdout).unwrap().lines().map(Into::into).collect()
     }
@@ -90,10 +87,14 @@ fn opens_the_gate_for_crates_that_name_the_feature() {
 #[test]
 fn changes_nothing_for_other_crates() {
     let launched = Launched::new();
-    launched.changes_nothing("rustc", &["without.rs"], None);
-    launched.changes_nothing("rustc", &["not-there.rs"], None);
-    launched.changes_nothing("rustc", &["-V"], None);
-    launched.changes_nothing("rustc", &["an argument", "with * and \"quotes\""], None);
+    for args in [
+        &["without.rs"][..],
+        &["not-there.rs"],
+        &["-V"],
+        &["an argument", "with * and \"quotes\"", "$HOME"],
+    ] {
+        launched.changes_nothing("rustc", args, None);
+    }
     launched.changes_nothing("clippy-driver", &["/toolchain/bin/rustc", "without.rs"], None);
 }
 
@@ -113,11 +114,12 @@ fn tells_of_the_same_cfgs_as_the_release() {
 #[test]
 fn respects_what_the_caller_says() {
     let launched = Launched::new();
-    for value in ["1", "-1", "some_crate"] {
+    for value in ["1", "-1", "some_crate", ""] {
         launched.changes_nothing("rustc", &["with.rs"], Some(value));
     }
     // Refused by the release, and so here.
     launched.changes_nothing("rustc", &["-Zthreads=2", "with.rs"], None);
+    launched.changes_nothing("rustc", &["with.rs", "-Zthreads=2"], None);
 }
 
 /// Else Cargo would take it for the release, and link crates that were compiled for another std.
@@ -125,10 +127,11 @@ fn respects_what_the_caller_says() {
 fn says_that_it_is_another_compiler() {
     let launched = Launched::new();
     for question in [&["-vV"][..], &["--version", "--verbose"]] {
-        let mut expected = vec!["RUSTC_BOOTSTRAP="];
-        expected.extend(question);
-        expected.push("std: with tcp_keepalive, 0123456789ab");
-        assert_eq!(launched.run("rustc", question, None), expected);
+        let said = launched.call("rustc", question, &[]).stdout;
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.ends_with("\nstd: with tcp_keepalive, 0123456789ab\n"), "{said}");
+        // Of a failure, the exit code.
+        assert_eq!(launched.call("rustc", question, &[("CODE", "3")]).status.code(), Some(3));
     }
 }
 
@@ -138,21 +141,17 @@ fn is_not_led_to_libraries_of_another_toolchain() {
     let launched = Launched::new();
     let script = "printf '%s' \"$LD_LIBRARY_PATH\"";
     write_script(&launched.dir.path().join("libexec/rustc"), script);
-    let run = |value: &str| {
-        let mut rustc = Command::new(launched.dir.path().join("bin/rustc"));
-        let output = rustc.env("LD_LIBRARY_PATH", value).output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let own = fs::canonicalize(launched.dir.path()).unwrap().join("lib");
-    assert_eq!(run("/release/lib:/more"), format!("{}:/release/lib:/more", own.display()));
-    assert_eq!(run(""), "");
+    let run = |value: &str| launched.call("rustc", &[], &[("LD_LIBRARY_PATH", value)]).stdout;
+    let own = launched.dir.path().join("lib");
+    assert_eq!(run("/release:/more"), format!("{}:/release:/more", own.display()).as_bytes());
+    assert_eq!(run(""), b"");
 }
 
 #[test]
 fn says_what_is_missing() {
     let launched = Launched::new();
     fs::remove_file(launched.dir.path().join("libexec/rustc")).unwrap();
-    let output = Command::new(launched.dir.path().join("bin/rustc")).output().unwrap();
+    let output = launched.call("rustc", &[], &[]);
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(message.contains("not whole"), "{message}");

@@ -92,7 +92,6 @@ fn wrong_arguments_are_refused_at_once() {
         (&["x", "--base", "9.99", "test"][..], "base.toml has no base \"9.99\"; it has 1.95"),
         (&["x", "test", "library/std", "--base", "1.95"], "`./x.py --base … test`"),
         (&["x", "test", "--source=/elsewhere"], "`./x.py --source … test`"),
-        (&["toolchain", "--link", "../../x"], "../../x"),
         (&["clean", "--base", "1.95"], "takes no --base"),
     ] {
         fixture.run(args).code(1).stderr(contains(said));

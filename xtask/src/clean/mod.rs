@@ -20,7 +20,7 @@ use crate::say::progress::Step;
 use crate::series::checkout::{is_linked, not_linked};
 use crate::series::tree::Tree;
 use crate::session::Invocation;
-use crate::toolchain::{assembly, link};
+use crate::toolchain;
 
 /// Remove what prepare and upstream's x.py made under build/.
 ///
@@ -57,11 +57,10 @@ fn clean(project: &Project, archives: bool) -> Result<()> {
         }
     }
     for base in project.bases() {
-        // Where there is no rustup, nothing is linked.
-        for name in link::names_of(&assembly::directory(project, &base)).unwrap_or_default() {
+        if let Some(name) = toolchain::linked_name(&base, &toolchain::directory(project, &base)) {
             eprintln!(
                 "note: rustup still knows a toolchain {name}, which goes away now. \
-                 `cargo xtask toolchain --unlink {name}` takes it out"
+                 `rustup toolchain uninstall {name}` takes it out"
             );
         }
     }

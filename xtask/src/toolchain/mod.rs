@@ -1,70 +1,145 @@
-//! build/toolchain: for users, and for whatever has to be compiled with the patched std.
+//! build/toolchain: the release's programs with the patched std, for use with rustup.
+//!
+//! It is bootstrap's own sysroot once more, as hard links, with launchers in the compilers' place.
 
-pub mod assembly;
-mod check;
-pub mod link;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 
-use std::process::ExitCode;
-
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
+use fs_err as fs;
+use sha2::{Digest, Sha256};
 
-use self::assembly::Assembly;
-use crate::base::project::display;
-use crate::session::Invocation;
+use crate::base::Base;
+use crate::base::project::{Project, display};
+use crate::library::sources::{Patched, Sources};
+use crate::library::sysroot::libraries;
+use crate::run::command::CommandExt;
+use crate::run::files::temporary;
+use crate::run::kill_point::kill_point;
+use crate::run::ownership::hex;
+use crate::run::{ownership, whole};
+use crate::say::progress::Step;
+use crate::session::{Invocation, Session};
+use crate::upstream::bootstrap::{Bootstrap, Lane};
+
+const LAUNCHER: &str = include_str!("launcher.sh");
+const README: &str = include_str!("README.txt");
+
+/// The compilers, which the launcher takes the place of.
+const LAUNCHED: [&str; 3] = ["rustc", "rustdoc", "clippy-driver"];
 
 /// Assemble build/toolchain: the release's programs with the patched std, for use with rustup.
 ///
-/// Compiles the patched std, which takes a minute or two, and links the rest from the installed
-/// release. When nothing changed, it does nothing. Then, in any project whose crates say
-/// #![feature(tcp_keepalive)]:
+/// Has bootstrap compile the patched std, which takes a minute or two. Then, in any project whose
+/// crates say #![feature(tcp_keepalive)]:
 ///
 ///     cargo xtask toolchain --link
 ///     cargo +tcp-keepalive run
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct BuildToolchain {
-    /// Also compile std for this target, now and whenever the toolchain is brought up to date.
-    #[arg(long = "target", value_name = "TARGET")]
-    targets: Vec<String>,
-    /// Register it with rustup, under the name tcp-keepalive or the given one.
-    #[arg(long, value_name = "NAME", num_args = 0..=1)]
-    link: Option<Option<String>>,
-    /// Prove that it is the release but for the feature, and upstream's own with it.
-    ///
-    /// Builds and tests some crates from the registry with the release and with this toolchain,
-    /// runs the examples' tests, and runs the series' black-box tests on upstream's compiler as
-    /// well, where one that has the methods is installed.
+    /// Register it with rustup, under the name tcp-keepalive, or tcp-keepalive-BASE.
     #[arg(long)]
-    check: bool,
-    /// Take it out of rustup again; assemble nothing.
-    #[arg(long, value_name = "NAME", num_args = 0..=1, conflicts_with_all = ["link", "targets", "check"])]
-    unlink: Option<Option<String>>,
+    link: bool,
 }
 
 impl BuildToolchain {
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
-        let base = on.base()?;
-        let name = |given: Option<String>| given.unwrap_or_else(|| link::default_name(&base));
-        if let Some(given) = self.unlink {
-            link::unlink(&name(given), &assembly::directory(&on.project, &base))?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        // A name that cannot be one is told before std is compiled.
-        let link_name = self.link.map(name);
-        if let Some(name) = &link_name {
-            link::require_name(name)?;
-        }
         let (session, _lock) = on.open("toolchain")?;
-        let assembly = Assembly::patched(&session)?;
-        let news = if assembly.bring_up_to_date(&self.targets)? { "ready" } else { "up to date" };
-        println!("{} is {news}", display(&assembly.directory));
-        if let Some(name) = link_name {
-            link::link(&name, &assembly.directory)?;
-        }
-        if self.check {
-            check::run(&session, &assembly.directory)?;
+        let directory = directory(&session.project, &session.base);
+        let news = if bring_up_to_date(&session, &directory)? { "ready" } else { "up to date" };
+        println!("{} is {news}", display(&directory));
+        if self.link {
+            link(&session.base, &directory)?;
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Where the toolchain of a base is.
+pub fn directory(project: &Project, base: &Base) -> PathBuf {
+    project.build_of(base, "toolchain")
+}
+
+/// Returns whether there was anything to do.
+fn bring_up_to_date(session: &Session, directory: &Path) -> Result<bool> {
+    let bootstrap = Bootstrap::of(session, Lane::Prebuilt)?;
+    bootstrap.configure()?;
+    bootstrap.provide_patched_std()?;
+    let library = Patched::of(&session.tree, None)?.library;
+    let mut digest = Sha256::new_with_prefix(&library);
+    for file in libraries(&bootstrap.libdir())? {
+        digest.update(fs::read(file)?);
+    }
+    let launcher = LAUNCHER
+        .replace("{directory}", &shlex::try_quote(&directory.display().to_string())?)
+        .replace("{digest}", &hex(&digest.finalize())[..12]);
+    if fs::read_to_string(directory.join("bin/rustc")).is_ok_and(|found| found == launcher) {
+        return Ok(false);
+    }
+
+    let step = Step::start(format!("assembling {}", display(directory)));
+    let replaced = temporary(directory, "replaced");
+    ownership::discard(&replaced)?;
+    whole::make(directory, |new| {
+        let parts = ["bin", "lib", "libexec"].map(|part| bootstrap.sysroot().join(part));
+        let parts = parts.iter().filter(|part| part.exists());
+        Command::new("cp").arg("-RPl").args(parts).arg(new).run()?;
+        kill_point("while the toolchain is assembled");
+        let (bin, libexec) = (new.join("bin"), new.join("libexec"));
+        fs::create_dir_all(&libexec)?;
+        for program in LAUNCHED.iter().filter(|program| bin.join(program).exists()) {
+            ownership::settle(&bin.join(program), &libexec.join(program))?;
+            fs::write(bin.join(program), &launcher)?;
+            fs::set_permissions(bin.join(program), std::fs::Permissions::from_mode(0o755))?;
+        }
+        // Where rust-analyzer and debuggers look for it; a release's own is of another std.
+        let sources = new.join("lib/rustlib/src");
+        ownership::discard(&sources)?;
+        Sources::at(&session.tree, &sources.join("rust")).show(&library)?;
+        ownership::discard(&sources.join("rust/library.index"))?;
+        fs::write(new.join("README.txt"), README.replace("{release}", &session.base.release))?;
+        if directory.exists() {
+            ownership::settle(directory, &replaced)?;
+        }
+        Ok(())
+    })?;
+    ownership::discard(&replaced)?;
+    step.done();
+    Ok(true)
+}
+
+/// How rustup calls the toolchain, and where it keeps the link to it.
+fn link_of(base: &Base) -> Result<(String, PathBuf)> {
+    let name = base.name_of("tcp-keepalive");
+    let home = Command::new("rustup").args(["show", "home"]).read()?;
+    let link = Path::new(&home).join("toolchains").join(&name);
+    Ok((name, link))
+}
+
+/// Registers the toolchain, unless rustup has another of that name.
+fn link(base: &Base, directory: &Path) -> Result<()> {
+    let (name, link) = link_of(base)?;
+    if fs::symlink_metadata(&link).is_err() {
+        Command::new("rustup").args(["toolchain", "link", &name]).arg(directory).run()?;
+    } else if !fs::read_link(&link).is_ok_and(|destination| destination == directory) {
+        bail!(
+            "rustup already has a toolchain called {name}, in {}. It was left alone. Without it, \
+             this one can be linked:\n  rustup toolchain uninstall {name}",
+            link.display()
+        );
+    }
+    println!(
+        "rustup knows it as {name}: in any project, `cargo +{name} run`. \
+         `rustup toolchain uninstall {name}` undoes that"
+    );
+    Ok(())
+}
+
+/// The name under which rustup knows the toolchain, if it does.
+pub fn linked_name(base: &Base, directory: &Path) -> Option<String> {
+    let (name, link) = link_of(base).ok()?;
+    fs::read_link(link).is_ok_and(|destination| destination == directory).then_some(name)
 }

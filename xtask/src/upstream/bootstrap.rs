@@ -204,6 +204,11 @@ impl<'a> Bootstrap<'a> {
         self.out.join(&self.compiler.host).join("ci-rustc")
     }
 
+    /// Where the host's std is in it.
+    pub fn libdir(&self) -> PathBuf {
+        self.sysroot().join("lib/rustlib").join(&self.compiler.host).join("lib")
+    }
+
     /// Fills the directories that bootstrap would download a compiler and its LLVM to.
     fn provide_compiler(&self, base_commit: &str) -> Result<()> {
         let rustc = self.sysroot();
@@ -257,7 +262,7 @@ impl<'a> Bootstrap<'a> {
 
     /// Builds the patched std and puts it into the compiler's sysroot in place of the released
     /// one: unlike std's own tests, other suites use what they find there.
-    fn provide_patched_std(&self) -> Result<()> {
+    pub fn provide_patched_std(&self) -> Result<()> {
         if self.lane == Lane::Full {
             return Ok(());
         }
@@ -278,7 +283,7 @@ impl<'a> Bootstrap<'a> {
         if built.is_empty() {
             bail!("bootstrap built std, but its stamp names no file");
         }
-        let libdir = self.sysroot().join("lib/rustlib").join(host).join("lib");
+        let libdir = self.libdir();
         let mut outdated = libraries(&libdir)?.len() != built.len();
         for file in &built {
             outdated |= !is_same(file, &libdir)?;

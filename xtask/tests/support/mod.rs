@@ -28,11 +28,21 @@ pub const ARCHIVE: &str = "rustc-src.tar.xz";
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Upstream's x.py, as far as these tests go: says how it was called and what it got of git's variables,
-/// waits while the file called `HOLD` is there, and exits with the code that it is told.
+/// compiles std to a file that holds what the source does, waits while the file called `HOLD` is there,
+/// and exits with the code that it is told.
 const X_PY: &str = r#"
 import os, sys, time
 print("x.py ran in", os.getcwd(), "with", sys.argv[1:], flush=True)
 print("git's variables:", [name for name in os.environ if name.startswith("GIT_")], flush=True)
+if sys.argv[1:] == ["build", "library"]:
+    line = open("library/std/src/lib.rs").read()
+    if "does not compile" in line:
+        sys.exit("error: expected item")
+    config = open("bootstrap.toml").read().split('build-dir = "')[1].split('"')[0]
+    out = config + "/x86_64-unknown-linux-gnu/stage1-std/x86_64-unknown-linux-gnu/dist/"
+    os.makedirs(out, exist_ok=True)
+    open(out + "libstd-1.rlib", "w").write("patched std: " + line)
+    open(out + ".libstd-stamp", "w").write("t" + out + "libstd-1.rlib\0")
 started = time.monotonic()
 while os.path.exists(os.environ.get("HOLD", "")) and time.monotonic() < started + 60:
     time.sleep(0.01)
