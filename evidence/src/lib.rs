@@ -7,3 +7,4 @@ pub mod diagnostic;
 pub mod record;
 pub mod suite;
 pub mod targets;
+pub mod toolchain;

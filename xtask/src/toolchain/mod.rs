@@ -64,7 +64,7 @@ pub fn directory(project: &Project, base: &Base) -> PathBuf {
 }
 
 /// Returns whether there was anything to do.
-fn bring_up_to_date(session: &Session, directory: &Path) -> Result<bool> {
+pub fn bring_up_to_date(session: &Session, directory: &Path) -> Result<bool> {
     let bootstrap = Bootstrap::of(session, Lane::Prebuilt)?;
     bootstrap.configure()?;
     bootstrap.provide_patched_std()?;
