@@ -10,6 +10,7 @@
 //! - `upstream`: bootstrap is configured, and upstream's x.py runs in build/rust.
 //! - `library`: one state of `library/` is copied out of build/rust, and std is built from it, for
 //!   any target.
+//! - `test`: std's own tests run on that std, quickly.
 //! - `toolchain`: that std and the release's programs become a toolchain for users.
 //! - `evidence`: that std is type-checked for every target, its tests run on other platforms, its
 //!   methods broken on purpose, shown in a network, published crates checked against them, and the
@@ -29,5 +30,6 @@ pub mod run;
 pub mod say;
 pub mod series;
 pub mod session;
+pub mod test;
 pub mod toolchain;
 pub mod upstream;

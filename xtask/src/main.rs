@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use xtask::base::project::Project;
 use xtask::session::Invocation;
-use xtask::{ci, clean, docs, evidence, run, say, series, toolchain, upstream};
+use xtask::{ci, clean, docs, evidence, run, say, series, test, toolchain, upstream};
 
 /// Tools for the TCP keepalive patch series of Rust's standard library.
 ///
@@ -39,6 +39,7 @@ struct Cli {
 enum Command {
     Prepare(upstream::front_door::Prepare),
     X(upstream::front_door::X),
+    Test(test::Test),
     Export(series::export::Export),
     Verify(evidence::verify::Verify),
     Cross(evidence::cross::Cross),
@@ -71,6 +72,7 @@ fn start(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Prepare(command) => command.run(on),
         Command::X(command) => command.run(on),
+        Command::Test(command) => command.run(on),
         Command::Export(command) => command.run(&on.project, &on.base()?),
         Command::Verify(command) => command.run(on),
         Command::Cross(command) => command.run(on),

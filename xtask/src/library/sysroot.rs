@@ -1,16 +1,16 @@
 //! Compiles std for one target, from its sources as they are shown: as the ones in releases are, or
 //! quickly for tests. Every std that the tool works with, but for bootstrap's own, is from here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
+use serde_json::Value;
 
 use crate::compiler::Compiler;
-use crate::library::diagnostic;
 use crate::library::sources::Sources;
 use crate::run::command::CommandExt;
 use crate::run::files::{entries, file_name};
@@ -25,7 +25,8 @@ pub enum Profile {
     /// As in a release: upstream's profile `dist` of library/Cargo.toml, with what bootstrap passes to
     /// the compiler beside it, as far as it shows in the result.
     Dist,
-    /// Compiled in a third of the time, without optimizations, debug information and backtraces.
+    /// Compiled in a third of the time, without optimizations, debug information and backtraces, and
+    /// incrementally. Its messages name the files in build/rust, where they are edited.
     Dev,
 }
 
@@ -38,8 +39,11 @@ const DIST_FLAGS: [&str; 6] = [
     "-Zmir_strip_debuginfo=locals-in-tiny-functions",
 ];
 
-/// Where in the workshop the std is that std's unit tests link.
+/// Where in the workshop the std is that std's own tests link.
 const FINISHED: &str = "finished";
+
+/// Cargo's name for the program of std's unit tests.
+pub const UNIT_TESTS: &str = "std";
 
 impl Profile {
     /// Where cargo compiles to, in the workshop, and where below the target's directory the results are.
@@ -67,6 +71,8 @@ pub struct Workshop<'a> {
     compiler: &'a Compiler,
     target: String,
     dir: PathBuf,
+    /// The directory that the sources are copied from.
+    origin: PathBuf,
     /// The program that links for the target, where it is not the compiler's own choice; to begin with,
     /// the one that the user's environment names.
     pub linker: Option<OsString>,
@@ -74,6 +80,8 @@ pub struct Workshop<'a> {
     pub rustflags: Vec<String>,
     /// How many processes at most; cargo decides if it is not said.
     pub jobs: Option<usize>,
+    /// Whether the user sees what cargo says as it says it; else it is part of the error.
+    pub show: bool,
     _lock: Lock,
 }
 
@@ -89,8 +97,10 @@ impl<'a> Workshop<'a> {
             target: target.into(),
             linker: std::env::var_os(linker_variable(target)),
             dir,
+            origin: tree.src.join("library"),
             rustflags: Vec::new(),
             jobs: None,
+            show: false,
             _lock: lock,
         })
     }
@@ -152,33 +162,54 @@ impl<'a> Workshop<'a> {
                 cargo.args(["--features", "profiler"]).env("LLVM_PROFILER_RT_LIB", library);
             }
         }
-        let failure = || {
-            format!(
-                "std does not compile for {}. A target of another machine needs a linker, which {} \
-                 names",
-                self.target,
-                linker_variable(&self.target)
-            )
-        };
-        cargo.run().map(drop).with_context(failure)
+        self.run(cargo).map(drop)
     }
 
-    /// Compiles std's own unit tests, and returns the program. They are part of the crate `std`, and
-    /// they and the crates that only they use link a second, finished one, which must come from the
-    /// same build.
-    pub fn unit_tests(&self) -> Result<PathBuf> {
+    /// Compiles std's own tests that cargo selects by `which`, such as `--lib`, and returns the programs
+    /// by cargo's names. The unit tests are part of the crate `std` and have its name; they and the
+    /// crates that only they use link a second, finished one, which must come from the same build.
+    pub fn tests(&self, which: &[String]) -> Result<BTreeMap<String, PathBuf>> {
         let finished = self.dir.join(FINISHED);
         self.sysroot(Profile::Dev, &finished)?;
         let mut cargo = self.cargo("test", Profile::Dev)?;
-        cargo.args(["--package=std", "--lib", "--features=panic-unwind", "--no-run"]);
-        let output = cargo.arg("--message-format=json").answer()?;
+        cargo.args(["--package=std", "--features=panic-unwind", "--no-run"]).args(which);
+        cargo.arg("--message-format=json-render-diagnostics");
+        let said = self.run(cargo);
         ownership::discard(&finished)?;
-        let said = diagnostic::read(&output.stdout, &self.sources.library);
-        if !output.status.success() {
-            bail!("std's unit tests do not build:\n{}", said.errors(&output.stderr));
+        let said = String::from_utf8(said?)?;
+        let lines = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let program = |line: Value| {
+            let name = line["target"]["name"].as_str()?.to_owned();
+            Some((name, line["executable"].as_str()?.into()))
+        };
+        Ok(lines.filter_map(program).collect())
+    }
+
+    /// Compiles std's unit tests, and returns the program.
+    pub fn unit_tests(&self) -> Result<PathBuf> {
+        let mut programs = self.tests(&["--lib".into()])?;
+        programs.remove(UNIT_TESTS).context("cargo said that all is well, but built no unit tests")
+    }
+
+    /// Has cargo compile, and returns what it printed to standard output.
+    fn run(&self, mut cargo: Command) -> Result<Vec<u8>> {
+        if self.show {
+            cargo.stderr(Stdio::inherit());
         }
-        let mut programs = said.artifacts.into_iter().filter_map(|artifact| artifact.executable);
-        programs.next().context("cargo said that all is well, but built no unit tests of std")
+        let output = cargo.answer()?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        if self.show {
+            bail!("std or its tests do not compile: cargo says above why");
+        }
+        bail!(
+            "std does not compile for {}. A target of another machine needs a linker, which {} \
+             names:\n{}",
+            self.target,
+            linker_variable(&self.target),
+            String::from_utf8_lossy(&output.stderr).trim_end()
+        )
     }
 
     fn cargo(&self, subcommand: &str, profile: Profile) -> Result<Command> {
@@ -199,10 +230,15 @@ impl<'a> Workshop<'a> {
             }
         }
         if profile == Profile::Dev {
-            // Of use for the unit tests alone, but other options would be another build.
+            // Of use for std's own tests alone, but other options would be another build.
             flags.push(format!("--sysroot={}", self.dir.join(FINISHED).display()));
+            // The compiler runs in library/, and is given paths from there on.
+            flags.push(format!("--remap-path-prefix=={}", self.origin.display()));
         }
         let mut cargo = self.sources.cargo(self.compiler, subcommand);
+        if profile == Profile::Dev {
+            cargo.env("CARGO_INCREMENTAL", "1");
+        }
         cargo
             .args(["--locked", "--offline", "--target", &self.target, "--target-dir"])
             .arg(self.dir.join(profile.directories().0))
