@@ -12,19 +12,47 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 
 root = os.path.dirname(os.path.abspath(__file__))
-os.chdir(root)  # rustup takes the toolchain from the directory's rust-toolchain.toml
-
-if shutil.which("cargo") is None:
-    sys.exit("error: cargo is not on the PATH. Install Rust with rustup, from https://rustup.rs")
 target = os.path.join(root, "build", "target")
-xtask = os.path.join(target, "debug", "xtask")
-if not os.path.exists(xtask):
+
+
+def links(compiler):
+    """Whether a compiler finds what a program needs: headers, libraries and a linker."""
+    with tempfile.TemporaryDirectory() as directory:
+        source, header = ("x.cpp", "cstdio") if compiler == "c++" else ("x.c", "stdio.h")
+        with open(os.path.join(directory, source), "w") as file:
+            file.write("#include <%s>\nint main() { return 0; }\n" % header)
+        run = subprocess.run([compiler, source, "-o", "x"], cwd=directory, capture_output=True)
+        return run.returncode == 0
+
+
+def require_programs():
+    """Stops where the machine lacks something, with all of it, before minutes have gone by."""
+    with open(os.path.join(root, "xtask", "needs.txt"), encoding="utf-8") as file:
+        lines = [line.strip().split(": ") for line in file if not line.startswith("#")]
+    (_, programs), *systems = lines
+    missing = [name for name in programs.split() if shutil.which(name) is None]
+    if not os.path.exists(target):  # otherwise they were good enough before
+        for compiler in ("cc", "c++"):
+            if compiler not in missing and not links(compiler):
+                missing.append(compiler + " (is there, but does not compile and link a program)")
+    if shutil.which("cargo") is None:
+        missing.append("cargo (comes with rustup, from https://rustup.rs)")
+    if missing:
+        print("error: not found on this machine:", *missing, sep="\n  ", file=sys.stderr)
+        print("All but rustup is installed by", file=sys.stderr)
+        for system, command in systems:
+            print("  %-15s %s" % (system + ":", command), file=sys.stderr)
+        sys.exit(3)
+
+
+require_programs()
+os.chdir(root)  # rustup takes the toolchain from the directory's rust-toolchain.toml
+if not os.path.exists(target):
     print("compiling the tool, which takes up to a minute, this once", file=sys.stderr)
 # Here, wherever the caller has other builds go and whatever for.
 env = {name: value for name, value in os.environ.items() if name != "CARGO_BUILD_TARGET"}
-build = ["cargo", "build", "--quiet", "--package", "xtask", "--target-dir", target]
-if subprocess.run(build, env=env).returncode:
-    sys.exit(1)
-os.execv(xtask, [xtask, "x"] + sys.argv[1:])
+cargo = ["cargo", "run", "--quiet", "--package", "xtask", "--target-dir", target, "--", "x"]
+os.execvpe("cargo", cargo + sys.argv[1:], env)

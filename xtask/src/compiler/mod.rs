@@ -37,7 +37,6 @@ enum Place<'b> {
 impl Compiler {
     /// The base's compiler: the first that is installed, or else the first that can be had.
     pub fn find(base: &Base) -> Result<Compiler> {
-        require_programs()?;
         let places = places(base)?;
         let installed = || places.iter().find_map(|place| place.open(base).ok());
         if let Some(found) = installed() {
@@ -196,21 +195,4 @@ impl Place<'_> {
             ownership::discard(directory)
         })
     }
-}
-
-/// Stops with the name of the package to install where a program that every step needs is missing.
-fn require_programs() -> Result<()> {
-    let missing: Vec<_> =
-        [("git", "git"), ("python3", "python3"), ("cc", "gcc (a C compiler and linker)")]
-            .into_iter()
-            .filter(|(program, _)| which::which(program).is_err())
-            .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let lines: Vec<_> = missing
-        .iter()
-        .map(|(program, package)| format!("  {program}: install the package {package}"))
-        .collect();
-    Err(NotRun(format!("not found on this machine:\n{}", lines.join("\n"))))?
 }

@@ -89,6 +89,9 @@ impl X {
         bootstrap.configure()?;
         let suites = suites(&session.tree, &self.args);
         require_tests(&session, &suites)?;
+        if self.args.first().is_some_and(|arg| arg == "test" || arg == "t") {
+            say_if_no_ipv6();
+        }
         let mut x_py =
             if suites.is_empty() { bootstrap.x_py() } else { bootstrap.x_py_for_suites()? };
         x_py.args(self.args);
@@ -111,6 +114,16 @@ fn refuse_own_options(args: &[OsString]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// std's own tests bind `[::1]`, which fails where the loopback has no IPv6, as in many containers.
+fn say_if_no_ipv6() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        eprintln!(
+            "note: this machine's loopback has no IPv6, and std's tests of it will fail, at the base, \
+             too; on Linux, `sysctl net.ipv6.conf.lo.disable_ipv6=0` turns it on"
+        );
+    }
 }
 
 /// The paths under tests/ that x.py is asked to test, by path or by name; all of them if it is asked for
