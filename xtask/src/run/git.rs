@@ -66,6 +66,12 @@ impl Git {
         self.read(&["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")])
     }
 
+    /// Where git keeps something of its own, such as `objects`, for this repository.
+    pub fn path(&self, of: &str) -> Result<PathBuf> {
+        let path = self.read(&["rev-parse", "--path-format=absolute", "--git-path", of])?;
+        Ok(path.into())
+    }
+
     /// Whether git answers with success.
     pub fn says_yes(&self, args: &[&str]) -> Result<bool> {
         Ok(self.command(args).answer()?.status.success())

@@ -7,4 +7,5 @@ pub mod follow;
 pub mod mirror;
 pub mod patches;
 pub mod prepare;
+pub mod rehearse;
 pub mod tree;

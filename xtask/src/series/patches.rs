@@ -155,24 +155,39 @@ pub fn exported_and_applied(git: &Git, base: &str, tip: &str) -> Result<Files> {
 /// A repository beside the tree that shares its objects and nothing else. No configuration, hook or
 /// attribute of the tree's changes what is applied or written in it, and what a killed run leaves of it
 /// is in no one's way.
-struct Scratch {
+pub struct Scratch {
     dir: PathBuf,
-    git: Git,
+    pub git: Git,
 }
 
 impl Scratch {
     fn beside(tree: &Git) -> Result<Scratch> {
-        let dir = temporary(&tree.dir, "scratch");
+        let scratch = Scratch::empty(temporary(&tree.dir, "scratch"))?;
+        let objects = scratch.git.dir.join(".git/objects");
+        ownership::discard(&objects)?;
+        fs_err::os::unix::fs::symlink(tree.dir.join(".git/objects"), objects)?;
+        kill_point("in the scratch repository");
+        Ok(scratch)
+    }
+
+    /// One that reads the objects of other repositories, but keeps its own to itself.
+    pub fn apart<'a>(dir: &Path, others: impl Iterator<Item = &'a Git>) -> Result<Scratch> {
+        let scratch = Scratch::empty(dir.to_owned())?;
+        let mut alternates = String::new();
+        for other in others {
+            alternates += &format!("{}\n", other.path("objects")?.display());
+        }
+        fs::write(scratch.git.dir.join(".git/objects/info/alternates"), alternates)?;
+        kill_point("in the scratch repository");
+        Ok(scratch)
+    }
+
+    fn empty(dir: PathBuf) -> Result<Scratch> {
         ownership::discard(&dir)?;
         let git = Git::at(&dir.join("repository"));
         fs::create_dir_all(&git.dir)?;
         git.run(&["init", "--quiet", "--template="])?;
-        let objects = git.dir.join(".git/objects");
-        ownership::discard(&objects)?;
-        fs_err::os::unix::fs::symlink(tree.dir.join(".git/objects"), objects)?;
-        let scratch = Scratch { dir, git };
-        kill_point("in the scratch repository");
-        Ok(scratch)
+        Ok(Scratch { dir, git })
     }
 
     fn patches(&self) -> PathBuf {
