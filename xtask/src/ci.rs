@@ -44,7 +44,7 @@ const STEPS: [Step; 21] = [
     ("the toolchain for users", "cargo test --package evidence --test toolchain"),
     ("the tool on macOS and FreeBSD", "cargo xtask hosts"),
     ("the tool's own tests", "cargo test --package xtask"),
-    ("the suites' own tests", "cargo test --package evidence --lib --test suite"),
+    ("the suites' own tests", "cargo test --package evidence --lib --test suite --test rehearse"),
     ("the lab's own tests", "cargo test --package lab --package observe"),
 ];
 
