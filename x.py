@@ -8,6 +8,7 @@ Prepares build/rust where that is needed, and runs upstream's x.py there with AR
 work is in xtask/; `cargo xtask x --help` describes the options, `cargo xtask` the other commands.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import sys
 import tempfile
 
 root = os.path.dirname(os.path.abspath(__file__))
+where = os.getcwd()
 target = os.path.join(root, "build", "target")
 
 
@@ -54,5 +56,13 @@ if not os.path.exists(target):
     print("compiling the tool, which takes up to a minute, this once", file=sys.stderr)
 # Here, wherever the caller has other builds go and whatever for.
 env = {name: value for name, value in os.environ.items() if name != "CARGO_BUILD_TARGET"}
-cargo = ["cargo", "run", "--quiet", "--package", "xtask", "--target-dir", target, "--", "x"]
-os.execvpe("cargo", cargo + sys.argv[1:], env)
+build = ["cargo", "build", "--quiet", "--package", "xtask", "--target-dir", target]
+# Cargo says where the program is: a configuration of cargo's can have it elsewhere below that directory.
+build.append("--message-format=json-render-diagnostics")
+said = subprocess.run(build, env=env, stdout=subprocess.PIPE)
+if said.returncode:
+    sys.exit(1)
+messages = [json.loads(line) for line in said.stdout.splitlines()]
+xtask = next(message["executable"] for message in messages if message.get("executable"))
+os.chdir(where)  # where a path among the arguments begins
+os.execv(xtask, [xtask, "x"] + sys.argv[1:])

@@ -7,7 +7,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use assert_cmd::assert::Assert;
 use fs_err as fs;
@@ -19,7 +19,8 @@ use support::{Fixture, finish};
 fn exported() -> Fixture {
     let fixture = Fixture::new();
     fixture.run(&["prepare"]).success();
-    fixture.run(&["export", "--overwrite"]).success();
+    fixture.run(&["export"]).success();
+    fs::remove_dir_all(fixture.root().join("build/saved")).unwrap();
     fixture
 }
 
@@ -102,47 +103,57 @@ fn removes_what_the_series_no_longer_adds() {
 
 #[test]
 fn refuses_uncommitted_changes() {
-    let refused = || {
+    for change in
+        ["echo mine >library/std/src/lib.rs", "echo mine >untracked", "echo >new; git add -N new"]
+    {
         let fixture = with_new_commit();
-        let file = fixture.tree().join("tests/ui/std/new.rs");
-        fs::write(&file, "fn main() { newer(); }\n").unwrap();
-        fs::write(fixture.tree().join("untracked"), "mine\n").unwrap();
-        let stop = assert_stops(&fixture).stderr(contains("uncommitted changes"));
-        assert_eq!(fs::read_to_string(file).unwrap(), "fn main() { newer(); }\n");
-        (fixture, stop)
-    };
-    let (fixture, stop) = refused();
-    fixture.follow_advice(&stop, "To put them aside").success();
-    fixture.run(&["export"]).success();
-    assert_eq!(fixture.git(&["show", "stash^3:untracked"]), "mine");
-    let (fixture, stop) = refused();
-    fixture.follow_advice(&stop, "To drop them").success();
-    fixture.run(&["export"]).success();
+        fixture.shell(&format!("cd build/rust; {change}")).success();
+        assert_stops(&fixture).stderr(contains("uncommitted changes"));
+    }
 }
 
+/// What git has at HEAD, or the last export wrote, is not kept once more.
 #[test]
-fn refuses_to_overwrite_changed_patches() {
+fn moves_what_it_replaces() {
+    let first = "patches/1.95/0001-std-Say-hello-patched.patch";
+    for (change, is_moved) in [
+        ("true", false),
+        ("sed -i 's/^---$/---\\nA note./' $F", true),
+        ("sed -i 's/^---$/---\\nA note./' $F; git init -q; git add $F; git commit -qm Mine", false),
+        ("rm $F; mkfifo $F", false),
+        ("cp $F mine; ln -sf ../../mine $F", false),
+    ] {
+        let fixture = with_new_commit();
+        fixture.shell(&change.replace("$F", first)).success();
+        fixture.run(&["export"]).success();
+        let written = fs::read_to_string(fixture.root().join(first)).unwrap();
+        assert!(written.contains("[PATCH 1/2]") && !written.contains("A note."));
+        assert_eq!(fixture.saved().contains_key(Path::new(first)), is_moved, "{change}");
+        if change.contains("fifo") || change.contains("ln") {
+            fixture.shell(&format!("ls -l build/saved/*/{first} | grep '^[pl]'")).success();
+        }
+    }
+}
+
+/// As `git format-patch --cover-letter` writes it.
+#[test]
+fn cover_letter_is_no_patch() {
     let fixture = with_new_commit();
-    fixture.write_patch("0001-std-Say-hello-patched.patch", "hello", "changed by hand");
-    let stop = assert_stops(&fixture).stderr(contains("an export would overwrite"));
-    // Nothing of the commit is in the patches, so it stays where it is.
-    fixture.follow_advice(&stop, "To take the change").code(1).stderr(contains("Add a ui test"));
-    fixture.follow_advice(&stop, "To overwrite it").success();
-    let patch = fixture.patches().join("0001-std-Say-hello-patched.patch");
-    assert!(!fs::read_to_string(patch).unwrap().contains("changed by hand"));
+    let letter = fixture.patches().join("0000-cover-letter.patch");
+    fs::write(&letter, "text\n").unwrap();
+    fixture.run(&["export"]).success();
+    fixture.run(&["prepare"]).success();
+    assert_eq!(fs::read_to_string(letter).unwrap(), "text\n");
 }
 
-/// Words that `git am` drops, such as a note below `---`, are only in the file.
 #[test]
-fn refuses_to_overwrite_a_patch_with_words_of_its_own() {
-    let fixture = exported();
-    let patch = fixture.patches().join("0001-std-Say-hello-patched.patch");
-    let text = fs::read_to_string(&patch).unwrap().replacen("\n---\n", "\n---\nA note.\n", 1);
-    fs::write(&patch, &text).unwrap();
-    fixture.run(&["prepare"]).success();
-    let stop = assert_stops(&fixture).stderr(contains("0001-std-Say-hello-patched.patch"));
-    assert_eq!(fs::read_to_string(&patch).unwrap(), text);
-    fixture.follow_advice(&stop, "To write them as an export does").success();
+fn refuses_a_repository_in_the_tree() {
+    let fixture = with_new_commit();
+    let nested = "cd build/rust; git init -q nested; cd nested; git commit -q --allow-empty -m Mine; cd ..; \
+                  git add . 2>/dev/null; git commit -qm Nested; git rm -q --cached nested; git commit -qm None";
+    fixture.shell(nested).success();
+    fixture.shell("mv build/rust/nested build/nested").success();
+    assert_stops(&fixture).stderr(contains("nested is a repository of its own"));
 }
 
 #[test]
@@ -153,94 +164,79 @@ fn never_follows_a_link() {
     fs::write(&theirs, "theirs\n").unwrap();
     fs::create_dir(fixture.root().join("tests")).unwrap();
     symlink(outside.path(), fixture.root().join("tests/out")).unwrap();
-    let stop = assert_stops(&fixture).stderr(contains("  tests/out\n"));
-    fixture.follow_advice(&stop, "or drop it").success();
-    fixture.run(&["export"]).success();
+    fixture.run(&["export"]).success().stderr(contains("moved tests/out to build/saved/"));
     assert_eq!(fs::read_to_string(theirs).unwrap(), "theirs\n");
 
     // A link where the series has a directory leads no file elsewhere.
     fs::rename(fixture.root().join("tests"), outside.path().join("tests")).unwrap();
     symlink(outside.path().join("tests"), fixture.root().join("tests")).unwrap();
     commit(&fixture, "tests/ui/std/new.rs", "fn main() { newer(); }\n", "Change the ui test");
-    assert_stops(&fixture).stderr(contains("  tests\n"));
+    fixture.run(&["export"]).success().stderr(contains("moved tests to build/saved/"));
+    let outer = fs::read_to_string(outside.path().join("tests/ui/std/new.rs")).unwrap();
+    assert_eq!(outer, "fn main() { new(); }\n");
+    let mirrored = fs::read_to_string(fixture.root().join("tests/ui/std/new.rs")).unwrap();
+    assert_eq!(mirrored, "fn main() { newer(); }\n");
 }
 
 #[test]
-fn touches_only_files_that_it_wrote() {
-    let with_strangers = || {
-        let fixture = with_new_commit();
-        fixture.run(&["export"]).success();
-        fixture.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
-        fs::create_dir_all(fixture.root().join("library/std")).unwrap();
-        for (file, text) in [
-            ("tests/my-notes.txt", "notes\n"),
-            ("library/std/mine.rs", "mine\n"),
-            // The series no longer has this one, but it is not as the series had it.
-            ("tests/ui/std/new.rs", "fn main() { edited(); }\n"),
-        ] {
-            fs::write(fixture.root().join(file), text).unwrap();
-        }
-        let named = contains("  tests/my-notes.txt\n").and(contains("  library/std/mine.rs\n"));
-        let stop = assert_stops(&fixture).stderr(named.and(contains("  tests/ui/std/new.rs\n")));
-        (fixture, stop)
-    };
-    let (fixture, stop) = with_strangers();
-    fixture.follow_advice(&stop, "To make it part of the series").success();
-    fixture.git(&["add", "."]);
-    fixture.git(&["commit", "--quiet", "-m", "Add mine\n\nThey were not there."]);
+fn moves_files_that_it_did_not_write() {
+    let fixture = with_new_commit();
     fixture.run(&["export"]).success();
-    let edited = fs::read_to_string(fixture.root().join("tests/ui/std/new.rs")).unwrap();
-    assert_eq!(edited, "fn main() { edited(); }\n");
-
-    let (fixture, stop) = with_strangers();
-    fixture.follow_advice(&stop, "or drop it").success();
+    fixture.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+    fs::create_dir_all(fixture.root().join("library/std")).unwrap();
+    let theirs = [
+        ("tests/my-notes.txt", "notes\n"),
+        ("library/std/mine.rs", "mine\n"),
+        // The series no longer has this one, but it is not as the series had it.
+        ("tests/ui/std/new.rs", "fn main() { edited(); }\n"),
+    ];
+    for (file, text) in theirs {
+        fs::write(fixture.root().join(file), text).unwrap();
+    }
     fixture.run(&["export"]).success();
-    assert!(!fixture.root().join("tests/ui/std/new.rs").exists());
-}
-
-#[test]
-fn refuses_while_git_is_in_the_middle_of_something() {
-    for begin in [
-        "git -C build/rust -c sequence.editor='sed -i s/^pick/edit/' rebase --quiet -i HEAD~1",
-        "git -C build/rust format-patch --quiet -o .. HEAD~1 && \
-         git -C build/rust reset --quiet --hard HEAD~1 && \
-         printf 'fn main() {}' >build/rust/tests/ui/std/new.rs && git -C build/rust add . && \
-         git -C build/rust commit --quiet -m 'Another' && ! git -C build/rust am \"$PWD\"/build/0001-*.patch",
-        "git -C build/rust bisect start && git -C build/rust bisect bad",
-    ] {
-        let fixture = with_new_commit();
-        fixture.run(&["export"]).success();
-        fixture.shell(begin).success();
-        let stop = assert_stops(&fixture).stderr(contains("is not finished"));
-        fixture.follow_advice(&stop, "or call it off").success();
-        fixture.run(&["export"]).success();
+    let saved = fixture.saved();
+    assert_eq!(saved.len(), theirs.len());
+    for (file, text) in theirs {
+        assert_eq!(saved[Path::new(file)], text);
+        assert!(!fixture.root().join(file).exists());
     }
 }
 
+/// In git's own words.
 #[test]
-fn refuses_off_the_branch_of_the_series() {
-    for leave in
-        [&["checkout", "--quiet", "HEAD~1"][..], &["switch", "-q", "-c", "other", "HEAD~1"]]
-    {
-        let off_branch = || {
-            let fixture = with_new_commit();
-            fixture.run(&["export"]).success();
-            fixture.git(leave);
-            let stop =
-                assert_stops(&fixture).stderr(contains("is checked out; the branch `series`"));
-            (fixture, stop)
-        };
-        let (fixture, stop) = off_branch();
-        let before = written(&fixture);
-        fixture.follow_advice(&stop, "To go back to it").success();
-        fixture.run(&["export"]).success();
-        assert!(written(&fixture) == before);
+fn refuses_while_git_is_in_the_middle_of_something() {
+    for (begin, said) in [
+        ("git -c sequence.editor='sed -i s/^pick/edit/' rebase --quiet -i HEAD~1", "rebasing"),
+        (
+            "git format-patch -qo .. HEAD~1; git reset -q --hard HEAD~1; printf 'fn main() {}' >tests/ui/std/new.rs; \
+             git add .; git commit -qm Another; ! git am \"$PWD\"/../0001-*.patch",
+            "am session",
+        ),
+        ("git merge -q --no-commit --no-ff $(git commit-tree -p base -m Mine HEAD:)", "merging"),
+        ("git checkout -q HEAD~1", "HEAD detached"),
+    ] {
+        let fixture = with_new_commit();
+        fixture.shell(&format!("cd build/rust; {begin}")).success();
+        assert_stops(&fixture).stderr(contains(said));
+    }
+}
 
-        let (fixture, stop) = off_branch();
-        fixture.follow_advice(&stop, "To export what is checked out now").success();
-        fixture.run(&["export"]).success();
-        assert!(!fixture.root().join("tests/ui/std/new.rs").exists());
-        assert_eq!(fixture.git(&["log", "-1", "--format=%s", "former-series"]), "Add a ui test");
+/// A series may be on any branch, also where none can be called `series`.
+#[test]
+fn exports_the_branch_that_is_checked_out() {
+    for (leave, said) in [
+        ("git switch -qc other", "the branch other"),
+        ("git branch -m mine; git branch series/v1", "the branch mine"),
+        ("git tag series", ""),
+        (
+            "git checkout -q --detach; git worktree add -q ../linked series; git switch -qc mine",
+            "the branch mine",
+        ),
+    ] {
+        let fixture = with_new_commit();
+        fixture.shell(&format!("cd build/rust; {leave}")).success();
+        let export = fixture.run(&["export"]).success();
+        export.stdout(contains("0002-Add-a-ui-test.patch")).stderr(contains(said));
     }
 }
 
@@ -251,9 +247,7 @@ fn refuses_a_merge() {
     commit(&fixture, "tests/ui/std/side.rs", "fn main() {}\n", "Add another ui test");
     fixture.git(&["switch", "--quiet", "series"]);
     fixture.git(&["merge", "--quiet", "--no-ff", "side"]);
-    let stop = assert_stops(&fixture).stderr(contains("Merge branch 'side'"));
-    fixture.follow_advice(&stop, "To put their commits in a row").success();
-    fixture.run(&["export"]).success().stdout(contains("0003-"));
+    assert_stops(&fixture).stderr(contains("no merge"));
 }
 
 #[test]
@@ -268,9 +262,7 @@ fn refuses_what_git_was_told_to_overlook() {
     let fixture = with_new_commit();
     fixture.git(&["update-index", "--assume-unchanged", "library/std/src/lib.rs"]);
     fs::write(fixture.tree().join("library/std/src/lib.rs"), "my work\n").unwrap();
-    let stop = assert_stops(&fixture).stderr(contains("git overlooks changes"));
-    fixture.follow_advice(&stop, "To have it look again").success();
-    assert_stops(&fixture).stderr(contains(" M library/std/src/lib.rs"));
+    assert_stops(&fixture).stderr(contains("library/std/src/lib.rs (hidden by"));
 }
 
 #[test]
@@ -316,7 +308,7 @@ fn interrupted_export_is_completed() {
         "writing a file 2",
         "writing a file 3",
         "removing a file",
-        "between patches and mirror",
+        "between files and state",
     ] {
         let fixture = with_new_commit();
         fixture.run(&["export"]).success();
@@ -326,11 +318,12 @@ fn interrupted_export_is_completed() {
         fixture.kill_at(point, &["export"]);
         if !point.starts_with("writing a file") {
             let stop = fixture.run(&["prepare"]).code(1);
-            stop.stderr(contains("interrupted; `cargo xtask export` completes it"));
+            stop.stderr(contains("`cargo xtask export`"));
         }
         fixture.run(&["export"]).success();
         let names: Vec<_> = written(&fixture).into_keys().collect();
         assert_eq!(names.len(), 5, "{names:?}");
+        assert!(fixture.saved().is_empty(), "{:?}", fixture.saved());
     }
 }
 

@@ -1,9 +1,10 @@
-//! Puts a project into random states that people get into, runs the tool there, or kills it, and follows
-//! its advice. Whatever happens, every byte that somebody had before can still be reached: in a file, or
-//! from a commit, a stash or a branch. Only an option that says so drops something.
+//! Puts a project into states that people get into, and runs the tool there: each state alone with each
+//! command, and then several at random, with the tool killed now and then, and its advice followed. Whatever
+//! happens, every byte that somebody had before can still be reached: in a file, or from a commit, a stash
+//! or a branch. Only an option that says so drops something.
 //!
-//! `XTASK_ROUNDS` says how many rounds there are, `XTASK_SEED` from which number they are made up. A round
-//! that fails says with which of them it comes again.
+//! `XTASK_ROUNDS` says how many random rounds there are, `XTASK_SEED` from which number they are made up. A
+//! round that fails says with which of them it comes again.
 
 mod support;
 
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,17 +21,19 @@ use fs_err as fs;
 use support::{Fixture, advice};
 
 /// What somebody does. `TOKEN` stands for bytes that are theirs, another one each time; `$OUT` is a
-/// directory outside of the project. What does not work in a state is left out.
+/// directory outside of the project, and `fails` runs what has to fail.
 const STATES: &[&[&str]] = &[
     // In the files of build/rust.
     &[
         "echo TOKEN >library/std/src/lib.rs",
         "echo TOKEN >library/std/src/lines.rs; git add .; echo TOKEN >library/std/src/lines.rs",
         "echo TOKEN >untracked",
+        "echo TOKEN >added; git add -N added",
         "mkdir -p nested; git -C nested init -q; echo TOKEN >nested/file",
+        "git init -q nested; cd nested; echo TOKEN >file; git add .; git commit -qm TOKEN; cd ..; \
+         git add . 2>/dev/null; git commit -qm 'Nested TOKEN'",
         "echo mine.txt >>.git/info/exclude; echo TOKEN >mine.txt",
         "echo TOKEN >bootstrap.toml",
-        "echo '# TOKEN' >>bootstrap.toml",
         "git update-index --assume-unchanged library/std/src/lib.rs; echo TOKEN >library/std/src/lib.rs",
         "git update-index --skip-worktree library/std/src/lines.rs; echo TOKEN >library/std/src/lines.rs",
         "rm -r library/std/src; mkdir $OUT/src; echo TOKEN >$OUT/src/lib.rs; ln -s $OUT/src library/std/src",
@@ -39,7 +42,15 @@ const STATES: &[&[&str]] = &[
     &[
         "echo TOKEN >>library/std/src/lines.rs; git commit -qam 'Change TOKEN'",
         "echo TOKEN >tests/ui/std/TOKEN.rs; git add .; git commit -qm 'Add TOKEN'",
-        "echo TOKEN >tests/ui/std/TOKEN.rs; git add .; git commit -qm 'Add TOKEN'; $XTASK export --overwrite",
+        "echo TOKEN >tests/ui/std/TOKEN.rs; git add .; git commit -qm 'Add TOKEN'; $XTASK export",
+        "echo TOKEN >>library/std/src/lines.rs; git commit -qam 'Change TOKEN'; $XTASK export; \
+         git -C ../.. checkout -q .; git -C ../.. clean -qfd",
+        "echo TOKEN >>library/std/src/lines.rs; git commit -qam 'Change TOKEN'; $XTASK export; \
+         rm ../../patches/1.95/*.patch",
+        "export GIT_COMMITTER_EMAIL=maintainers@tcp-keepalive.example; echo TOKEN >>library/std/src/lines.rs; \
+         git commit -qam 'Change TOKEN'; $XTASK export; git -C ../.. checkout -q .; git -C ../.. clean -qfd",
+        "export GIT_COMMITTER_EMAIL=maintainers@tcp-keepalive.example; git checkout -q --detach; \
+         echo TOKEN >detached; git add .; git commit -qm 'Detached TOKEN'",
         "echo TOKEN >l; git add l; git commit -qm 'Add TOKEN' -m '---' -m 'TOKEN'",
         "git commit -q --allow-empty -m 'Nothing TOKEN'",
         "git switch -qc other; echo TOKEN >other; git add .; git commit -qm 'Other TOKEN'",
@@ -48,6 +59,8 @@ const STATES: &[&[&str]] = &[
         "git switch -qc side base; echo TOKEN >side; git add .; git commit -qm 'Side TOKEN'; \
          git switch -q series; git merge -q --no-ff side -m 'Merge TOKEN'",
         "git branch --move series mine",
+        "git branch --move series mine; git branch series/v1; echo TOKEN >l; git add l; git commit -qm 'Add TOKEN'",
+        "git tag series; echo TOKEN >l; git add l; git commit -qm 'Add TOKEN'",
         "git branch kept; git reset -q --hard base",
     ],
     // Beside them.
@@ -57,16 +70,29 @@ const STATES: &[&[&str]] = &[
         "git worktree add -q --detach ../wip; cd ../wip; echo TOKEN >file; git add .; git commit -qm TOKEN",
         "git worktree add -q --detach $OUT/gone; cd $OUT/gone; echo TOKEN >file; git add .; \
          git commit -qm TOKEN; mv $OUT/gone $OUT/unplugged",
+        "git worktree add -q --detach ../wip; cd ../wip; echo TOKEN >>library/std/src/lines.rs; \
+         git -c sequence.editor='sed -i s/^pick/edit/' rebase -qi --autostash base",
+        "git worktree add -q --detach ../wip base; cd ../wip; echo else >library/std/src/lib.rs; \
+         git commit -qam Else; git format-patch --stdout -1 series~1 | sed s/^+hello.*/+TOKEN/ >$OUT/mail; \
+         git am <$OUT/mail && exit 1; rm $OUT/mail",
+        "git worktree add -q --detach ../wip; cd ../wip; git read-tree base; echo TOKEN >other; git add other; \
+         c=$(git commit-tree -p base -m TOKEN $(git write-tree)); rm other; git reset -q --hard; \
+         git merge -q --no-commit --no-ff $c",
+        "git checkout -q --detach; git worktree add -q ../wip series; cd ../wip; echo TOKEN >file; git add .; \
+         git commit -qm TOKEN",
     ],
     // In the middle of something.
     &[
         "git -c sequence.editor='sed -i s/^pick/edit/' rebase -qi base; echo TOKEN >>library/std/src/lines.rs",
-        "git branch before; git format-patch -qo $OUT -1; git reset -q --hard base; \
-         echo TOKEN >library/std/src/lib.rs; git commit -qam 'Another TOKEN'; git am $OUT/0001-*.patch",
+        "echo TOKEN >>library/std/src/lines.rs; \
+         git -c sequence.editor='sed -i s/^pick/edit/' rebase -qi --autostash base",
+        "git branch before; git format-patch -qo $OUT -1 series~1; git reset -q --hard base; \
+         echo TOKEN >library/std/src/lib.rs; git commit -qam 'Another TOKEN'; fails git am $OUT/0001-*.patch",
+        "c=$(git commit-tree -p base -m 'Unnamed TOKEN' base:); git merge -q --no-commit --no-ff $c",
         "git switch -qc left base; echo TOKEN >library/std/src/lib.rs; git commit -qam 'Left TOKEN'; \
-         git switch -q series; git merge -q left",
+         git switch -q series; fails git merge -q left",
         "git switch -qc left2 base; echo TOKEN >library/std/src/lib.rs; git commit -qam 'Left TOKEN'; \
-         git switch -q series; git cherry-pick left2",
+         git switch -q series; fails git cherry-pick left2",
         "git bisect start; git bisect bad",
         ": >.git/index.lock",
     ],
@@ -80,6 +106,7 @@ const STATES: &[&[&str]] = &[
         "git tag -d base",
         "printf '#!/bin/sh\\n# TOKEN' >.git/hooks/pre-commit",
         "git notes add -m TOKEN; git update-ref refs/mine/blob $(echo TOKEN | git hash-object -w --stdin)",
+        ": >.git/HEAD; echo TOKEN >mine",
     ],
     // In patches/.
     &[
@@ -87,6 +114,9 @@ const STATES: &[&[&str]] = &[
         "sed -i 's/^+hello.*/+TOKEN/' ../../patches/1.95/0001-*",
         "sed 's/^Subject:.*/Subject: [PATCH] TOKEN/' ../../patches/1.95/0001-* >../../patches/1.95/0002-mine.patch",
         "echo TOKEN >../../patches/1.95/0000-notes.md; echo TOKEN >../../patches/1.95/notes.txt",
+        "echo TOKEN >../../patches/1.95/0000-cover-letter.patch",
+        "mkfifo ../../patches/1.95/0003-x.patch",
+        "mkdir ../../patches/1.95/0003-x.patch; echo TOKEN >../../patches/1.95/0003-x.patch/file",
         "mv ../../patches/1.95 $OUT/patches; echo TOKEN >$OUT/patches/letter; ln -s $OUT/patches ../../patches/1.95",
         "rm ../../patches/1.95/0001-*",
     ],
@@ -95,6 +125,8 @@ const STATES: &[&[&str]] = &[
         "mkdir -p ../../tests; echo TOKEN >../../tests/my-notes.txt",
         "mkdir -p ../../library/std/tests; echo TOKEN >../../library/std/tests/mine.rs",
         "for file in ../../tests/ui/std/*; do echo TOKEN >$file; done",
+        "rm ../../tests/ui/std/*; mkdir ../../tests/ui/std/of-the-series.rs; \
+         echo TOKEN >../../tests/ui/std/of-the-series.rs/file",
         "mkdir $OUT/linked-to; echo TOKEN >$OUT/linked-to/file; mkdir -p ../../tests; ln -s $OUT/linked-to ../../tests/out",
         "mv ../../tests $OUT/tests; echo TOKEN >$OUT/tests/file; ln -s $OUT/tests ../../tests",
         "rm -rf ../../tests; echo TOKEN >../../tests",
@@ -102,20 +134,30 @@ const STATES: &[&[&str]] = &[
     // In build/ and in the cache.
     &[
         "echo TOKEN >../notes; mkdir ../rust-backup; echo TOKEN >../rust-backup/file",
-        "mv ../rust $OUT/rust; ln -s $OUT/rust ../rust; cd ../rust; echo TOKEN >moved; git add .; git commit -qm TOKEN",
+        "mkdir -p ../targets/x; git init -q ../targets/x; echo TOKEN >../targets/x/file",
+        "cd ..; mv rust $OUT/rust; ln -s $OUT/rust rust; cd rust; echo TOKEN >moved; git add .; git commit -qm TOKEN",
         "echo TOKEN >$OUT/precious; rm -f ../rust.lock; ln -s $OUT/precious ../rust.lock",
+        "echo TOKEN >lock; mkdir -p ../mine; echo TOKEN >../mine/lock",
         "echo TOKEN >../verify/scribble",
         "cd ../verify; echo TOKEN >library/std/src/lib.rs; git commit -qam 'In verify TOKEN'; echo TOKEN >untracked",
+        "cd ../verify; export GIT_COMMITTER_EMAIL=maintainers@tcp-keepalive.example; \
+         echo TOKEN >library/std/src/lib.rs; git commit -qam 'In verify TOKEN'",
+        "rm -rf ../verify; mkdir ../verify; echo TOKEN >../verify/mine",
+        "rm -rf .git; echo TOKEN >library/std/src/lib.rs",
         "echo TOKEN >$CACHE/mine",
         "echo TOKEN >$CACHE/rustc-src.tar.xz",
     ],
     // A tool that was killed.
     &[
-        "echo TOKEN >tests/ui/std/TOKEN.rs; git add .; git commit -qm 'Add TOKEN'; XTASK_KILL_AT='writing a file 2' $XTASK export",
         "echo TOKEN >tests/ui/std/TOKEN.rs; git add .; git commit -qm 'Add TOKEN'; \
-         XTASK_KILL_AT='between patches and mirror' $XTASK export --overwrite",
-        "sed -i s/hello,/hullo,/ ../../patches/1.95/0001-*; XTASK_KILL_AT='before the move' $XTASK prepare",
-        "sed -i s/hello,/hallo,/ ../../patches/1.95/0001-*; XTASK_KILL_AT='after the move' $XTASK prepare",
+         fails env XTASK_KILL_AT='writing a file 2' $XTASK export",
+        "echo TOKEN >tests/ui/std/TOKEN.rs; git add .; git commit -qm 'Add TOKEN'; \
+         fails env XTASK_KILL_AT='between files and state' $XTASK export",
+        "echo TOKEN >tests/ui/std/TOKEN.rs; git add .; git commit -qm 'Add TOKEN'; $XTASK export; \
+         echo TOKEN >../../tests/mine; fails env XTASK_KILL_AT='moving away' $XTASK export",
+        "sed -i s/hello,/hullo,/ ../../patches/1.95/0001-*; fails env XTASK_KILL_AT='before the move' $XTASK prepare",
+        "sed -i s/hello,/hallo,/ ../../patches/1.95/0001-*; fails env XTASK_KILL_AT='after the move' $XTASK prepare",
+        "echo TOKEN >mine; fails env XTASK_KILL_AT='moving away' $XTASK clean",
     ],
     // Another base.
     &[
@@ -125,6 +167,15 @@ const STATES: &[&[&str]] = &[
     ],
 ];
 
+/// With what each state is tried alone, and what is typed before.
+const ALONE: &[(&str, &str)] = &[
+    ("", "prepare"),
+    ("sed -i 's/^+hello.*/+hello, changed/' ../../patches/1.95/0001-*", "prepare"),
+    ("", "export"),
+    ("", "verify"),
+    ("", "clean"),
+];
+
 const COMMANDS: &[&str] = &[
     "prepare",
     "prepare",
@@ -132,11 +183,11 @@ const COMMANDS: &[&str] = &[
     "export",
     "export",
     "export",
-    "export --overwrite",
     "verify",
     "clean",
     "clean",
     "clean --archives",
+    "clean --saved",
     "prepare --base 1.96",
     "export --base 1.96",
 ];
@@ -144,31 +195,21 @@ const COMMANDS: &[&str] = &[
 const KILL_POINTS: &[&str] = &[
     "unpacked",
     "before it has its name",
-    "in the scratch repository",
     "before the move",
     "after the move",
     "writing a file",
     "writing a file 2",
     "writing a file 3",
     "removing a file",
-    "between patches and mirror",
+    "between files and state",
+    "moving away",
+    "moving away 2",
     "removing what was made",
     "removing what was made 3",
 ];
 
-/// Advice that keeps what is there.
-const KEEPING: &[&str] = &[
-    "To keep that work:",
-    "To resolve it",
-    "move it away:",
-    "To put them aside",
-    "To go back to it",
-    "To export what is checked out now",
-    "To put their commits in a row",
-    "To have it look again",
-    "To make it part of the series",
-    "To take the change into",
-];
+/// What the tool says before the commands that are a way out.
+const WAY_OUT: &str = "and make it anew";
 
 /// Numbers that look random and are the same for the same seed: a linear congruential generator.
 struct Numbers(u64);
@@ -212,13 +253,18 @@ impl Round {
         while let Some(path) = paths.pop() {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
-            let is_temporary = [".rust.scratch", ".rust.unfinished"].contains(&&*name);
-            if is_temporary || name.starts_with(".xtask-unfinished-") || name == "toolchain" {
+            let is_temporary = [".rust.unfinished", "toolchain"].contains(&&*name);
+            if is_temporary || name.starts_with(".xtask-unfinished-") {
                 continue;
             }
             if metadata.is_dir() && name == ".git" {
                 self.collect_objects(path.parent().unwrap(), refs, &mut tokens);
-                paths.extend(["rebase-apply", "rebase-merge", "hooks"].map(|name| path.join(name)));
+                let linked = fs::read_dir(path.join("worktrees")).into_iter().flatten();
+                let linked = linked.map(|entry| entry.unwrap().path());
+                for path in linked.chain([path.clone()]) {
+                    paths.extend(["rebase-apply", "rebase-merge"].map(|name| path.join(name)));
+                }
+                paths.push(path.join("hooks"));
             } else if metadata.is_dir() {
                 paths.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
             } else if metadata.is_file() {
@@ -235,9 +281,11 @@ impl Round {
             .map(|name| format!(" --exclude={name}"))
             .collect();
         let script = format!(
-            "cd '{}'; not=$(git rev-parse -q --verify 'base^{{commit}}' | sed s/^/^/)
+            "cd '{}'; test -s .git/HEAD || exit 0; not=$(git rev-parse -q --verify 'base^{{commit}}' | sed s/^/^/)
+             under_way=$(find .git -name autostash -o -name MERGE_HEAD -o -name CHERRY_PICK_HEAD)
              git rev-list --objects --indexed-objects --exclude='refs/xtask/*'{unknown} --all $not \
-                 $(git reflog show --format=%H refs/stash 2>/dev/null) | cut -d' ' -f1 |
+                 $(git reflog show --format=%H refs/stash 2>/dev/null) \
+                 $(test -z \"$under_way\" || cat $under_way) | cut -d' ' -f1 |
              git cat-file --batch",
             repository.display()
         );
@@ -247,13 +295,13 @@ impl Round {
 
     fn refs_of(&self, repository: &Path) -> BTreeSet<String> {
         let script =
-            format!("git -C '{}' for-each-ref --format='%(refname)'", repository.display());
+            format!("git -C '{}' for-each-ref --format='%(refname)' || :", repository.display());
         let assert = self.fixture.shell(&script);
         String::from_utf8_lossy(&assert.get_output().stdout).lines().map(str::to_owned).collect()
     }
 
-    /// Somebody types `script` in build/rust, whatever comes of each command.
-    fn type_in_tree(&mut self, script: &str) {
+    /// Somebody types `script` in build/rust. Returns whether all of it works.
+    fn type_in_tree(&mut self, script: &str) -> bool {
         let mut typed = String::new();
         for (number, part) in script.split("TOKEN").enumerate() {
             if number > 0 {
@@ -264,27 +312,32 @@ impl Round {
         }
         let (out, cache) = (self.outside.display(), self.fixture.cache());
         let script = format!(
-            "set +e; OUT='{out}'; CACHE='{}'; export OUT CACHE; cd build/rust || exit 0; {typed}",
+            "OUT='{out}'; CACHE='{}'; export OUT CACHE; fails() {{ if \"$@\"; then exit 1; fi; }}; \
+             cd build/rust || exit 0; {typed}",
             cache.display()
         );
+        let assert = self.fixture.shell(&script);
         self.history += &format!("$ {typed}\n");
-        self.fixture.shell(&script);
+        let output = assert.get_output();
+        if !output.status.success() {
+            self.history += &String::from_utf8_lossy(&output.stderr);
+        }
+        output.status.success()
     }
 
     /// Runs the tool, and maybe what it says to type, and sees that nothing is lost by either.
-    fn run(&mut self, numbers: &mut Numbers) {
-        let command = numbers.one_of(COMMANDS);
+    fn run(&mut self, command: &str, kill_at: Option<&str>) {
         let mut xtask = self.fixture.xtask(&command.split(' ').collect::<Vec<_>>());
         let mut line = format!("cargo xtask {command}");
-        if numbers.below(5) < 2 {
-            let point = numbers.one_of(KILL_POINTS);
+        if let Some(point) = kill_at {
             xtask.env("XTASK_KILL_AT", point);
             line += &format!(" # to be killed at {point:?}");
         }
         let assert = self.check(&line, |_| support::finish(xtask));
         let told = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
-        if let Some(heading) = KEEPING.iter().find(|heading| told.contains(**heading)) {
-            let script = advice(&assert, heading);
+        assert!(!told.contains("panicked"), "{}", self.history);
+        if told.contains(WAY_OUT) {
+            let script = advice(&assert, WAY_OUT);
             self.check(&script, |fixture| fixture.shell(&script));
         }
     }
@@ -305,13 +358,13 @@ impl Round {
             }
         }
         let after = self.reachable(&known);
-        let patches = [self.fixture.root().join("patches"), self.outside.join("patches")];
+        let saved = [self.fixture.root().join("build/saved")];
         let cache = [self.fixture.cache()];
         for (token, places) in before {
             let only_in = |directories: &[PathBuf]| {
                 places.iter().all(|place| directories.iter().any(|dir| place.starts_with(dir)))
             };
-            let dropped = line.contains("--overwrite") && only_in(&patches)
+            let dropped = line.contains("--saved") && only_in(&saved)
                 || line.contains("--archives") && only_in(&cache);
             assert!(
                 dropped || after.contains_key(&token),
@@ -329,59 +382,62 @@ impl Round {
     }
 }
 
-fn play(template: &Fixture, seed: u64) {
-    let mut numbers = Numbers(seed);
+/// Somebody's copy of the project, as it was left.
+fn begin(template: &Fixture) -> Round {
     let fixture = template.copy();
     let outside = fixture.dir().join("outside");
     fs::create_dir(&outside).unwrap();
-    // They know each other by their paths.
-    let link = "cd build; in=$(echo rust/.git/worktrees/*); echo \"$PWD/verify/.git\" >\"$in/gitdir\"; \
-                echo \"gitdir: $PWD/$in\" >verify/.git; git -C verify status >/dev/null";
-    fixture.shell(link).success();
-    let mut round = Round { fixture, outside, history: String::new(), tokens: 0 };
+    Round { fixture, outside, history: String::new(), tokens: 0 }
+}
+
+fn play(template: &Fixture, seed: u64) {
+    let mut numbers = Numbers(seed);
+    let mut round = begin(template);
     // Often one alone: with several, most commands stop at the first.
-    for _ in 0..[1, 1, 1, 2, 3][numbers.below(5)] {
+    for number in 0..[1, 1, 1, 2, 3][numbers.below(5)] {
         let kind = STATES[numbers.below(STATES.len())];
-        let state = numbers.one_of(kind);
-        round.type_in_tree(state);
+        let worked = round.type_in_tree(numbers.one_of(kind));
+        assert!(worked || number > 0, "{}", round.history);
     }
     for _ in 0..=numbers.below(3) {
-        round.run(&mut numbers);
+        let command = numbers.one_of(COMMANDS);
+        let kill_at = (numbers.below(5) < 2).then(|| numbers.one_of(KILL_POINTS));
+        round.run(command, kill_at);
     }
     if std::env::var_os("XTASK_SHOW").is_some() {
         println!("{}", round.history);
     }
 }
 
-#[test]
-fn nothing_is_lost() {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
-    let rounds = number("XTASK_ROUNDS").unwrap_or(20);
-    let seed = number("XTASK_SEED").unwrap_or_else(|| {
-        u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos())
-    });
-    println!("{rounds} rounds from XTASK_SEED={seed} on");
+/// A project with two bases, whose patches are committed as an export writes them.
+fn template() -> Fixture {
     let template = Fixture::new();
     template.run(&["prepare"]).success();
     fs::write(template.tree().join("tests/ui/std/of-the-series.rs"), "fn main() {}\n").unwrap();
     template.git(&["add", "."]);
     template.git(&["commit", "--quiet", "-m", "Add a ui test\n\nThere was none."]);
-    template.run(&["export", "--overwrite"]).success();
+    template.run(&["export"]).success();
     template.run(&["verify"]);
     template.add_base();
-    template.shell("mkdir patches/1.96 && cp patches/1.95/*.patch patches/1.96").success();
+    let commit = "mkdir patches/1.96 && cp patches/1.95/*.patch patches/1.96 && rm -rf build/saved && \
+                  echo /build/ >.gitignore && git init -q && git add . && git commit -qm Project";
+    template.shell(commit).success();
     template.run(&["prepare", "--base", "1.96"]).success();
-    let next = AtomicU64::new(seed);
-    let failed = Mutex::new(Vec::new());
+    template
+}
+
+/// Has `play` run for each number below `count`, side by side, and fails with those that fail.
+fn for_each(count: usize, play: impl Fn(usize) + Sync) -> Vec<usize> {
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let play_on = || {
         loop {
-            let round = next.fetch_add(1, Ordering::SeqCst);
-            if round >= seed + rounds {
+            let number = next.fetch_add(1, Ordering::SeqCst);
+            if number >= count {
                 break;
             }
             // Each says what it found; the others go on.
-            if catch_unwind(AssertUnwindSafe(|| play(&template, round))).is_err() {
-                failed.lock().unwrap().push(round);
+            if catch_unwind(AssertUnwindSafe(|| play(number))).is_err() {
+                failed.lock().unwrap().push(number);
             }
         }
     };
@@ -390,12 +446,38 @@ fn nothing_is_lost() {
             scope.spawn(play_on);
         }
     });
-    let failed = failed.into_inner().unwrap();
+    failed.into_inner().unwrap()
+}
+
+#[test]
+fn no_command_loses_anything_in_any_state() {
+    let template = template();
+    let states: Vec<_> = STATES.iter().flat_map(|kind| kind.iter()).collect();
+    let failed = for_each(states.len() * ALONE.len(), |number| {
+        let mut round = begin(&template);
+        let (before, command) = ALONE[number % ALONE.len()];
+        assert!(round.type_in_tree(states[number / ALONE.len()]), "{}", round.history);
+        round.type_in_tree(before);
+        round.run(command, None);
+    });
+    assert!(failed.is_empty(), "{} of {} fail", failed.len(), states.len() * ALONE.len());
+}
+
+#[test]
+fn nothing_is_lost_at_random() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
+    let rounds = number("XTASK_ROUNDS").unwrap_or(20);
+    let seed = number("XTASK_SEED").unwrap_or_else(|| {
+        u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos())
+    });
+    println!("{rounds} rounds from XTASK_SEED={seed} on");
+    let template = template();
+    let failed = for_each(usize::try_from(rounds).unwrap(), |n| play(&template, seed + n as u64));
     assert!(
         failed.is_empty(),
         "{} of {rounds} rounds fail. One of them again: \
          XTASK_ROUNDS=1 XTASK_SEED={} cargo test --package xtask --test nothing_is_lost",
         failed.len(),
-        failed[0]
+        seed + failed[0] as u64
     );
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use fs_err as fs;
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
-use support::{ARCHIVE, COMMIT, Fixture, Server, finish, start, write_script};
+use support::{ARCHIVE, COMMIT, Fixture, Server, advice, finish, start, write_script};
 
 #[test]
 fn prepares_once_and_runs_x_py() {
@@ -40,28 +40,47 @@ fn exits_with_the_code_of_x_py() {
     finish(x).code(37);
 }
 
+/// What a run uses, bootstrap says: options and spellings of paths change nothing.
+#[test]
+fn std_in_the_sysroot_is_that_of_the_tree_where_a_run_uses_it() {
+    let fixture = Fixture::new();
+    fixture.run(&["x", "test", "library/std"]).success().stdout(contains("['released std']"));
+    let tests = fixture.tree().join("tests/ui/std");
+    for args in [
+        &["test", "tests/ui/std"][..],
+        &["-j", "2", "test", "./tests/ui/std", "--force-rerun"],
+        &["test", tests.to_str().unwrap()],
+    ] {
+        let line = format!("hello, {}\n", args.len());
+        fs::write(fixture.tree().join("library/std/src/lib.rs"), &line).unwrap();
+        let args = [&["x"], args].concat();
+        fixture.run(&args).success().stdout(contains(format!("['patched std: hello, {}\\n']", args.len() - 1)));
+    }
+}
+
 #[test]
 fn suite_without_tests_is_not_run() {
     let fixture = Fixture::new();
-    for suite in ["tests/ui/none", "tests/codegen-llvm/", "tests"] {
-        if suite == "tests" {
-            // An archive without tests, but with what bootstrap insists on.
-            fixture.run(&["prepare"]).success();
-            fixture.git(&["rm", "-r", "--quiet", "tests"]);
-            fs::create_dir_all(fixture.tree().join("tests/ui")).unwrap();
-            fs::write(fixture.tree().join("tests/ui/README.md"), "").unwrap();
-        }
-        fixture.run(&["x", "test", "library/std", suite]).code(3).stderr(contains("has no tests"));
-    }
-    fixture.run(&["x", "test"]).code(3).stderr(contains("has no tests"));
+    fixture.run(&["x", "test", "tests/ui/std"]).success();
+    // An archive without tests, but with what bootstrap insists on.
+    fixture.git(&["rm", "-r", "--quiet", "tests"]);
+    fs::create_dir_all(fixture.tree().join("tests/ui")).unwrap();
+    fs::write(fixture.tree().join("tests/ui/README.md"), "").unwrap();
+    let said = contains("tests/ui has no tests");
+    fixture.run(&["x", "test", "library/std", "tests/ui"]).code(3).stderr(said);
     fixture.run(&["x", "test", "library/std", "--", "tests/ui"]).success();
+    // What is a slip of the finger, x.py refuses itself.
+    let mut x = fixture.xtask(&["x", "test", "tests/iu"]);
+    x.env("EXIT_CODE", "1");
+    finish(x).code(1).stdout(contains("x.py ran in"));
 }
 
 #[test]
 fn format_is_checked_by_a_rustfmt_that_can() {
     let fixture = Fixture::new();
     fixture.run(&["prepare"]).success();
-    let config = fs::read_to_string(fixture.tree().join("bootstrap.toml")).unwrap();
+    let config = fixture.root().join("build/rust-prebuilt/bootstrap.toml");
+    let config = fs::read_to_string(config).unwrap();
     let rustfmt = fixture.root().join("build/rust-prebuilt/rustfmt");
     assert!(config.contains(&format!("rustfmt = \"{}\"", rustfmt.display())), "{config}");
     let run = |args: &[&str]| {
@@ -104,7 +123,8 @@ fn wrong_arguments_are_refused_at_once() {
 fn bootstrap_gets_the_configuration_and_the_compiler() {
     let fixture = Fixture::new();
     fixture.run(&["prepare"]).success();
-    let config = fs::read_to_string(fixture.tree().join("bootstrap.toml")).unwrap();
+    let config = fixture.root().join("build/rust-prebuilt/bootstrap.toml");
+    let config = fs::read_to_string(config).unwrap();
     assert!(config.contains("x.py-config.toml"), "{config}");
     assert!(config.contains("download-rustc = true"), "{config}");
     let ci_rustc = fixture.root().join("build/rust-prebuilt/x86_64-unknown-linux-gnu/ci-rustc");
@@ -115,19 +135,21 @@ fn bootstrap_gets_the_configuration_and_the_compiler() {
     assert!(listed.lines().count() > 0 && listed.lines().all(|f| ci_rustc.join(f).is_file()));
 }
 
+/// What bootstrap is told is not in the tree.
 #[test]
-fn foreign_bootstrap_configuration_stays() {
+fn bootstrap_configuration_of_the_user_stays() {
     let fixture = Fixture::new();
     fixture.run(&["prepare"]).success();
     let config = fixture.tree().join("bootstrap.toml");
-    let edited = fs::read_to_string(&config).unwrap() + "# Mine\n";
-    for theirs in ["profile = \"library\"\n", &edited] {
-        fs::write(&config, theirs).unwrap();
-        let stop = fixture.run(&["prepare"]).code(1).stderr(contains("not as this tool wrote it"));
-        assert_eq!(fs::read_to_string(&config).unwrap(), theirs);
-        fixture.follow_advice(&stop, "remove it").success();
-        fixture.run(&["prepare"]).success();
-    }
+    assert!(!config.exists());
+    fs::write(&config, "profile = \"library\"\n").unwrap();
+    let mut x = fixture.xtask(&["x", "test", "library/std"]);
+    x.env_remove("RUST_BOOTSTRAP_CONFIG");
+    finish(x).success().stderr(contains("build/rust/bootstrap.toml is not used"));
+    assert_eq!(fs::read_to_string(&config).unwrap(), "profile = \"library\"\n");
+    // Nothing waits for what is not read.
+    fixture.shell("rm build/rust/bootstrap.toml; mkfifo build/rust/bootstrap.toml").success();
+    fixture.run(&["prepare"]).success();
 }
 
 #[test]
@@ -298,7 +320,7 @@ fn unfinished_tree_is_never_taken_for_a_whole_one() {
 #[test]
 fn killed_anywhere_it_goes_on() {
     let fixture = Fixture::new();
-    for point in ["unpacked", "before it has its name", "in the scratch repository"] {
+    for point in ["unpacked", "before it has its name"] {
         fixture.kill_at(point, &["prepare"]);
     }
     for point in ["before the move", "after the move"] {
@@ -308,78 +330,7 @@ fn killed_anywhere_it_goes_on() {
     assert_eq!(fixture.std_line(), "hello, patched\n");
     assert_eq!(fixture.git(&["status", "--porcelain"]), "");
     assert_eq!(fixture.git(&["log", "--format=%s", "base.."]), "std: Say `hello, patched`");
-    assert!(!fixture.root().join("build/.rust.scratch").exists());
     assert_eq!(fixture.git(&["worktree", "list"]).lines().count(), 1);
-}
-
-#[test]
-fn verify_killed_while_it_applies_leaves_nothing() {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
-    fixture.kill_at("in the scratch repository", &["verify"]);
-    assert!(fixture.root().join("build/.rust.scratch").exists());
-    fixture.run(&["verify"]);
-    assert!(!fixture.root().join("build/.rust.scratch").exists());
-}
-
-/// As a power failure in the middle of the checkout leaves it.
-#[test]
-fn interrupted_move_to_new_patches_is_completed() {
-    let half_moved = || {
-        let fixture = Fixture::new();
-        fixture.run(&["prepare"]).success();
-        fixture.git(&["tag", "old"]);
-        fixture.write_patch("0001-first.patch", "hello", "hello, again");
-        fixture.kill_at("before the move", &["prepare"]);
-        fs::write(fixture.tree().join("library/std/src/lib.rs"), "hello, again\n").unwrap();
-        fixture
-    };
-    let fixture = half_moved();
-    fixture.run(&["prepare"]).success();
-    assert_eq!(fixture.std_line(), "hello, again\n");
-    assert_eq!(fixture.git(&["status", "--porcelain"]), "");
-
-    // What is in neither of the two is someone's.
-    let fixture = half_moved();
-    fs::write(fixture.tree().join("library/std/src/lines.rs"), "mine\n").unwrap();
-    let stop = fixture.run(&["prepare"]).code(1).stderr(contains(" M library/std/src/lines.rs"));
-    assert_eq!(
-        fs::read_to_string(fixture.tree().join("library/std/src/lines.rs")).unwrap(),
-        "mine\n"
-    );
-    fixture.follow_advice(&stop, "To drop it").success();
-    fixture.run(&["prepare"]).success();
-    assert_eq!(fixture.std_line(), "hello, again\n");
-
-    // Of a lock, only git knows whether someone's program holds it.
-    let fixture = half_moved();
-    fs::write(fixture.tree().join(".git/index.lock"), "").unwrap();
-    fixture.run(&["prepare"]).code(1).stderr(contains("index.lock"));
-    assert!(fixture.tree().join(".git/index.lock").exists());
-}
-
-#[test]
-fn work_since_an_interrupted_move_is_found() {
-    for point in ["before the move", "after the move"] {
-        let fixture = Fixture::new();
-        fixture.run(&["prepare"]).success();
-        fixture.write_patch("0001-first.patch", "hello", "hello, again");
-        fixture.kill_at(point, &["prepare"]);
-        let lines = fixture.tree().join("library/std/src/lines.rs");
-        fs::write(&lines, "committed\n").unwrap();
-        fixture.git(&["commit", "--quiet", "--all", "-m", "My commit"]);
-        fs::write(&lines, "edited\n").unwrap();
-        let assert = fixture.run(&["prepare"]);
-        if point == "before the move" {
-            let said = contains("My commit").and(contains(" M library/std/src/lines.rs"));
-            assert.code(1).stderr(said);
-        } else {
-            // There is nothing left to move.
-            assert.success();
-        }
-        assert_eq!(fixture.git(&["show", "series:library/std/src/lines.rs"]), "committed");
-        assert_eq!(fs::read_to_string(&lines).unwrap(), "edited\n");
-    }
 }
 
 #[test]
@@ -391,125 +342,95 @@ fn changed_patches_are_applied() {
     assert_eq!(fixture.std_line(), "hello twice\n");
 }
 
+/// It moves by itself in one case alone. In all others there is one way out, which always works.
 #[test]
 fn work_in_the_tree_is_never_touched() {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
-    let file = fixture.tree().join("library/std/src/lib.rs");
-    fs::write(&file, "my work\n").unwrap();
-    // With the same patches, work in progress is what x.py is there for.
-    fixture.run(&["x", "test", "library/std"]).success();
-
-    fixture.write_patch("0001-first.patch", "hello", "hello, again");
-    let uncommitted = "changed  M library/std/src/lib.rs";
-    fixture
-        .run(&["x", "test", "library/std"])
-        .code(1)
-        .stderr(contains(uncommitted).and(contains("nothing was touched")));
-    assert_eq!(fixture.std_line(), "my work\n");
-
-    fixture.git(&["commit", "--quiet", "--all", "-m", "My commit"]);
-    fixture.run(&["prepare"]).code(1).stderr(contains("My commit"));
-    assert_eq!(fixture.git(&["show", "--no-patch", "--format=%s"]), "My commit");
-    assert_eq!(fixture.std_line(), "my work\n");
-}
-
-/// A project whose patches changed while there is work in build/rust: `work` is done there.
-fn changed_under_work(work: &str) -> Fixture {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
-    let mine = "echo mine >library/std/src/lines.rs";
-    fixture.shell(&format!("cd build/rust; mine() {{ {mine}; }}; {work}")).success();
-    fixture.write_patch("0001-first.patch", "hello", "hello, again");
-    fixture
-}
-
-/// Each of these is followed, to the word, and ends the state that it was printed for.
-#[test]
-fn advice_keeps_the_work() {
-    for (work, kept) in [
-        ("mine", "work tree"),
-        ("mine; git add .; echo more >library/std/src/lines.rs", "index"),
-        ("mine; git add .; echo more >new; git commit -qm Mine", "HEAD"),
-        // An older stash stays where it is.
-        ("echo old >old; git stash -qu; mine; git commit -qam Mine", "HEAD"),
-        ("mine; git commit -qam Mine; echo more >new", "HEAD"),
-        ("mine; git commit -qam Mine; git branch other; git reset -q --hard HEAD~1", "other"),
+    for (work, named) in [
+        ("mine", "modified:   library/std/src/lines.rs"),
+        ("mine; git add .; echo more >new", "new"),
+        ("echo new >new; git add -N new", "new"),
+        ("mine; git commit -qam Mine", "Mine"),
+        ("git checkout -q --detach; mine; git commit -qam Mine", "HEAD detached"),
         (
-            "git switch -qc side; mine; git commit -qam Mine; git switch -q series; \
-             git merge -q --no-ff side -m 'Merged, for a reason'",
-            "HEAD",
+            "git switch -qc other; mine; git commit -qam Mine; git branch -D series",
+            "On branch other",
         ),
-        ("git checkout -q --detach; mine; git commit -qam Mine", "branch kept-"),
-        ("git switch -qc other; mine; git commit -qam Mine", "other"),
-        ("git switch -qc other; mine; git commit -qam Mine; git branch -D series", "other"),
+        ("git branch -m mine; git branch series/v1", "On branch mine"),
+        (
+            "mine; git commit -qam Mine; git -c sequence.editor='sed -i s/^pick/edit/' rebase -qi HEAD~1",
+            "rebas",
+        ),
+        ("git merge -q --no-commit --no-ff $(git commit-tree -p base -m Mine HEAD:)", "merging"),
+        ("git update-index --skip-worktree library/std/src/lines.rs; mine", "nothing to commit"),
+        // In a linked tree is the branch, and here an older commit.
+        ("git checkout -q --detach; git worktree add -q ../linked series", "HEAD detached"),
     ] {
-        let fixture = changed_under_work(work);
-        let stop = fixture.run(&["prepare"]);
-        if !stop.get_output().status.success() {
-            fixture.follow_advice(&stop, "To keep that work").success();
+        let fixture = Fixture::new();
+        fixture.run(&["prepare"]).success();
+        let mine = "echo mine >library/std/src/lines.rs";
+        fixture.shell(&format!("cd build/rust; mine() {{ {mine}; }}; {work}")).success();
+        // With the same patches, work in progress is what x.py is there for.
+        fixture.run(&["x", "test", "library/std"]).success();
+        let before = fixture.git(&["rev-parse", "HEAD"]);
+        fixture.write_patch("0001-first.patch", "hello", "hello, again");
+        let stop = fixture.run(&["x", "test", "library/std"]).code(1);
+        let stop = stop.stderr(contains("nothing was touched").and(contains(named)));
+        assert_eq!(fixture.git(&["rev-parse", "HEAD"]), before, "{work}");
+        if work.contains("mine;") || work.ends_with("mine") {
+            let lines = fixture.tree().join("library/std/src/lines.rs");
+            let in_tree =
+                work.contains("git commit") || fs::read_to_string(lines).unwrap() == "mine\n";
+            assert!(in_tree, "{work}");
         }
-        fixture.run(&["prepare"]).success().stderr("");
+        fixture.shell(&advice(&stop, "and make it anew")).success();
         assert_eq!(fixture.std_line(), "hello, again\n", "{work}");
-        let lines = match kept {
-            "work tree" => {
-                fs::read_to_string(fixture.tree().join("library/std/src/lines.rs")).unwrap()
-            }
-            "branch kept-" => {
-                let branch = fixture.git(&["branch", "--list", "--format=%(refname)", "kept-*"]);
-                fixture.git(&["show", &format!("{branch}:library/std/src/lines.rs")])
-            }
-            "index" => fixture.git(&["show", ":library/std/src/lines.rs"]),
-            at => fixture.git(&["show", &format!("{at}:library/std/src/lines.rs")]),
-        };
-        assert_eq!(lines.trim_end(), "mine", "{work}");
-        if work.contains(">new") {
-            assert!(fixture.tree().join("new").exists(), "{work}");
+        assert!(fixture.root().join("build/rust-kept/.git").exists(), "{work}");
+        if work.ends_with("git commit -qam Mine") {
+            fixture.git(&["cherry-pick", "FETCH_HEAD"]);
+            assert!(fixture.tree().join("library/std/src/lines.rs").exists());
+            assert_eq!(fixture.git(&["show", "HEAD:library/std/src/lines.rs"]), "mine");
         }
-        let subjects = fixture.git(&["log", "--format=%s", "--branches"]);
-        assert_eq!(subjects.contains("for a reason"), work.contains("for a reason"), "{subjects}");
-        let stashes = fixture.git(&["stash", "list"]);
-        assert_eq!(stashes.lines().count(), usize::from(work.contains(">old")), "{stashes}");
     }
+}
+
+/// git would take the repository of the project itself.
+#[test]
+fn tree_whose_repository_is_broken_is_left_alone() {
+    let fixture = Fixture::new();
+    fixture.run(&["prepare"]).success();
+    let commit = "git init -q && echo /build/ >.gitignore && git add . && git commit -qm Project";
+    fixture.shell(commit).success();
+    fixture.shell(": >build/rust/.git/HEAD").success();
+    fixture.write_patch("0001-first.patch", "hello", "hello, again");
+    fixture.run(&["prepare"]).code(1).stderr(contains("not a git repository"));
+    fixture.run(&["export"]).code(1).stderr(contains("not a git repository"));
+    fixture.shell("git log -1 --format=%s; git branch").success().stdout(contains("Project"));
 }
 
 #[test]
-fn advice_drops_the_work() {
-    for work in [
-        "mine",
-        "echo new >new; mkdir directory; git -C directory init -q; touch directory/file",
-        "mine; git commit -qam Mine; git branch other",
-        "git switch -qc other; mine; git commit -qam Mine",
-        "mine; git commit -qam Mine; mine; \
-         git -c sequence.editor='sed -i s/^pick/edit/' rebase -qi HEAD~1 && mine",
-        "git format-patch -qo .. -1; git reset -q --hard base; echo other >library/std/src/lib.rs; \
-         git commit -qam Other; ! git am ../0001-*.patch",
-        "git switch -qc other; mine; git commit -qam Mine; git switch -q series; \
-         echo else >library/std/src/lines.rs; git commit -qam Else; ! git merge -q other",
-    ] {
-        let fixture = changed_under_work(work);
-        let stop = fixture.run(&["prepare"]).code(1);
-        fixture.follow_advice(&stop, "To drop it").success();
-        fixture.run(&["prepare"]).success();
-        assert_eq!(fixture.std_line(), "hello, again\n", "{work}");
-        assert_eq!(fixture.git(&["status", "--porcelain"]), "");
-    }
+fn what_is_no_file_is_no_patch() {
+    let fixture = Fixture::new();
+    fixture.shell("mkfifo patches/1.95/0002-x.patch").success();
+    fixture.run(&["prepare"]).code(1).stderr(contains("0002-x.patch is no file"));
 }
 
-/// What was exported and then taken out of patches/ again is only in build/rust.
+/// What was exported and then taken out of patches/ again is only in build/rust, whoever committed it.
 #[test]
 fn exported_commits_stay_when_the_patches_go() {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
-    fs::write(fixture.tree().join("library/std/src/lines.rs"), "mine\n").unwrap();
-    fixture.git(&["commit", "--quiet", "--all", "-m", "My commit\n\nThere was none."]);
-    fixture.run(&["export", "--overwrite"]).success();
-    fs::remove_dir_all(fixture.patches()).unwrap();
-    fs::create_dir(fixture.patches()).unwrap();
-    fixture.write_patch("0001-first.patch", "hello", "hello, again");
-    fixture.run(&["prepare"]).success().stderr(contains("kept there as the branch series-"));
-    let branch = fixture.git(&["branch", "--list", "--format=%(refname)", "series-*"]);
-    assert_eq!(fixture.git(&["show", &format!("{branch}:library/std/src/lines.rs")]), "mine");
+    for email in ["worker@project.example", "maintainers@tcp-keepalive.example"] {
+        let fixture = Fixture::new();
+        fixture.run(&["prepare"]).success();
+        let work = "echo mine >library/std/src/lines.rs; git commit -qam Mine -m 'There was none.'";
+        fixture
+            .shell(&format!("cd build/rust; export GIT_COMMITTER_EMAIL={email}; {work}"))
+            .success();
+        fixture.run(&["export"]).success();
+        fs::remove_dir_all(fixture.patches()).unwrap();
+        fixture.write_patch("0001-first.patch", "hello", "hello, again");
+        fixture.run(&["prepare"]).success().stderr(contains("what it held is the branch series-"));
+        let branch = fixture.git(&["branch", "--list", "--format=%(refname)", "series-*"]);
+        assert_eq!(fixture.git(&["show", &format!("{branch}:library/std/src/lines.rs")]), "mine");
+    }
 }
 
 #[test]
@@ -536,16 +457,9 @@ fn patch_that_does_not_apply_is_explained() {
     fixture.run(&["prepare"]).code(1).stderr(
         contains("0002-second.patch does not apply")
             .and(contains("patch failed: library/std/src/lib.rs:1"))
-            .and(contains("am --3way")),
+            .and(contains("CONTRIBUTING.md")),
     );
     assert_eq!(fixture.std_line(), "hello, patched\n");
-
-    // What git is in the middle of comes first.
-    fixture.shell("cd build/rust; git merge -q --no-commit --no-ff $(git commit-tree -p base -m Mine HEAD:)").success();
-    let stop = fixture.run(&["prepare"]).code(1).stderr(contains("finish a merge in build/rust"));
-    fixture.follow_advice(&stop, "or call it off").success();
-    let stop = fixture.run(&["prepare"]).code(1);
-    fixture.follow_advice(&stop, "To resolve it").code(128);
 
     // From nothing, there is a tree to resolve it in.
     let fresh = Fixture::new();
@@ -556,34 +470,23 @@ fn patch_that_does_not_apply_is_explained() {
 
 #[test]
 fn patches_are_merged_into_a_new_base() {
-    for work in [
-        "true",
-        "echo mine >build/rust-1.96/mine; git -C build/rust-1.96 commit -q --allow-empty -m Mine",
-    ] {
-        let fixture = Fixture::new();
-        fixture.run(&["prepare"]).success();
-        fixture.shell("sed -i s/eight/acht/ build/rust/library/std/src/lines.rs").success();
-        fixture.git(&["commit", "--quiet", "--all", "-m", "Say acht\n\nIt was eight."]);
-        fixture.run(&["export", "--overwrite"]).success();
-        // As CONTRIBUTING.md has it.
-        fixture.add_base();
-        fixture.shell("mkdir patches/1.96 && cp patches/1.95/*.patch patches/1.96").success();
-        fixture.run(&["prepare", "--base", "1.96"]).code(1);
-        fixture.shell(work).success();
-        let stop = fixture.run(&["prepare", "--base", "1.96"]).code(1);
-        fixture.follow_advice(&stop, "To resolve it").success();
-        fixture.follow_advice(&stop, "Then write it down").success();
-        let lines = fixture.root().join("build/rust-1.96/library/std/src/lines.rs");
-        let lines = fs::read_to_string(lines).unwrap();
-        assert_eq!(lines, "one\ntwo\nthree\nfour\ncinq\nsix\nseven\nacht\nnine\n");
-        fixture.run(&["prepare", "--base", "1.96"]).success();
-        fixture.run(&["prepare"]).success();
-        if work != "true" {
-            let all = fixture.shell("git -C build/rust-1.96 log --format=%s --branches");
-            all.stdout(contains("Mine"));
-            fixture.shell("git -C build/rust-1.96 show stash^3:mine").success();
-        }
-    }
+    let fixture = Fixture::new();
+    fixture.run(&["prepare"]).success();
+    fixture.shell("sed -i s/eight/acht/ build/rust/library/std/src/lines.rs").success();
+    fixture.git(&["commit", "--quiet", "--all", "-m", "Say acht\n\nIt was eight."]);
+    fixture.run(&["export"]).success();
+    // As CONTRIBUTING.md has it.
+    fixture.add_base();
+    fixture.shell("mkdir patches/1.96 && cp patches/1.95/*.patch patches/1.96").success();
+    fixture.run(&["prepare", "--base", "1.96"]).code(1);
+    fixture.shell("git -C build/rust-1.96 fetch -q ../rust series").success();
+    fixture.shell("git -C build/rust-1.96 am -q --3way \"$PWD\"/patches/1.96/*.patch").success();
+    fixture.run(&["export", "--base", "1.96"]).success();
+    let lines = fixture.root().join("build/rust-1.96/library/std/src/lines.rs");
+    let lines = fs::read_to_string(lines).unwrap();
+    assert_eq!(lines, "one\ntwo\nthree\nfour\ncinq\nsix\nseven\nacht\nnine\n");
+    fixture.run(&["prepare", "--base", "1.96"]).success();
+    fixture.run(&["prepare"]).success();
 }
 
 /// git asks who owns a repository, and works in one of someone else's only where the user lets it.
@@ -693,73 +596,113 @@ fn second_invocation_waits_and_says_for_what() {
 }
 
 #[test]
-fn clean_removes_what_can_be_made_again() {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
-    fs::create_dir(fixture.root().join("build/my-notes")).unwrap();
-    fs::write(fixture.cache().join("my-archive"), "mine\n").unwrap();
-    fixture.run(&["clean"]).success().stderr(contains("build/my-notes stays"));
-    assert!(!fixture.tree().exists());
-    assert!(fixture.root().join("build/my-notes").exists());
-    assert!(fixture.cache().join(ARCHIVE).exists());
-    fixture
-        .run(&["clean", "--archives"])
-        .success()
-        .stderr(contains("my-archive stays: it is of nothing"));
-    assert!(!fixture.cache().join(ARCHIVE).exists());
-    assert!(fixture.cache().join("my-archive").exists());
-}
-
-#[test]
-fn clean_leaves_work_that_no_patch_holds() {
-    for (work, named) in [
-        ("mine; git stash -q", "stash@{0}"),
-        ("mine; git stash -q; echo more >new; git stash -qu", "stash@{1}"),
-        ("mine; git commit -qam Mine; git tag mine; git reset -q --hard HEAD~1", "Mine"),
-        (
-            "git worktree add -q --detach ../linked; cd ../linked; mine; git commit -qam Mine",
-            "Mine",
-        ),
-        (
-            "git worktree add -q --detach ../linked; cd ../linked; mine",
-            " M library/std/src/lines.rs",
-        ),
-        ("echo mine.txt >>.git/info/exclude; echo mine >mine.txt", "!! mine.txt"),
-        (
-            "git update-index --skip-worktree library/std/src/lines.rs; mine",
-            "git overlooks changes",
-        ),
-        ("echo '# Mine' >>bootstrap.toml", "bootstrap.toml"),
-        ("echo mine >.git/hooks/pre-commit", "hooks/pre-commit"),
-        ("git update-ref refs/mine $(git hash-object -w x.py)", "refs/mine"),
-    ] {
-        let fixture = Fixture::new();
-        fixture.run(&["prepare"]).success();
-        let mine = "echo mine >library/std/src/lines.rs";
-        fixture.shell(&format!("cd build/rust; mine() {{ {mine}; }}; {work}")).success();
-        let stop = fixture.run(&["clean"]).code(1).stderr(contains(named));
-        if !named.contains("overlooks") {
-            fixture.follow_advice(&stop, "move it away").success();
-            fixture.run(&["clean"]).success();
-            assert!(fixture.root().join("build/rust-kept/.git").exists());
-        }
-    }
-    // What is moved away or dropped takes the checkout of verify along.
-    for (heading, kept) in [("move it away", true), ("To drop it", false)] {
-        let fixture = Fixture::new();
-        fixture.run(&["verify"]);
-        fixture.shell("echo mine >build/verify/mine; echo mine >build/rust/mine").success();
-        let stop = fixture.run(&["clean"]).code(1).stderr(contains("?? mine in build/verify"));
-        fixture.follow_advice(&stop, heading).success();
-        fixture.run(&["clean"]).success();
-        assert_eq!(fixture.root().join("build/verify-kept/mine").exists(), kept);
-    }
+fn clean_deletes_what_is_generated_and_moves_the_rest() {
     let fixture = Fixture::new();
     fixture.run(&["verify"]);
-    fixture.shell("rm -rf build/rust").success();
-    let stop = fixture.run(&["clean"]).code(1).stderr(contains("of another repository"));
-    fixture.follow_advice(&stop, "move it away").success();
-    fixture.run(&["clean"]).success();
+    fixture.run(&["prepare"]).success();
+    fixture
+        .shell(
+            "cd build; mkdir my-notes targets; echo mine >my-notes/mine; echo json >targets/json",
+        )
+        .success();
+    fixture.shell("mkdir -p build/mutants/x; git init -q build/mutants/x; echo mine >build/mutants/x/mine").success();
+    fixture
+        .shell("echo mine >build/rust/mine; git -C build/rust worktree add -q --detach ../linked")
+        .success();
+    fs::write(fixture.cache().join("my-archive"), "mine\n").unwrap();
+    fixture.run(&["clean"]).success().stderr(contains("moved build/rust to build/saved/"));
+    let saved = fixture.saved();
+    for file in
+        ["my-notes/mine", "mutants/x/mine", "rust/mine", "rust/x.py", "verify/x.py", "linked/x.py"]
+    {
+        assert!(saved.contains_key(&Path::new("build").join(file)), "{file}: {:?}", saved.keys());
+    }
+    let left: Vec<_> = fs::read_dir(fixture.root().join("build"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    assert!(
+        left.iter().all(|name| name == "saved" || name.to_string_lossy().ends_with(".lock")),
+        "{left:?}"
+    );
+    assert!(fixture.cache().join(ARCHIVE).exists());
+    // What was moved works on.
+    fixture
+        .shell("git -C build/saved/*-clean/build/rust log")
+        .success()
+        .stdout(contains("Say `hello"));
+
+    fixture.run(&["clean", "--archives"]).success().stderr(contains("my-archive stays"));
+    assert!(!fixture.cache().join(ARCHIVE).exists() && fixture.cache().join("my-archive").exists());
+    let listed = contains("deleting build/saved/").and(contains("KiB"));
+    fixture.run(&["clean", "--saved"]).success().stdout(listed);
+    assert!(fixture.saved().is_empty());
+}
+
+/// At any time, a tree is whole under its name, or somewhere else.
+#[test]
+fn clean_that_is_interrupted_leaves_trees_whole_or_moved() {
+    let template = Fixture::new();
+    template.run(&["prepare"]).success();
+    template
+        .shell("mkdir -p build/targets build/lab; cd build/targets; touch $(seq 300)")
+        .success();
+    let whole =
+        |tree: &Path| ["padding", "x.py", ".git/index"].iter().all(|f| tree.join(f).exists());
+    let took = |fixture: &Fixture| {
+        let started = std::time::Instant::now();
+        fixture.run(&["clean"]).success();
+        started.elapsed()
+    };
+    let took = took(&template.copy());
+    let (mut moved, mut there) = (0, 0);
+    for number in 0..100 {
+        let fixture = template.copy();
+        let mut clean = fixture.start(&["clean"]);
+        std::thread::sleep(took * number / 100);
+        clean.kill().unwrap();
+        clean.wait().unwrap();
+        if fixture.tree().exists() {
+            assert!(whole(&fixture.tree()));
+            there += 1;
+        } else {
+            let saved = fs::read_dir(fixture.root().join("build/saved")).unwrap().next().unwrap();
+            assert!(whole(&saved.unwrap().path().join("build/rust")));
+            moved += 1;
+        }
+        let targets = fixture.root().join("build/targets");
+        assert!(!targets.exists() || fs::read_dir(targets).unwrap().count() == 300);
+    }
+    assert!(moved > 0 && there > 0, "{moved} moved, {there} still there");
+}
+
+/// As a build directory on another disk.
+#[test]
+#[cfg(target_os = "linux")] // for /dev/shm
+fn what_is_moved_to_another_disk_arrives() {
+    let fixture = Fixture::new();
+    let disk = tempfile::tempdir_in("/dev/shm").unwrap();
+    symlink(disk.path(), fixture.root().join("build")).unwrap();
+    fixture.run(&["prepare"]).success();
+    fixture.run(&["export"]).success().stderr(contains("moved patches/1.95/0001-first.patch"));
+    let first = fixture.saved().remove(Path::new("patches/1.95/0001-first.patch")).unwrap();
+    assert!(first.contains("hello, patched"));
+}
+
+/// Both are locked.
+#[test]
+fn cache_below_build_is_cleaned_and_stays_without_archives() {
+    let fixture = Fixture::new();
+    fixture.run(&["prepare"]).success();
+    fixture
+        .shell("cp -r \"$XDG_CACHE_HOME\"/rust-tcp-keepalive build/rust-tcp-keepalive")
+        .success();
+    for (args, stays) in [(&["clean"][..], true), (&["clean", "--archives"], false)] {
+        let mut clean = fixture.xtask(args);
+        clean.env("XDG_CACHE_HOME", fixture.root().join("build"));
+        finish(clean).success();
+        assert_eq!(fixture.root().join("build/rust-tcp-keepalive").join(ARCHIVE).exists(), stays);
+    }
 }
 
 #[test]
@@ -814,6 +757,21 @@ fn front_door_leads_to_x_py_and_says_when_it_compiles() {
     let said = contains("compiling the tool");
     finish(front_door(&fixture)).success().stderr(said.clone()).stdout(contains("x.py ran in"));
     finish(front_door(&fixture)).success().stderr(said.not());
+}
+
+#[test]
+fn relative_source_is_taken_from_where_one_stands() {
+    let fixture = Fixture::without_cache("http://127.0.0.1:1/gone");
+    let elsewhere = fixture.dir().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(elsewhere.join("mine.tar.xz"), &fixture.archive).unwrap();
+    let mut x_py = Command::new(fixture.root().join("x.py"));
+    x_py.args(["--source", "mine.tar.xz", "test", "library/std"]).current_dir(elsewhere);
+    for (name, value) in front_door(&fixture).get_envs() {
+        x_py.env(name, value.unwrap());
+    }
+    finish(x_py).success();
+    assert_eq!(fixture.std_line(), "hello, patched\n");
 }
 
 #[test]

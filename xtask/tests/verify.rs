@@ -6,13 +6,14 @@
 
 mod support;
 
+use std::path::Path;
+
 use fs_err as fs;
 use predicates::str::contains;
 use support::Fixture;
 
 const DESCRIPTIONS: &str = "each patch has a subject, a body and an author";
-const CANONICAL: &str = "patches/ is what export writes";
-const MIRROR: &str = "library/ and tests/ are what the series adds";
+const WRITTEN: &str = "patches/, library/ and tests/ are what export writes";
 
 /// A project whose series adds a ui test, exported.
 fn exported() -> Fixture {
@@ -21,7 +22,7 @@ fn exported() -> Fixture {
     fs::write(fixture.tree().join("tests/ui/std/new.rs"), "fn main() {}\n").unwrap();
     fixture.git(&["add", "."]);
     fixture.git(&["commit", "--quiet", "-m", "Add a ui test\n\nThere was none."]);
-    fixture.run(&["export", "--overwrite"]).success();
+    fixture.run(&["export"]).success();
     fs::write(fixture.patches().join("0000-cover-letter.md"), "text\n").unwrap();
     fixture
 }
@@ -49,7 +50,7 @@ fn assert_failed(fixture: &Fixture, check: &str, why: &str) {
 #[test]
 fn exported_series_is_in_order() {
     let fixture = exported();
-    for check in [DESCRIPTIONS, CANONICAL, MIRROR, "no whitespace error: Add a ui test"] {
+    for check in [DESCRIPTIONS, WRITTEN, "no whitespace error: Add a ui test"] {
         assert_ok(&fixture, check);
     }
 }
@@ -58,14 +59,14 @@ fn exported_series_is_in_order() {
 fn altered_mirrored_file_is_found() {
     let fixture = exported();
     fs::write(fixture.root().join("tests/ui/std/new.rs"), "fn main() { }\n").unwrap();
-    assert_failed(&fixture, MIRROR, "tests/ui/std/new.rs is not what the series adds");
+    assert_failed(&fixture, WRITTEN, "tests/ui/std/new.rs differs");
 }
 
 #[test]
 fn missing_mirrored_file_is_found() {
     let fixture = exported();
     fs::remove_file(fixture.root().join("tests/ui/std/new.rs")).unwrap();
-    assert_failed(&fixture, MIRROR, "tests/ui/std/new.rs is missing");
+    assert_failed(&fixture, WRITTEN, "tests/ui/std/new.rs differs");
 }
 
 #[test]
@@ -73,7 +74,7 @@ fn additional_mirrored_file_is_found() {
     let fixture = exported();
     fs::create_dir_all(fixture.root().join("library/std")).unwrap();
     fs::write(fixture.root().join("library/std/extra.rs"), "").unwrap();
-    assert_failed(&fixture, MIRROR, "library/std/extra.rs is not in the series");
+    assert_failed(&fixture, WRITTEN, "library/std/extra.rs differs");
 }
 
 #[test]
@@ -94,7 +95,7 @@ fn patch_without_plausible_author_is_found() {
 fn hand_edited_patch_is_found() {
     let fixture = exported();
     edit_patch(&fixture, "1 file changed", "2 files changed");
-    assert_failed(&fixture, CANONICAL, "cargo xtask export");
+    assert_failed(&fixture, WRITTEN, "0002-Add-a-ui-test.patch differs");
 }
 
 #[test]
@@ -120,63 +121,33 @@ fn damaged_archive_is_found() {
 }
 
 #[test]
-fn work_in_its_checkout_stays() {
-    let with_work = |work: &str| {
+fn work_in_its_checkout_is_moved() {
+    for (work, kept) in [
+        ("echo mine >library/std/src/lib.rs", "library/std/src/lib.rs"),
+        ("git switch -q --detach; echo mine >mine; git add .; git commit -qm Mine", "mine"),
+        (
+            "export GIT_COMMITTER_EMAIL=maintainers@tcp-keepalive.example; echo mine >mine; git add .; \
+             git commit -qm Mine",
+            "mine",
+        ),
+        ("echo mine >mine", "mine"),
+        ("git init -q nested; echo mine >nested/mine", "nested/mine"),
+        ("rm -rf .git; echo mine >mine", "mine"),
+    ] {
         let fixture = exported();
         fixture.run(&["verify"]);
         fixture.shell(&format!("cd build/verify; {work}")).success();
-        let stop =
-            fixture.run(&["verify"]).code(1).stderr(contains("build/verify is for checks alone"));
-        (fixture, stop)
-    };
-    for work in [
-        "echo mine >library/std/src/lib.rs",
-        "echo mine >library/std/src/lib.rs; git commit -qam Mine",
-        "echo mine >mine",
-    ] {
-        let (fixture, stop) = with_work(work);
-        fixture.follow_advice(&stop, "move it away").success();
-        assert_ok(&fixture, MIRROR);
-        fixture.shell("grep -r mine build/verify-kept --include lib.rs --include mine").success();
+        fixture.run(&["verify"]).stderr(contains("moved build/verify to build/saved/"));
+        assert_eq!(fixture.saved()[&Path::new("build/verify").join(kept)], "mine\n", "{work}");
+        assert_ok(&fixture, "no whitespace error: Add a ui test");
     }
-    let (fixture, stop) = with_work("echo mine >mine");
-    fixture.follow_advice(&stop, "To drop it").success();
-    assert_ok(&fixture, "no whitespace error: Add a ui test");
-}
-
-#[test]
-fn checkout_of_a_repository_that_is_gone_stays() {
-    let fixture = exported();
-    fixture.run(&["verify"]);
-    fixture.shell("echo mine >build/verify/mine; rm -rf build/rust").success();
-    let stop = fixture.run(&["verify"]).code(1).stderr(contains("of another repository"));
-    assert!(fixture.root().join("build/verify/mine").exists());
-    fixture.follow_advice(&stop, "To drop it").success();
-    assert_ok(&fixture, "no whitespace error: Add a ui test");
-}
-
-/// In a copy of the project, it is still linked to the repository of the first one.
-#[test]
-fn checkout_in_a_copy_of_the_project_is_not_taken_for_its_own() {
-    let fixture = exported();
-    fixture.run(&["verify"]);
-    let copy = fixture.copy();
-    let head = |fixture: &Fixture| fixture.git(&["-C", "../verify", "rev-parse", "HEAD"]);
-    let before = head(&fixture);
-    copy.run(&["verify"]).code(1).stderr(contains("of another repository"));
-    let stop = copy.run(&["clean"]).code(1).stderr(contains("of another repository"));
-    assert_eq!(head(&fixture), before);
-    copy.follow_advice(&stop, "move it away").success();
-    assert_ok(&copy, "no whitespace error: Add a ui test");
 }
 
 #[test]
 fn interrupted_checkout_is_made_again() {
     let fixture = exported();
-    fixture.kill_at("before the checkout has its name", &["verify"]);
-    assert_ok(&fixture, "no whitespace error: Add a ui test");
-    // As a power failure between two of its commits leaves it.
-    fixture.shell("git -C build/rust show HEAD:library/std/src/lib.rs >patched.rs").success();
-    fixture.shell("mv patched.rs build/verify/library/std/src/lib.rs").success();
+    fixture.run(&["verify"]);
+    fixture.shell("rm -rf build/verify").success();
+    fixture.kill_at("before it has its name", &["verify"]);
     assert_ok(&fixture, "no whitespace error: Add a ui test");
 }

@@ -46,9 +46,14 @@ impl Project {
         self.bases.all()
     }
 
-    /// Everything generated: removing it costs time, never work (but see [`crate::clean`]).
+    /// Everything generated, the trees that people work in, and what was moved out of the way.
     pub fn build(&self) -> PathBuf {
         self.root.join("build")
+    }
+
+    /// What was moved out of the way.
+    pub fn saved(&self) -> PathBuf {
+        self.build().join("saved")
     }
 
     /// The directory below build/ that holds `what` for one base: that of the default base has the

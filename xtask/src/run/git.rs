@@ -43,6 +43,12 @@ impl Git {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("git");
         command.arg("-C").arg(&self.dir);
+        // Where there is no repository, git would take one further up, such as this project's.
+        if let Some(parent) =
+            std::fs::canonicalize(&self.dir).ok().as_deref().and_then(Path::parent)
+        {
+            command.env("GIT_CEILING_DIRECTORIES", parent);
+        }
         command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting])).args(args);
         command
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -92,8 +98,14 @@ impl Git {
         Ok(paths.map(|path| OsStr::from_bytes(path).into()).collect())
     }
 
-    /// What `git status` says of changed and untracked files, a line each.
+    /// What `git status` says of changed and untracked files, a line each, and which files git was told to
+    /// overlook: nobody could tell whether there is work in them.
     pub fn changes(&self) -> Result<String> {
-        self.read(&["status", "--porcelain"])
+        let mut changes = self.read(&["status", "--porcelain", "--ignore-submodules=none"])?;
+        let is_hidden = |tag: char| tag.is_ascii_lowercase() || tag == 'S';
+        for line in self.read(&["ls-files", "-v"])?.lines().filter(|l| l.starts_with(is_hidden)) {
+            changes += &format!("\n{} (hidden by `git update-index`)", &line[2..]);
+        }
+        Ok(changes.trim_start_matches('\n').to_owned())
     }
 }

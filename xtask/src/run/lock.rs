@@ -4,46 +4,25 @@
 use std::fs::TryLockError;
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use anyhow::Result;
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt;
 
-/// The locks that this process holds.
-static HELD: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
-
 /// Held until dropped. The operating system drops it for a process that is killed.
-pub struct Lock {
-    path: PathBuf,
-    file: std::fs::File,
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        HELD.lock().expect("no holder panics").retain(|path| *path != self.path);
-    }
-}
-
-/// Whether `path` is in a directory in which this process holds a lock.
-pub fn covers(path: &Path) -> bool {
-    let held = HELD.lock().expect("no holder panics");
-    let mut directories = held.iter().filter_map(|lock| lock.parent());
-    directories.any(|directory| path != directory && path.starts_with(directory))
-}
+pub struct Lock(std::fs::File);
 
 impl Lock {
-    fn hold(path: &Path, mut file: std::fs::File, purpose: &str) -> Result<Lock> {
+    fn hold(mut file: std::fs::File, purpose: &str) -> Result<Lock> {
         file.set_len(0)?;
         file.rewind()?;
         writeln!(file, "{purpose} (process {})", std::process::id())?;
-        HELD.lock().expect("no holder panics").push(path.to_owned());
-        Ok(Lock { path: path.to_owned(), file })
+        Ok(Lock(file))
     }
 
     /// Leaves the lock to the program that is about to replace this process.
     pub fn keep_for_successor(self) -> Result<()> {
-        rustix::io::fcntl_setfd(&self.file, rustix::io::FdFlags::empty())?;
+        rustix::io::fcntl_setfd(&self.0, rustix::io::FdFlags::empty())?;
         // Dropped, it would be closed.
         std::mem::forget(self);
         Ok(())
@@ -60,7 +39,7 @@ pub fn acquire(path: &Path, purpose: &str) -> Result<Lock> {
         eprintln!("waiting for another invocation to finish: {}", holder.trim_end());
         file.lock()?;
     }
-    Lock::hold(path, file, purpose)
+    Lock::hold(file, purpose)
 }
 
 /// The same for several locks. While it waits for one of them, it holds none: who has that one may need
@@ -70,7 +49,7 @@ pub fn acquire_all(paths: &[PathBuf], purpose: &str) -> Result<Vec<Lock>> {
     while let Some(path) = paths.get(locks.len()) {
         let file = open(path)?;
         if take(&file)? {
-            locks.push(Lock::hold(path, file, purpose)?);
+            locks.push(Lock::hold(file, purpose)?);
         } else {
             locks.clear();
             drop(acquire(path, purpose)?);

@@ -8,4 +8,5 @@ pub mod kill_point;
 pub mod lock;
 pub mod ownership;
 pub mod packages;
+pub mod save;
 pub mod whole;

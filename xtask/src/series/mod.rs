@@ -1,11 +1,9 @@
 //! The patch series: patches/<base>/, the commits in build/rust, and the way from one to the other.
 
-pub mod advice;
 pub mod checkout;
 pub mod export;
-pub mod follow;
-pub mod mirror;
 pub mod patches;
 pub mod prepare;
 pub mod rehearse;
 pub mod tree;
+pub mod written;

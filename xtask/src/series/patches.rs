@@ -1,19 +1,18 @@
 //! Reads, applies and writes the patches of a series.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
 use crate::base::Base;
 use crate::base::project::{Project, display};
 use crate::run::command::CommandExt;
-use crate::run::files::{entries, file_name, temporary};
+use crate::run::files::{entries, file_name};
 use crate::run::git::Git;
-use crate::run::kill_point::kill_point;
-use crate::run::ownership::{self, Files, Found, Replacement, hex};
+use crate::run::ownership::{self, hex};
 
 /// How the files in a series' directory begin that are no patches: the texts of pull requests.
 const COVER_LETTERS: &str = "0000-";
@@ -34,12 +33,23 @@ impl Series {
         Ok(letters)
     }
 
+    /// What is in the place of patches, in order: maybe none, or what is no file.
+    pub fn found(&self) -> Result<Vec<PathBuf>> {
+        let mut found = if self.dir.exists() { entries(&self.dir)? } else { Vec::new() };
+        let is_letter = |path: &PathBuf| file_name(path).starts_with(COVER_LETTERS);
+        found.retain(|path| path.extension() == Some("patch".as_ref()) && !is_letter(path));
+        Ok(found)
+    }
+
     /// The patches, in order.
     pub fn patches(&self) -> Result<Vec<PathBuf>> {
-        let mut patches = entries(&self.dir)?;
-        patches.retain(|path| is_patch(path) && !ownership::is_leftover(path));
+        let mut patches = self.found()?;
+        patches.retain(|path| !ownership::is_leftover(path));
         if patches.is_empty() {
             bail!("{} holds no patch", display(&self.dir));
+        }
+        if let Some(other) = patches.iter().find(|path| !path.is_file()) {
+            bail!("{} is no file", display(other));
         }
         Ok(patches)
     }
@@ -54,156 +64,79 @@ impl Series {
         Ok(hex(&hasher.finalize()))
     }
 
-    /// What is in the directory and no cover letter or other text: what an export replaces.
-    pub fn found(&self) -> Result<Found> {
-        let mut found = Found::new();
-        if !self.dir.exists() {
-            return Ok(found);
-        }
-        for path in entries(&self.dir)?.into_iter().filter(|path| is_patch(path)) {
-            let is_file = fs::symlink_metadata(&path)?.is_file();
-            let text = is_file.then(|| fs::read(&path)).transpose()?;
-            found.insert(path.strip_prefix(&self.dir)?.to_owned(), text);
-        }
-        Ok(found)
-    }
-
-    /// The patches, to be replaced by none so far. Those that export writes for one of the commits
-    /// `written` are the tool's own.
-    pub fn replacement(&self, git: &Git, base: &str, written: &[&str]) -> Result<Replacement<'_>> {
-        let written = written.iter().map(|tip| exported(git, base, tip)).collect::<Result<_>>()?;
-        Ok(Replacement { root: &self.dir, found: self.found()?, written, new: Files::new() })
-    }
-
     /// Commits the patches on top of `onto` and returns the last commit. No branch and no work tree of
-    /// the repository changes. A patch that does not apply is a [`Misfit`].
+    /// the repository changes.
     pub fn apply(&self, git: &Git, onto: &str) -> Result<String> {
         Scratch::beside(git)?.apply(self, onto)
     }
-
-    /// The hashes of the files that the patches were made for.
-    pub fn blobs(&self) -> Result<Vec<String>> {
-        let mut blobs = Vec::new();
-        for patch in self.patches()? {
-            let text = fs::read(patch)?;
-            for line in String::from_utf8_lossy(&text).lines() {
-                let hash = line.strip_prefix("index ").and_then(|rest| rest.split_once(".."));
-                blobs.extend(hash.map(|(blob, _)| blob.to_owned()));
-            }
-        }
-        Ok(blobs)
-    }
 }
 
-fn is_patch(path: &Path) -> bool {
-    path.extension() == Some("patch".as_ref())
-}
-
-/// A patch that does not apply.
-#[derive(Debug)]
-pub struct Misfit {
-    patch: PathBuf,
-    reasons: Vec<String>,
-}
-
-impl fmt::Display for Misfit {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{} does not apply:\n  {}", display(&self.patch), self.reasons.join("\n  "))
-    }
-}
-
-impl std::error::Error for Misfit {}
-
-/// The patches of the commits from `base` to `tip`, by name. They depend on the commits alone: not on
-/// hashes, the version of git, or anyone's configuration.
-pub fn exported(git: &Git, base: &str, tip: &str) -> Result<Files> {
-    Scratch::beside(git)?.format(base, tip)
-}
-
-/// The same, having seen that the patches give the same commits when they are applied.
-pub fn exported_and_applied(git: &Git, base: &str, tip: &str) -> Result<Files> {
+/// The patches of the commits from `base` to `tip`, by name, having seen that they give the same commits
+/// when they are applied. They depend on the commits alone: not on hashes, the version of git, or anyone's
+/// configuration.
+pub fn exported(git: &Git, base: &str, tip: &str) -> Result<Vec<(PathBuf, Vec<u8>)>> {
     let scratch = Scratch::beside(git)?;
-    let files = scratch.format(base, tip)?;
-    let applied = scratch.apply(&Series { dir: scratch.patches() }, base);
+    let series = scratch.format(base, tip)?;
     let commits = |tip: &str| -> Result<Vec<String>> {
-        let range = format!("{base}..{tip}");
-        let format = "--format=%T%n%an <%ae> %ad%n%B%x00";
-        let log = git.read(&["log", "--reverse", "--date=raw", format, &range])?;
-        Ok(log.split_terminator('\0').map(|commit| commit.trim_start().to_owned()).collect())
+        let format = "--format=%s%n%T%n%an <%ae> %ad%n%B%x00";
+        let log = ["log", "--reverse", "--date=raw", format, &format!("{base}..{tip}")];
+        Ok(git.read(&log)?.split_terminator('\0').map(|c| c.trim_start().to_owned()).collect())
     };
-    let ours = commits(tip)?;
-    let theirs = applied.as_ref().map_or_else(|_| Ok(Vec::new()), |tip| commits(tip))?;
-    if applied.is_ok() && ours == theirs {
-        return Ok(files);
+    let (ours, theirs) = (commits(tip)?, commits(&scratch.apply(&series, base).context(WHY)?)?);
+    if ours != theirs {
+        let pairs = ours.iter().zip(&theirs);
+        let same = pairs.take_while(|(ours, theirs)| ours == theirs).count();
+        let subject = ours.get(same).and_then(|commit| commit.lines().next()).unwrap_or_default();
+        bail!("{WHY}: {subject:?} would come back as another commit, or not at all");
     }
-    let reason = applied.err().map_or_else(
-        || {
-            let at = ours.iter().zip(&theirs).position(|(ours, theirs)| ours != theirs);
-            let commit = ours.get(at.unwrap_or(theirs.len())).map(|commit| commit.lines().nth(2));
-            format!("the commit {:?} would come back as another", commit.flatten().unwrap_or(""))
-        },
-        |error| format!("{error:#}"),
-    );
-    bail!(
-        "the commits cannot be written as patches, so nothing was written: {reason}\n\
-         `git am` takes a line `---` or a diff in a message for the end of the message, drops words in \
-         brackets at the beginning of a subject, and carries no carriage return at the end of a line \
-         and no commit without a change"
-    );
+    let read = |path: PathBuf| Ok((file_name(&path).into_owned().into(), fs::read(&path)?));
+    series.patches()?.into_iter().map(read).collect()
 }
 
-/// A repository beside the tree that shares its objects and nothing else. No configuration, hook or
-/// attribute of the tree's changes what is applied or written in it, and what a killed run leaves of it
-/// is in no one's way.
+const WHY: &str = "the commits cannot be written as patches, so nothing was written (`git am` takes a line \
+    `---` or a diff in a message for the end of the message, drops words in brackets at the beginning of a \
+    subject, and carries no carriage return at the end of a line, no merge, and no commit without a change)";
+
+/// A repository that shares other repositories' objects and nothing else. No configuration, hook or attribute
+/// of theirs changes what is applied or written in it.
 pub struct Scratch {
-    dir: PathBuf,
+    dir: TempDir,
     pub git: Git,
 }
 
 impl Scratch {
     fn beside(tree: &Git) -> Result<Scratch> {
-        let scratch = Scratch::empty(temporary(&tree.dir, "scratch"))?;
+        let scratch = Scratch::empty()?;
         let objects = scratch.git.dir.join(".git/objects");
-        ownership::discard(&objects)?;
+        ownership::remove(&objects)?;
         fs_err::os::unix::fs::symlink(tree.dir.join(".git/objects"), objects)?;
-        kill_point("in the scratch repository");
         Ok(scratch)
     }
 
     /// One that reads the objects of other repositories, but keeps its own to itself.
-    pub fn apart<'a>(dir: &Path, others: impl Iterator<Item = &'a Git>) -> Result<Scratch> {
-        let scratch = Scratch::empty(dir.to_owned())?;
+    pub fn apart<'a>(others: impl Iterator<Item = &'a Git>) -> Result<Scratch> {
+        let scratch = Scratch::empty()?;
         let mut alternates = String::new();
         for other in others {
             alternates += &format!("{}\n", other.path("objects")?.display());
         }
         fs::write(scratch.git.dir.join(".git/objects/info/alternates"), alternates)?;
-        kill_point("in the scratch repository");
         Ok(scratch)
     }
 
-    fn empty(dir: PathBuf) -> Result<Scratch> {
-        ownership::discard(&dir)?;
-        let git = Git::at(&dir.join("repository"));
-        fs::create_dir_all(&git.dir)?;
+    fn empty() -> Result<Scratch> {
+        let dir = tempfile::tempdir()?;
+        let git = Git::at(dir.path());
         git.run(&["init", "--quiet", "--template="])?;
         Ok(Scratch { dir, git })
     }
 
-    fn patches(&self) -> PathBuf {
-        self.dir.join("patches")
-    }
-
-    fn format(&self, base: &str, tip: &str) -> Result<Files> {
-        let into = self.patches();
-        let into = into.to_str().context("the path of this repository is not UTF-8")?;
-        self.git
-            .command(&["format-patch", "--quiet", "--zero-commit", "--no-signature", "--numbered"])
-            .args(["--full-index", "--no-renames", "--diff-algorithm=histogram", "--stat=80"])
-            .args(["-o", into, &format!("{base}..{tip}")])
-            .run()?;
-        let found = Series { dir: self.patches() }.found()?;
-        Ok(found.into_iter().filter_map(|(name, text)| Some((name, text?))).collect())
+    fn format(&self, base: &str, tip: &str) -> Result<Series> {
+        let mut format = self.git.command(&["format-patch", "--quiet", "--zero-commit"]);
+        format.args(["--no-signature", "--numbered", "--full-index", "--no-renames"]);
+        format.args(["--diff-algorithm=histogram", "--stat=80", "-o", "patches"]);
+        format.arg(format!("{base}..{tip}")).run()?;
+        Ok(Series { dir: self.dir.path().join("patches") })
     }
 
     fn apply(&self, series: &Series, onto: &str) -> Result<String> {
@@ -214,23 +147,15 @@ impl Scratch {
             let mut am = self.git.command(&["am", "--committer-date-is-author-date"]);
             let output = am.arg(&patch).env("GIT_EDITOR", "true").answer()?;
             if !output.status.success() {
-                let said = [output.stdout, output.stderr].concat();
-                let said = String::from_utf8_lossy(&said).into_owned();
-                let errors: Vec<_> =
-                    said.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
                 // It does not call everything an error that it stops at.
-                let reasons =
-                    if errors.is_empty() { said.lines().take(1).collect() } else { errors };
-                bail!(Misfit { reasons: reasons.into_iter().map(str::to_owned).collect(), patch });
+                let said = [output.stderr, output.stdout].concat();
+                let said = String::from_utf8_lossy(&said).into_owned();
+                let is_hint =
+                    |line: &&str| line.starts_with("hint:") || line.starts_with("Applying:");
+                let said: Vec<_> = said.lines().filter(|line| !is_hint(line)).collect();
+                bail!("{} does not apply:\n  {}", display(&patch), said.join("\n  "));
             }
         }
         self.git.rev("HEAD")
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // A failure costs some disk space until the next run.
-        let _ = ownership::discard(&self.dir);
     }
 }

@@ -1,17 +1,20 @@
-//! Makes a tree in which upstream's x.py runs, or brings an older one up to date.
+//! Makes a tree in which upstream's x.py runs, or moves one to changed patches: the branch `series`, if it
+//! is as the tool left it and nothing is changed. Other trees are for their users to bring up to date.
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Error, Result, anyhow};
 use fs_err as fs;
 
 use crate::base::Base;
-use crate::base::project::{Project, display};
+use crate::base::project::{Project, display, quoted};
 use crate::base::unpack;
 use crate::compiler::Compiler;
 use crate::run::command::CommandExt;
+use crate::run::files::file_name;
 use crate::run::git::Git;
 use crate::run::kill_point::kill_point;
+use crate::run::save::{date, free};
 use crate::run::whole;
 use crate::say::progress::Step;
 use crate::series::patches::Series;
@@ -25,7 +28,7 @@ pub fn prepare(
     compiler: &Compiler,
 ) -> Result<Tree> {
     let tree = with_base(project, base, source, compiler)?;
-    tree.follow(&Series::of(project, base))?;
+    follow(&tree, &Series::of(project, base))?;
     Ok(tree)
 }
 
@@ -54,8 +57,8 @@ fn create(new: &Tree, base: &Base, source: Option<&Path>, compiler: &Compiler) -
     kill_point("unpacked");
     let commit = commit_base(&new.git, base)?;
     // The series comes later: a patch that does not apply is mended in a tree that is there.
-    let (series, digest) = (commit.clone(), String::new());
-    new.write_state(&State { base: commit, series, digest, exporting: None })
+    let series = commit.clone();
+    new.write_state(&State { base: commit, series, digest: String::new(), written: [].into() })
 }
 
 /// Commits everything in the directory as the base.
@@ -80,4 +83,80 @@ fn commit_base(git: &Git, base: &Base) -> Result<String> {
     git.run(&["tag", "base"])?;
     step.done();
     git.rev("HEAD")
+}
+
+/// Moves the tree to what patches/ holds now, if that changed since the last time.
+fn follow(tree: &Tree, series: &Series) -> Result<()> {
+    let (mut state, digest) = (tree.state()?, series.digest()?);
+    if digest == state.digest {
+        return Ok(());
+    }
+    let step = Step::start(format!("applying {}", display(&series.dir)));
+    let tip = series.apply(&tree.git, &state.base).with_context(|| {
+        format!(
+            "{} cannot be brought to what {} holds. For another base, CONTRIBUTING.md says how to merge",
+            display(&tree.src),
+            display(&series.dir)
+        )
+    })?;
+    step.done();
+    let head = tree.git.rev("HEAD")?;
+    // If an earlier run was interrupted right before its end, only the state is to be written.
+    if head != tip {
+        let is_series = tree.branch()?.as_deref() == Some("series");
+        if !is_series || head != state.series || !tree.git.changes()?.is_empty() {
+            return Err(refusal(tree, series, &state, "")?);
+        }
+        keep(tree, &tip)?;
+        kill_point("before the move");
+        // Git itself refuses it in the middle of a merge and the like.
+        let switch =
+            ["switch", "--quiet", "--no-overwrite-ignore", "--force-create", "series", &tip];
+        let said = tree.git.command(&switch).answer()?;
+        if !said.status.success() {
+            let why = String::from_utf8_lossy(&said.stderr);
+            return Err(refusal(tree, series, &state, &format!("{}\n", why.trim_end()))?);
+        }
+        kill_point("after the move");
+    }
+    state.series = tip;
+    state.digest = digest;
+    tree.write_state(&state)
+}
+
+/// Keeps the tip of the branch `series` under the name of another branch, unless its commits stay in reach
+/// when the branch moves to `tip`.
+fn keep(tree: &Tree, tip: &str) -> Result<()> {
+    let others = ["--not", tip, "--exclude=series", "--branches", "--tags"];
+    let list = [&["rev-list", "--max-count=1", "refs/heads/series"][..], &others].concat();
+    if tree.git.read(&list)?.is_empty() {
+        return Ok(());
+    }
+    let branch = format!("series-{}", date()?);
+    tree.git.run(&["branch", &branch, "refs/heads/series"])?;
+    let src = display(&tree.src);
+    eprintln!("note: {src} moves to changed patches; what it held is the branch {branch} there");
+    Ok(())
+}
+
+/// The error where the tree is not as the tool left it.
+fn refusal(tree: &Tree, series: &Series, state: &State, why: &str) -> Result<Error> {
+    let (src, dir) = (display(&tree.src), display(&series.dir));
+    let old = &state.series[..12];
+    let commits = tree.git.read(&["log", "--format=  commit %h %s", &format!("{old}..HEAD")])?;
+    let aside = free(&tree.src.with_file_name(format!("{}-kept", file_name(&tree.src))));
+    Ok(anyhow!(
+        "{dir} changed, and {src} is not as it was when the two were last the same, so nothing was \
+         touched:\n{why}{}\n{commits}\n\
+         If {dir} is to become what {src} holds: `{export}`. If {src} is to become what {dir} holds, put it \
+         aside, and make it anew:\n  mv {shown} {aside} &&\n  {prepare} &&\n  \
+         git -C {shown} fetch ../{name} HEAD\n\
+         Then take over what was committed: `git cherry-pick {old}..FETCH_HEAD` in {src}",
+        tree.status()?,
+        export = tree.xtask("export"),
+        prepare = tree.xtask("prepare"),
+        shown = quoted(&tree.src),
+        name = file_name(&aside),
+        aside = quoted(&aside),
+    ))
 }

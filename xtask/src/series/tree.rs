@@ -1,9 +1,7 @@
-//! build/rust: a git repository with the base as one commit and then a commit for each patch.
-//!
-//! People work in it. Whatever is there and not in the patches is theirs: the tool moves the tree
-//! only where nothing of it goes out of reach, and otherwise says what is there, how to keep it and
-//! how to drop it.
+//! build/rust: a git repository with the base as one commit and then a commit for each patch. People work
+//! in it, so the tool changes nothing there but in the one case that `series::prepare` describes.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -11,7 +9,7 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use crate::base::Base;
-use crate::base::project::{Project, display, quoted};
+use crate::base::project::{Project, display};
 use crate::run::command::CommandExt;
 use crate::run::git::Git;
 use crate::run::ownership;
@@ -32,30 +30,10 @@ pub struct State {
     pub series: String,
     /// The digest of patches/ at that time.
     pub digest: String,
-    /// The commit that was being exported when the tool was last interrupted, if it was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exporting: Option<String>,
+    /// The SHA-256 of each file that the last export wrote.
+    #[serde(default)]
+    pub written: BTreeSet<String>,
 }
-
-impl State {
-    /// The commits that are in patches/, wholly or, if an export was interrupted, in part.
-    pub fn written(&self) -> Vec<&str> {
-        [Some(&self.series), self.exporting.as_ref()].into_iter().flatten().map(|s| &**s).collect()
-    }
-}
-
-/// What git can be in the middle of: the file in its directory that tells, a name, and the command that
-/// calls it off.
-const UNDER_WAY: [(&str, &str, &str); 8] = [
-    ("rebase-merge", "a rebase", "rebase --abort"),
-    ("rebase-apply/applying", "a git am", "am --abort"),
-    ("rebase-apply", "a rebase", "rebase --abort"),
-    ("MERGE_HEAD", "a merge", "merge --abort"),
-    ("CHERRY_PICK_HEAD", "a cherry-pick", "cherry-pick --abort"),
-    ("REVERT_HEAD", "a revert", "revert --abort"),
-    ("sequencer", "a cherry-pick", "cherry-pick --abort"),
-    ("BISECT_LOG", "a bisection", "bisect reset"),
-];
 
 impl Tree {
     pub fn of(project: &Project, base: &Base) -> Tree {
@@ -69,11 +47,6 @@ impl Tree {
     /// `cargo xtask WHAT` for this tree's base, to be typed.
     pub fn xtask(&self, what: &str) -> String {
         format!("cargo xtask {what}{}", self.option)
-    }
-
-    /// `git ARGS` in this tree, to be typed.
-    pub fn typed(&self, args: &str) -> String {
-        format!("git -C {} {args}", quoted(&self.src))
     }
 
     /// Whether the tree has been made. It appears under its name only when it is whole.
@@ -102,60 +75,18 @@ impl Tree {
     }
 
     pub fn write_state(&self, state: &State) -> Result<()> {
-        // So that git keeps the commits by which the tool knows its own patches again.
-        self.git.run(&["update-ref", "refs/xtask/series", &state.series])?;
         ownership::write(&self.state_file(), toml::to_string(state)?.as_bytes())
     }
 
     /// The branch that is checked out, if one is.
     pub fn branch(&self) -> Result<Option<String>> {
-        let answer = self.git.command(&["symbolic-ref", "--quiet", "--short", "HEAD"]).answer()?;
-        let name = String::from_utf8_lossy(&answer.stdout).trim_end().to_owned();
-        Ok(answer.status.success().then_some(name))
+        let answer = self.git.command(&["symbolic-ref", "--quiet", "HEAD"]).answer()?;
+        let name = String::from_utf8_lossy(&answer.stdout);
+        Ok(name.trim_end().strip_prefix("refs/heads/").map(str::to_owned))
     }
 
-    /// What git is in the middle of, if it is, and what calls it off.
-    pub fn under_way(&self) -> Option<(&'static str, &'static str)> {
-        let found = UNDER_WAY.iter().find(|(file, ..)| self.src.join(".git").join(file).exists());
-        found.map(|(_, name, abort)| (*name, *abort))
+    /// What git says of the tree, to be shown.
+    pub fn status(&self) -> Result<String> {
+        self.git.read(&["-c", "advice.statusHints=false", "status"])
     }
-
-    /// Stops if git was told to overlook what changes in some files: nobody could tell then whether
-    /// there is work in them.
-    pub fn see_all(&self) -> Result<()> {
-        let flagged = self.git.read(&["ls-files", "-v"])?;
-        let is_hidden = |tag: char| tag.is_ascii_lowercase() || tag == 'S';
-        let hidden: Vec<_> = flagged
-            .lines()
-            .filter(|line| line.starts_with(is_hidden))
-            .map(|line| &line[2..])
-            .collect();
-        if hidden.is_empty() {
-            return Ok(());
-        }
-        let files = hidden.iter().map(|file| quoted(Path::new(file))).collect::<Vec<_>>().join(" ");
-        bail!(
-            "in {}, git overlooks changes in {}. To have it look again:\n  {}",
-            display(&self.src),
-            hidden.join(", "),
-            self.typed(&format!("update-index --no-assume-unchanged --no-skip-worktree {files}"))
-        )
-    }
-
-    /// Commits below some of `tips` that are below none of `others`, a line each.
-    pub fn commits(&self, tips: &[&str], others: &[&str]) -> Result<String> {
-        let range = [tips, &["--not"], others].concat();
-        let log = self.git.command(&["log", "--format=  commit %h %s"]).args(range).read()?;
-        Ok(lines(&log, ""))
-    }
-
-    /// Whether there is the branch that the series is on.
-    pub fn has_series(&self) -> Result<bool> {
-        self.git.says_yes(&["show-ref", "--verify", "--quiet", "refs/heads/series"])
-    }
-}
-
-/// Each line with `before` in front of it and its end.
-pub fn lines(text: &str, before: &str) -> String {
-    text.lines().map(|line| format!("{before}{line}\n")).collect()
 }

@@ -5,6 +5,7 @@
 //! nothing but std is compiled.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -13,11 +14,12 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 
-use crate::base::project::{Project, display, quoted};
+use crate::base::project::{Project, display};
 use crate::compiler::Compiler;
 use crate::library::sysroot::libraries;
 use crate::run::command::CommandExt;
 use crate::run::files::{entries, file_name};
+use crate::run::git::Git;
 use crate::run::ownership;
 use crate::say::failure::NotRun;
 use crate::say::progress::Step;
@@ -31,11 +33,6 @@ pub enum Lane {
     /// Compiled from the base's sources against the installed LLVM.
     Full,
 }
-
-const HEADER: &str = "\
-# Written by `cargo xtask prepare` and `./x.py`, and again whenever it should say something else.
-# Lasting settings belong in the file that it includes.
-";
 
 /// Runs the first rustfmt that has unstable options. Without one, tidy goes on without the check of the
 /// format, and `x.py fmt` fails.
@@ -52,14 +49,11 @@ esac
 exec {own} "$@"
 "#;
 
-/// Whether a bootstrap.toml is as this tool wrote it.
-pub fn is_own_config(text: &str) -> bool {
-    ownership::is_sealed(HEADER, text)
-}
-
 /// The part of bootstrap's configuration that depends on this machine, with names in braces for what is
 /// found out.
 const CONFIG: &str = "\
+# Written by `cargo xtask prepare` and `./x.py`, and again whenever it should say something else.
+# Lasting settings belong in the file that it includes.
 include = [{include}]
 
 [build]
@@ -121,35 +115,37 @@ impl<'a> Bootstrap<'a> {
     pub fn of(session: &'a Session, lane: Lane) -> Result<Bootstrap<'a>> {
         let base_commit = session.tree.state()?.base;
         let Session { project, tree, compiler, .. } = session;
-        Ok(Bootstrap::at(project, &tree.src, base_commit, lane, compiler))
-    }
-
-    /// The same in the tree `src`, where it takes `base_commit` for upstream's commit.
-    pub fn at(
-        project: &'a Project,
-        src: &'a Path,
-        base_commit: String,
-        lane: Lane,
-        compiler: &'a Compiler,
-    ) -> Bootstrap<'a> {
         let lane_name = if lane == Lane::Full { "full" } else { "prebuilt" };
-        let out = project.build().join(format!("{}-{lane_name}", file_name(src)));
-        Bootstrap { project, src, base_commit, out, lane, compiler }
+        let out = project.build().join(format!("{}-{lane_name}", file_name(&tree.src)));
+        Ok(Bootstrap { project, src: &tree.src, base_commit, out, lane, compiler })
     }
 
-    /// Writes bootstrap.toml in the tree, and provides the compiler that it names.
+    /// Writes the configuration, and provides the compiler that it names.
     pub fn configure(&self) -> Result<()> {
-        self.write_config(&self.project.x_py_config())?;
+        self.write_config()?;
         if self.lane == Lane::Prebuilt {
             self.provide_compiler(&self.base_commit)?;
+        }
+        let theirs = self.src.join("bootstrap.toml");
+        if theirs.exists() {
+            eprintln!(
+                "note: {} is not used; `./x.py --config FILE` is, and what is in {}",
+                display(&theirs),
+                display(&self.project.x_py_config())
+            );
         }
         Ok(())
     }
 
-    fn write_config(&self, include: &Path) -> Result<()> {
+    /// Where the configuration is: not in the tree, which is its user's.
+    fn config(&self) -> PathBuf {
+        self.out.join("bootstrap.toml")
+    }
+
+    fn write_config(&self) -> Result<()> {
         let mut text = CONFIG.to_owned();
         let mut files = vec![
-            ("{include}", include.to_owned()),
+            ("{include}", self.project.x_py_config()),
             ("{rustc}", self.compiler.bin("rustc")),
             ("{cargo}", self.compiler.bin("cargo")),
             ("{rustfmt}", self.provide_rustfmt()?),
@@ -165,19 +161,7 @@ impl<'a> Bootstrap<'a> {
             let file = file.to_str().context("a path in bootstrap.toml is not UTF-8")?;
             text = text.replace(name, &toml::Value::from(file).to_string());
         }
-        let text = ownership::seal(HEADER, &text);
-        let path = self.src.join("bootstrap.toml");
-        match fs::read_to_string(&path) {
-            Ok(found) if found == text => return Ok(()),
-            Ok(found) if !is_own_config(&found) => bail!(
-                "{file} is not as this tool wrote it. Put what it should keep into {include}, and \
-                 remove it:\n  rm {file}",
-                file = quoted(&path),
-                include = display(include)
-            ),
-            _ => {}
-        }
-        ownership::write(&path, text.as_bytes())
+        write_if_new(&self.config(), &text)
     }
 
     /// A rustfmt for bootstrap, which passes it options that only a nightly one knows.
@@ -186,11 +170,8 @@ impl<'a> Bootstrap<'a> {
         let own = own.to_str().context("the compiler's path is not UTF-8")?;
         let text = RUSTFMT.replace("{own}", &shlex::try_quote(own)?);
         let script = self.out.join("rustfmt");
-        if !fs::read_to_string(&script).is_ok_and(|found| found == text) {
-            fs::create_dir_all(&self.out)?;
-            ownership::write(&script, text.as_bytes())?;
-            fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
-        }
+        write_if_new(&script, &text)?;
+        fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
         Ok(script)
     }
 
@@ -300,17 +281,54 @@ impl<'a> Bootstrap<'a> {
         self.write_std_contents(&built)
     }
 
-    /// Upstream's x.py for suites below tests/. What runs them works for some seconds, so it is compiled
-    /// without the optimization that takes most of a minute. std, whose profile inherits from the
-    /// same, is compiled as it is in releases.
-    pub fn x_py_for_suites(&self) -> Result<Command> {
-        self.provide_patched_std()?;
+    /// Upstream's x.py in the tree, to be run with `args`, with all that these take.
+    pub fn x_py_for(&self, args: &[OsString]) -> Result<Command> {
+        let suites = self.suites(args)?;
+        self.require_tests(&suites)?;
         let mut command = self.x_py();
-        if self.lane == Lane::Prebuilt {
+        if !suites.is_empty() && self.lane == Lane::Prebuilt {
+            self.provide_patched_std()?;
+            // What runs the suites works for some seconds, so it is compiled without the optimization that
+            // takes most of a minute. std, whose profile inherits from the same, is as in releases.
             command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
             command.env("CARGO_PROFILE_DIST_OPT_LEVEL", "3");
         }
+        command.args(args);
         Ok(command)
+    }
+
+    /// What x.py would test that uses the std in the compiler's sysroot, as it says itself when it is asked
+    /// what it would do. None for what x.py refuses: it says so when it is run.
+    fn suites(&self, args: &[OsString]) -> Result<Vec<String>> {
+        let mut ask = self.x_py();
+        ask.arg("--dry-run").args(args).stdin(Stdio::null());
+        // It first compiles itself, which takes a minute.
+        if !self.out.join("bootstrap/debug/bootstrap").exists() {
+            ask.stderr(Stdio::inherit());
+        }
+        let answer = ask.answer()?;
+        let said = String::from_utf8_lossy(&answer.stdout);
+        // std's own tests, of the crates in braces, use the std that is compiled for them.
+        let tested =
+            said.lines().filter(|line| line.starts_with("Testing stage") && !line.contains('{'));
+        Ok(if answer.status.success() { tested.map(str::to_owned).collect() } else { Vec::new() })
+    }
+
+    /// Stops if there is no test in a suite: upstream's x.py would call that a success.
+    fn require_tests(&self, suites: &[String]) -> Result<()> {
+        for line in suites {
+            let Some((_, rest)) = line.split_once(" suite=") else { continue };
+            let suite = format!("tests/{}", rest.split(' ').next().unwrap_or_default());
+            let list = ["ls-files", "--cached", "--others", "--", &suite];
+            if !Git::at(self.src).read(&list)?.lines().any(|file| file.ends_with(".rs")) {
+                Err(NotRun(format!(
+                    "not run: {suite} has no tests in {}, which was made from an archive that lacks \
+                     them. With another of those in base.toml at hand: `clean`, then `--source PATH`",
+                    display(self.src)
+                )))?;
+            }
+        }
+        Ok(())
     }
 
     /// Upstream's x.py in the tree, with an environment that does not depend on who calls.
@@ -330,6 +348,10 @@ impl<'a> Bootstrap<'a> {
             });
         }
         command.env_of_x_py();
+        // As upstream has it, `--config` comes before this, and what the user set is kept.
+        if std::env::var_os("RUST_BOOTSTRAP_CONFIG").is_none() {
+            command.env("RUST_BOOTSTRAP_CONFIG", self.config());
+        }
         // Incremental compilation is for whoever edits bootstrap; upstream's CI does without, too.
         command.env("CARGO_INCREMENTAL", "0");
         // Cargo and rustup add the directories of the toolchain and of this tool's own build.
@@ -361,6 +383,14 @@ fn find_llvm_config() -> Result<PathBuf> {
                 .into(),
         ))?,
     }
+}
+
+fn write_if_new(path: &Path, text: &str) -> Result<()> {
+    if fs::read_to_string(path).is_ok_and(|found| found == text) {
+        return Ok(());
+    }
+    fs::create_dir_all(path.parent().context("a file has a directory")?)?;
+    ownership::write(path, text.as_bytes())
 }
 
 /// Whether the directory has this very file.

@@ -7,11 +7,8 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::base::project::display;
 use crate::run::command::CommandExt;
 use crate::run::lock::Lock;
-use crate::say::failure::NotRun;
-use crate::series::tree::Tree;
 use crate::session::{Invocation, Session};
 use crate::upstream::bootstrap::{Bootstrap, Lane};
 
@@ -43,8 +40,8 @@ impl Setup {
 /// Prepare build/rust: fetch, check and unpack the base, apply the series, configure bootstrap.
 ///
 /// Each step is skipped when it is already done, and a run that was interrupted is taken up
-/// where it stopped. Work in build/rust that the patches do not hold is never touched: prepare
-/// stops and says how to keep it or drop it.
+/// where it stopped. When the patches change, the branch `series` moves to them if it is as prepare
+/// or export left it, with nothing changed; else prepare stops, and says the way out.
 #[derive(Args)]
 pub struct Prepare {
     #[command(flatten)]
@@ -68,6 +65,9 @@ impl Prepare {
 ///     ./x.py test tests/ui/std
 ///     ./x.py --base 1.98 test library/std
 ///     ./x.py --full test library/std
+///
+/// Bootstrap is configured by x.py-config.toml. A bootstrap.toml in build/rust is not used. For
+/// upstream's x.py itself: `cd build/rust && ./x.py --config ../rust-prebuilt/bootstrap.toml ARGS`.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct X {
@@ -87,14 +87,10 @@ impl X {
         let (session, lock) = self.setup.open(on, &format!("x.py {}", line.join(" ")))?;
         let bootstrap = Bootstrap::of(&session, self.setup.lane())?;
         bootstrap.configure()?;
-        let suites = suites(&session.tree, &self.args);
-        require_tests(&session, &suites)?;
         if self.args.first().is_some_and(|arg| arg == "test" || arg == "t") {
             say_if_no_ipv6();
         }
-        let mut x_py =
-            if suites.is_empty() { bootstrap.x_py() } else { bootstrap.x_py_for_suites()? };
-        x_py.args(self.args);
+        let mut x_py = bootstrap.x_py_for(&self.args)?;
         lock.keep_for_successor()?;
         Err(x_py.replace())
     }
@@ -124,48 +120,4 @@ fn say_if_no_ipv6() {
              too; on Linux, `sysctl net.ipv6.conf.lo.disable_ipv6=0` turns it on"
         );
     }
-}
-
-/// The paths under tests/ that x.py is asked to test, by path or by name; all of them if it is asked for
-/// everything.
-fn suites(tree: &Tree, args: &[OsString]) -> Vec<String> {
-    let mut words = args
-        .iter()
-        .map_while(|arg| arg.to_str())
-        .take_while(|arg| *arg != "--")
-        .filter(|arg| !arg.starts_with('-'));
-    if !words.next().is_some_and(|command| ["test", "t"].contains(&command)) {
-        return Vec::new();
-    }
-    let mut paths = words.map(|path| path.trim_start_matches("./")).peekable();
-    if paths.peek().is_none() {
-        return vec!["tests".into()];
-    }
-    let below_tests = |path: &str| {
-        if path == "tests" || path.starts_with("tests/") {
-            return Some(path.to_owned());
-        }
-        let suite = format!("tests/{path}");
-        tree.src.join(&suite).exists().then_some(suite)
-    };
-    paths.filter_map(below_tests).collect()
-}
-
-/// Stops if there is no test in a suite: upstream's x.py would call that a success.
-fn require_tests(session: &Session, suites: &[String]) -> Result<()> {
-    for suite in suites {
-        let list = ["ls-files", "--cached", "--others", "--", suite.trim_end_matches('/')];
-        if !session.tree.git.read(&list)?.lines().any(|file| file.ends_with(".rs")) {
-            let archives =
-                session.base.archive.iter().map(|archive| format!("\n  {}", archive.file));
-            Err(NotRun(format!(
-                "not run: {suite} has no tests. The archive that {} was made from lacks them, as some of \
-                 Rust {} do:{}\nWith another of these at hand: `clean`, then `--source PATH`",
-                display(&session.tree.src),
-                session.base.release,
-                archives.collect::<String>()
-            )))?;
-        }
-    }
-    Ok(())
 }

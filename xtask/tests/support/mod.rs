@@ -4,6 +4,7 @@
 // Each test file uses a part of it; and these are the programs of tests, not of the tool.
 #![allow(dead_code, clippy::disallowed_methods)]
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{Read, Seek, Write};
 use std::net::TcpListener;
@@ -20,6 +21,7 @@ use fs_err as fs;
 use rustix::process::{Pid, Signal, kill_process_group};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+use walkdir::WalkDir;
 
 pub const COMMIT: &str = "59807616e1fa2540724bfbac14d7976d7e4a3860";
 pub const ARCHIVE: &str = "rustc-src.tar.xz";
@@ -27,22 +29,34 @@ pub const ARCHIVE: &str = "rustc-src.tar.xz";
 /// How long a program of a test may run before it is ended, and the test fails.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Upstream's x.py, as far as these tests go: says how it was called and what it got of git's variables,
-/// compiles std to a file that holds what the source does, waits while the file called `HOLD` is there,
-/// and exits with the code that it is told.
+/// Upstream's x.py, as far as these tests go. It says what it would do, and how it was called and what it got
+/// of git's variables; compiles a library that holds what its source does; waits while the file called `HOLD`
+/// is there, and exits with the code that it is told.
 const X_PY: &str = r#"
 import os, sys, time
-print("x.py ran in", os.getcwd(), "with", sys.argv[1:], flush=True)
-print("git's variables:", [name for name in os.environ if name.startswith("GIT_")], flush=True)
-if sys.argv[1:] == ["build", "library"]:
-    line = open("library/std/src/lib.rs").read()
-    if "does not compile" in line:
+args = sys.argv[1:]
+source = open("library/std/src/lib.rs").read()
+out = os.path.join(os.path.dirname(os.environ["RUST_BOOTSTRAP_CONFIG"]), "{host}")
+if args[0] == "--dry-run":
+    before = args[:args.index("--")] if "--" in args else args
+    for suite in ("ui", "codegen-llvm"):
+        if "test" in before and any(os.path.abspath(arg).startswith(os.path.abspath("tests/" + suite)) for arg in before):
+            print(f"Testing stage2 with compiletest suite={suite} mode={suite} ({host})")
+    print("Testing stage2 {std} ({host})")
+    sys.exit()
+if args == ["build", "library"]:
+    if "does not compile" in source:
         sys.exit("error: expected item")
-    config = open("bootstrap.toml").read().split('build-dir = "')[1].split('"')[0]
-    out = config + "/x86_64-unknown-linux-gnu/stage1-std/x86_64-unknown-linux-gnu/dist/"
-    os.makedirs(out, exist_ok=True)
-    open(out + "libstd-1.rlib", "w").write("patched std: " + line)
-    open(out + ".libstd-stamp", "w").write("t" + out + "libstd-1.rlib\0")
+    stamp = os.path.join(out, "stage1-std/{host}/dist/.libstd-stamp")
+    os.makedirs(os.path.dirname(stamp), exist_ok=True)
+    library = os.path.join(os.path.dirname(stamp), "libstd-1.rlib")
+    open(library, "w").write("patched std: " + source)
+    open(stamp, "w").write("t" + library + "\0")
+    sys.exit()
+libraries = os.path.join(out, "ci-rustc/lib/rustlib/{host}/lib")
+print("the std in the sysroot:", [open(os.path.join(libraries, name)).read() for name in sorted(os.listdir(libraries)) if name.endswith(".rlib")])
+print("x.py ran in", os.getcwd(), "with", args, flush=True)
+print("git's variables:", [name for name in os.environ if name.startswith("GIT_")], flush=True)
 started = time.monotonic()
 while os.path.exists(os.environ.get("HOLD", "")) and time.monotonic() < started + 60:
     time.sleep(0.01)
@@ -315,9 +329,15 @@ impl Fixture {
         })
     }
 
-    /// Types what the tool said to type, to the word: the indented lines below the one with `heading`.
-    pub fn follow_advice(&self, said: &Assert, heading: &str) -> Assert {
-        self.shell(&advice(said, heading))
+    /// The files in build/saved/, with their texts, by their paths in the project.
+    pub fn saved(&self) -> BTreeMap<PathBuf, String> {
+        let saved = self.root().join("build/saved");
+        let files = WalkDir::new(&saved).into_iter().filter_map(Result::ok);
+        let files = files.filter(|file| file.file_type().is_file()).map(|file| {
+            let path = file.path().strip_prefix(&saved).unwrap().iter().skip(1).collect();
+            (path, String::from_utf8_lossy(&fs::read(file.path()).unwrap()).into_owned())
+        });
+        files.collect()
     }
 
     /// `git ARGS` in build/rust, by somebody who works there.
@@ -410,7 +430,7 @@ fn archive(lines: &str) -> Vec<u8> {
         })
         .collect();
     for (name, text) in [
-        ("x.py", X_PY),
+        ("x.py", X_PY.replace("{host}", HOST).as_str()),
         ("library/std/src/lib.rs", "hello\n"),
         ("library/std/src/lines.rs", lines),
         (

@@ -1,7 +1,7 @@
 //! Proves that the series is whole, applies, and is fit to submit.
 //!
-//! All of it happens in build/verify, a linked work tree of build/rust, so that nobody's work in
-//! build/rust is in the way or at risk.
+//! All of it happens in build/verify, a repository of its own, so that nobody's work in build/rust is in the
+//! way or at risk.
 
 mod fences;
 mod links;
@@ -21,13 +21,12 @@ use crate::run::command::CommandExt;
 use crate::run::files::file_name;
 use crate::run::git::Git;
 use crate::run::lock;
-use crate::run::ownership::Found;
 use crate::say::checks::Checks;
 use crate::series::checkout::checkout;
-use crate::series::mirror;
-use crate::series::patches::{self, Series};
+use crate::series::patches::Series;
 use crate::series::prepare;
 use crate::series::tree::Tree;
+use crate::series::written;
 use crate::session::Invocation;
 use crate::upstream::bootstrap::{Bootstrap, Lane};
 
@@ -36,12 +35,9 @@ use crate::upstream::bootstrap::{Bootstrap, Lane};
 /// Works in a checkout of its own, build/verify; build/rust is not touched.
 #[derive(Args)]
 pub struct Verify {
-    /// Also build std and run the series' tests after each single patch (slow).
-    #[arg(long)]
-    each: bool,
     /// Check instead that in the documentation which `./x.py doc library/std` built, the links of both
     /// methods lead somewhere.
-    #[arg(long, conflicts_with = "each")]
+    #[arg(long)]
     links: bool,
 }
 
@@ -52,7 +48,7 @@ impl Verify {
             return check_links(on);
         }
         let _lock = lock::acquire(&on.project.tree_lock(&base), "verify")?;
-        verify(&on.project, &base, self.each)?;
+        verify(&on.project, &base)?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -70,7 +66,7 @@ fn check_links(on: Invocation) -> Result<ExitCode> {
 }
 
 /// Runs all checks, tells of each, and fails if one of them does.
-fn verify(project: &Project, base: &Base, each: bool) -> Result<()> {
+fn verify(project: &Project, base: &Base) -> Result<()> {
     let compiler = Compiler::find(base)?;
     let tree = prepare::with_base(project, base, None, &compiler)?;
     let series = Series::of(project, base);
@@ -84,8 +80,8 @@ fn verify(project: &Project, base: &Base, each: bool) -> Result<()> {
     checks.add("the patches apply to the pristine base, in order", applied);
     // Nothing of the rest can be told without the series.
     if let Ok(tip) = tip {
-        let review = Review { project, base, series: &series, compiler: &compiler, git: &tree.git };
-        review.run(&base_commit, &tip, each, &mut checks)?;
+        let review = Review { project, base, compiler: &compiler, git: &tree.git };
+        review.run(&base_commit, &tip, &mut checks)?;
     }
     checks.finish()
 }
@@ -141,26 +137,24 @@ fn descriptions(series: &Series, git: &Git) -> Result<()> {
 struct Review<'a> {
     project: &'a Project,
     base: &'a Base,
-    series: &'a Series,
     compiler: &'a Compiler,
     git: &'a Git,
 }
 
 impl Review<'_> {
-    fn run(&self, base: &str, tip: &str, each: bool, checks: &mut Checks) -> Result<()> {
-        checks.add("patches/ is what export writes", self.canonical(base, tip));
-        // The files of the others are in their patches alone.
-        if self.base.default {
-            let differences = mirror::differences(self.project, self.git, base, tip)?;
-            checks.add("library/ and tests/ are what the series adds", none_of(differences));
-        }
+    fn run(&self, base: &str, tip: &str, checks: &mut Checks) -> Result<()> {
+        let differences = self.differences(base, tip);
+        checks.add(
+            "patches/, library/ and tests/ are what export writes",
+            differences.and_then(none_of),
+        );
 
         let commits = self.git.read(&["rev-list", "--reverse", &format!("{base}..{tip}")])?;
         let commits: Vec<_> = commits.lines().collect();
         checks.add("each code fence in the documentation closes", self.fences(base, tip));
 
         let src = self.project.build_of(self.base, "verify");
-        let tree = checkout(self.git, &src, tip, &[&commits[..], &[base]].concat())?;
+        let tree = checkout(self.project, self.git, &src, tip)?;
         for commit in &commits {
             let subject = self.git.read(&["show", "--no-patch", "--format=%s", commit])?;
             tree.git.run(&["checkout", "--quiet", "--force", commit])?;
@@ -170,28 +164,13 @@ impl Review<'_> {
         }
         let tidy = tidy::new_messages(self.project, self.base, self.compiler, &tree, base, tip);
         checks.add("tidy says nothing that it does not say at the base", tidy.and_then(none_of));
-        if each {
-            for commit in &commits {
-                let subject = self.git.read(&["show", "--no-patch", "--format=%s", commit])?;
-                tree.git.run(&["checkout", "--quiet", "--force", commit])?;
-                let name = format!("builds and passes: {subject}");
-                checks.add(&name, self.builds_and_passes(&tree, base));
-            }
-        }
         Ok(())
     }
 
     /// So that an export after no change changes nothing, and no hash in a patch is a lie.
-    fn canonical(&self, base: &str, tip: &str) -> Result<()> {
-        let exported = patches::exported(self.git, base, tip)?.into_iter();
-        if exported.map(|(name, text)| (name, Some(text))).collect::<Found>()
-            != self.series.found()?
-        {
-            bail!(
-                "`cargo xtask prepare && cargo xtask export --overwrite` rewrites it; commit the result"
-            );
-        }
-        Ok(())
+    fn differences(&self, base: &str, tip: &str) -> Result<Vec<String>> {
+        let files = written::to_write(self.project, self.base, self.git, base, tip)?;
+        Ok(written::differences(&files, &written::found(self.project, self.base)?))
     }
 
     fn fences(&self, base: &str, tip: &str) -> Result<()> {
@@ -218,19 +197,6 @@ impl Review<'_> {
             let mut rustfmt = Command::new(self.compiler.bin("rustfmt"));
             rustfmt.args(["--check", "--edition", "2024", "--config-path"]).arg(&tree.src);
             rustfmt.stdin(source).run().with_context(|| file.to_owned())?;
-        }
-        Ok(())
-    }
-
-    fn builds_and_passes(&self, tree: &Tree, base: &str) -> Result<()> {
-        let Review { project, compiler, .. } = self;
-        let bootstrap =
-            Bootstrap::at(project, &tree.src, base.to_owned(), Lane::Prebuilt, compiler);
-        bootstrap.configure()?;
-        let suites = ["test", "library/std", "tests/ui/std"];
-        let status = bootstrap.x_py_for_suites()?.args(suites).stdin(Stdio::null()).show()?;
-        if !status.success() {
-            bail!("`x.py {}` failed in {}", suites.join(" "), display(&tree.src));
         }
         Ok(())
     }
