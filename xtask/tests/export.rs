@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 
 use assert_cmd::assert::Assert;
 use fs_err as fs;
-use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use support::{Fixture, finish};
 

@@ -157,7 +157,7 @@ fn a_toolchain_that_is_not_ours_stays() {
     symlink("/somewhere/else", &link).unwrap();
     let said = fixture.run(&["toolchain", "--link"]).code(1).stderr(contains("left alone"));
     assert_eq!(fs::read_link(&link).unwrap(), Path::new("/somewhere/else"));
-    fixture.follow_advice(&said, "can be linked").success();
+    fixture.shell(&support::advice(&said, "can be linked")).success();
 
     // One that rustup installed is no link.
     fs::create_dir(&link).unwrap();
