@@ -102,7 +102,8 @@ fn clean(project: &Project, cache: &Path) -> Result<()> {
 /// to what is not whole or no longer needed, and there is no work tree of git in it.
 fn is_generated(project: &Project, path: &Path) -> bool {
     let name = file_name(path);
-    let mut made: Vec<String> = ["apt", "ci", "cross-support"].map(str::to_owned).into();
+    let mut made: Vec<String> =
+        ["apt", "ci", "cross-support", "evidence"].map(str::to_owned).into();
     for base in project.bases() {
         made.extend(MADE.map(|what| base.name_of(what)));
         made.extend(["prebuilt", "full"].map(|lane| format!("{}-{lane}", base.name_of("rust"))));

@@ -730,8 +730,8 @@ fn clean_waits_for_every_lock() {
     assert!(!targets.exists());
 }
 
-/// The front door with a stand-in for cargo, which makes the directory that it would compile to, and runs
-/// the tool.
+/// The front door with a stand-in for cargo, which makes the directory that it would compile to, and says
+/// where the tool is.
 fn front_door(fixture: &Fixture) -> Command {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     fs::create_dir_all(fixture.root().join("xtask")).unwrap();
@@ -740,8 +740,9 @@ fn front_door(fixture: &Fixture) -> Command {
     }
     let cargo = format!(
         "[ -z \"$CARGO_BUILD_TARGET\" ] || exit 1\n\
-         while [ \"$1\" != -- ]; do case $1 in --target-dir) mkdir -p \"$2\";; esac; shift; done\n\
-         shift; exec '{}' \"$@\"",
+         while [ $# -gt 0 ]; do case $1 in --target-dir) mkdir -p \"$2\";; esac; shift; done\n\
+         echo '{{\"reason\": \"compiler-artifact\", \"executable\": null}}'\n\
+         echo '{{\"reason\": \"compiler-artifact\", \"executable\": \"{}\"}}'",
         env!("CARGO_BIN_EXE_xtask")
     );
     write_script(&fixture.bin().join("cargo"), &cargo);

@@ -8,14 +8,13 @@ use fs_err as fs;
 use crate::base::{Base, Bases};
 
 /// What the tool makes under build/ for each base.
-pub const MADE: [&str; 13] = [
+pub const MADE: [&str; 12] = [
     "check",
     "crates",
     "cross",
     "hosts",
     "lab",
     "mutants",
-    "rehearse",
     "rust",
     "std",
     "targets",

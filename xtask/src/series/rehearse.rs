@@ -17,7 +17,6 @@ use crate::base::project::display;
 use crate::run::command::CommandExt;
 use crate::run::files::file_name;
 use crate::run::git::Git;
-use crate::run::lock;
 use crate::series::patches::{Scratch, Series};
 use crate::series::tree::Tree;
 use crate::session::Invocation;
@@ -79,8 +78,6 @@ impl Rehearse {
                 .find(|base| Series::of(&project, base).dir.join(TABLE).exists())
                 .with_context(|| format!("no series has a {TABLE}"))?,
         };
-        let dir = project.build_of(&base, "rehearse");
-        let _lock = lock::acquire(&dir.join("lock"), "rehearse")?;
         let series = Series::of(&project, &base);
         let table = Table::read(&series)?;
         let patches = series.patches()?;
@@ -94,7 +91,7 @@ impl Rehearse {
             bail!("in {}, git finds no commit that is checked out", display(&self.checkout));
         };
         let tree = Tree::of(&project, &base);
-        let stage = || Stage::set(&dir.join("scratch"), &checkout, &tree, &start);
+        let stage = || Stage::set(&checkout, &tree, &start);
 
         let lowest = patch(&table.below)?;
         let verdict = {
@@ -160,10 +157,10 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    fn set<'a>(dir: &Path, checkout: &Git, tree: &'a Tree, start: &'a str) -> Result<Stage<'a>> {
+    fn set<'a>(checkout: &Git, tree: &'a Tree, start: &'a str) -> Result<Stage<'a>> {
         // The tree has the files that the patches were made for. Without them, git tries no merge.
         let tree_if_there = Some(&tree.git).filter(|git| git.dir.exists());
-        let scratch = Scratch::apart(dir, std::iter::once(checkout).chain(tree_if_there))?;
+        let scratch = Scratch::apart(std::iter::once(checkout).chain(tree_if_there))?;
         let shallow = fs::read_to_string(checkout.path("shallow")?).unwrap_or_default();
         fs::write(scratch.git.path("shallow")?, &shallow)?;
         scratch.git.run(&["update-ref", "HEAD", start])?;
