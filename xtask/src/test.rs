@@ -77,7 +77,7 @@ impl Test {
         if codes.is_empty() {
             let programs: Vec<_> = programs.into_keys().collect();
             let said = [self.args, self.filters].concat();
-            bail!("of the tests in {}, none is selected by {said:?}", programs.join(", "));
+            bail!("no test of {} is selected by {said:?}", programs.join(" or "));
         }
         let option = session.base.option();
         eprintln!(
@@ -97,7 +97,7 @@ fn selects_none(test: &Command) -> Result<bool> {
     }
     let listed = list.answer()?;
     let said = String::from_utf8_lossy(&listed.stdout);
-    let none = said.is_empty() || said.ends_with("\n0 tests, 0 benchmarks\n");
+    let none = ["", "0 tests, 0 benchmarks\n"].contains(&&*said);
     Ok(listed.status.success() && none)
 }
 
