@@ -1,5 +1,5 @@
-//! Compiles std for one target, from its sources as they are shown: as the ones in releases are, or
-//! quickly for tests. Every std that the tool works with, but for bootstrap's own, is from here.
+//! Compiles std for one target, from its sources as they are shown, quickly and incrementally. Every std
+//! that the tool works with, but for bootstrap's own, is from here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -22,22 +22,9 @@ use crate::session::Session;
 pub enum Profile {
     /// Type-checked alone: all that it takes to type-check others.
     Metadata,
-    /// As in a release: upstream's profile `dist` of library/Cargo.toml, with what bootstrap passes to
-    /// the compiler beside it, as far as it shows in the result.
-    Dist,
-    /// Compiled in a third of the time, without optimizations, debug information and backtraces, and
-    /// incrementally. Its messages name the files in build/rust, where they are edited.
+    /// Compiled without optimizations, debug information and backtraces.
     Dev,
 }
-
-const DIST_FLAGS: [&str; 6] = [
-    "-Zunstable-options",
-    "-Cprefer-dynamic",
-    "-Csplit-debuginfo=off",
-    "-Zinline-mir",
-    "-Zinline-mir-preserve-debug",
-    "-Zmir_strip_debuginfo=locals-in-tiny-functions",
-];
 
 /// Where in the workshop the std is that std's own tests link.
 const FINISHED: &str = "finished";
@@ -46,21 +33,19 @@ const FINISHED: &str = "finished";
 pub const UNIT_TESTS: &str = "std";
 
 impl Profile {
-    /// Where cargo compiles to, in the workshop, and where below the target's directory the results are.
-    fn directories(self) -> (&'static str, &'static str) {
+    /// Where cargo compiles to, in the workshop.
+    fn directory(self) -> &'static str {
         match self {
-            Profile::Metadata => ("metadata", "debug"),
-            Profile::Dist => ("target", "dist"),
-            Profile::Dev => ("target", "debug"),
+            Profile::Metadata => "metadata",
+            Profile::Dev => "target",
         }
     }
 
-    /// Whether a file is of use in a sysroot.
-    fn needs(self, file: &Path) -> bool {
+    /// The files that are of use in a sysroot.
+    fn extension(self) -> &'static str {
         match self {
-            Profile::Metadata => file.extension() == Some("rmeta".as_ref()),
-            Profile::Dist => true,
-            Profile::Dev => file.extension() == Some("rlib".as_ref()),
+            Profile::Metadata => "rmeta",
+            Profile::Dev => "rlib",
         }
     }
 }
@@ -125,11 +110,10 @@ impl<'a> Workshop<'a> {
         Ok(())
     }
 
-    /// Compiles as much of std as changed, and returns the files that a toolchain needs of it.
-    pub fn compile(&self, profile: Profile) -> Result<Vec<PathBuf>> {
+    /// Compiles as much of std as changed, and returns the files of it that a sysroot needs.
+    fn compile(&self, profile: Profile) -> Result<Vec<PathBuf>> {
         self.sources.fetch_crates(self.compiler)?;
-        let (out, results) = profile.directories();
-        let out = self.dir.join(out).join(&self.target).join(results);
+        let out = self.dir.join(profile.directory()).join(&self.target).join("debug");
         self.build(profile)?;
         if has_a_crate_twice(&out.join("deps"))? {
             // Something changed that makes other file names: start over, for what is left from before
@@ -138,7 +122,7 @@ impl<'a> Workshop<'a> {
             self.build(profile)?;
         }
         let mut files = libraries(&out.join("deps"))?;
-        files.retain(|file| profile.needs(file));
+        files.retain(|file| file.extension() == Some(profile.extension().as_ref()));
         if files.is_empty() {
             bail!("Cargo compiled std, but {} holds no library", out.display());
         }
@@ -146,22 +130,19 @@ impl<'a> Workshop<'a> {
     }
 
     fn build(&self, profile: Profile) -> Result<()> {
-        let subcommand = if profile == Profile::Metadata { "check" } else { "build" };
-        let mut cargo = self.cargo(subcommand, profile)?;
-        // Tests need no macros, whose crate would be compiled again after each edit of std.
-        cargo.args(match profile {
-            Profile::Dev => ["--package=test", "--features=std/panic-unwind"],
-            _ => ["--package=sysroot", "--features=panic-unwind"],
-        });
-        if profile == Profile::Dist {
-            // Each library comes with its metadata in a file of its own, as in releases.
-            cargo.args(["--profile", "dist", "-Zno-embed-metadata", "--features", "backtrace"]);
-            // The libc crate declares the cfgs that it knows.
-            cargo.env("LIBC_CHECK_CFG", "1");
-            if let Some(library) = self.profiler_runtime()? {
-                cargo.args(["--features", "profiler"]).env("LLVM_PROFILER_RT_LIB", library);
+        let cargo = match profile {
+            Profile::Metadata => {
+                let mut cargo = self.cargo("check", profile);
+                cargo.args(["--package=sysroot", "--features=panic-unwind"]);
+                cargo
             }
-        }
+            // Tests need no macros, whose crate would be compiled again after each edit of std.
+            Profile::Dev => {
+                let mut cargo = self.cargo("build", profile);
+                cargo.args(["--package=test", "--features=std/panic-unwind"]);
+                cargo
+            }
+        };
         self.run(cargo).map(drop)
     }
 
@@ -171,7 +152,7 @@ impl<'a> Workshop<'a> {
     pub fn tests(&self, which: &[String]) -> Result<BTreeMap<String, PathBuf>> {
         let finished = self.dir.join(FINISHED);
         self.sysroot(Profile::Dev, &finished)?;
-        let mut cargo = self.cargo("test", Profile::Dev)?;
+        let mut cargo = self.cargo("test", Profile::Dev);
         cargo.args(["--package=std", "--features=panic-unwind", "--no-run"]).args(which);
         cargo.arg("--message-format=json-render-diagnostics");
         let said = self.run(cargo);
@@ -212,76 +193,33 @@ impl<'a> Workshop<'a> {
         )
     }
 
-    fn cargo(&self, subcommand: &str, profile: Profile) -> Result<Command> {
-        // What std is made of is no public API.
-        let mut flags = vec!["-Zforce-unstable-if-unmarked".to_owned()];
-        flags.extend(self.rustflags.iter().cloned());
-        if profile == Profile::Dist {
-            flags.extend(DIST_FLAGS.map(Into::into));
-            // Paths of a release, for the compiler to find under lib/rustlib/src; none of this machine.
-            let commit = self.compiler.version_field("commit-hash")?;
-            flags.push(format!("--remap-path-prefix={}=/rustc/{commit}", self.dir.display()));
-            if let Some(cargo_home) = cargo_home() {
-                let crates = cargo_home.join("registry/src");
-                flags.push(format!("--remap-path-prefix={}=/rust/deps", crates.display()));
-            }
-            if self.target.starts_with("riscv") {
-                flags.push("-Cforce-unwind-tables=yes".into());
-            }
-        }
-        if profile == Profile::Dev {
+    fn cargo(&self, subcommand: &str, profile: Profile) -> Command {
+        let mut flags = self.rustflags.clone();
+        flags.extend([
+            // What std is made of is no public API.
+            "-Zforce-unstable-if-unmarked".into(),
             // Of use for std's own tests alone, but other options would be another build.
-            flags.push(format!("--sysroot={}", self.dir.join(FINISHED).display()));
-            // The compiler runs in library/, and is given paths from there on.
-            flags.push(format!("--remap-path-prefix=={}", self.origin.display()));
-        }
+            format!("--sysroot={}", self.dir.join(FINISHED).display()),
+            // The compiler runs in library/, and is given paths from there on: messages have those of the
+            // files that people edit.
+            format!("--remap-path-prefix=={}", self.origin.display()),
+        ]);
         let mut cargo = self.sources.cargo(self.compiler, subcommand);
-        if profile == Profile::Dev {
-            cargo.env("CARGO_INCREMENTAL", "1");
-        }
         cargo
             .args(["--locked", "--offline", "--target", &self.target, "--target-dir"])
-            .arg(self.dir.join(profile.directories().0))
+            .arg(self.dir.join(profile.directory()))
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+            .env("CARGO_INCREMENTAL", "1")
             // Without it, Cargo gives libstd.so a name with no hash.
             .env("__CARGO_DEFAULT_LIB_METADATA", "tcp-keepalive");
         if let Some(jobs) = self.jobs {
             cargo.args(["--jobs", &jobs.to_string()]);
         }
-        if let Some(linker) = &self.linker {
+        // The compiler's own choice for this machine: to name it would be another build.
+        if let Some(linker) = self.linker.as_ref().filter(|linker| *linker != "cc") {
             cargo.env(linker_variable(&self.target), linker);
         }
-        Ok(cargo)
-    }
-
-    /// LLVM's run-time library for code coverage, which rust-lang/rust compiles from C sources that not
-    /// every archive has. It is taken from the std of the release, if there is one for the target.
-    fn profiler_runtime(&self) -> Result<Option<PathBuf>> {
-        let libdir = self.compiler.libdir(&self.target);
-        if !libdir.exists() || which::which("ar").is_err() {
-            return Ok(None);
-        }
-        let is_profiler = |path: &PathBuf| {
-            file_name(path).starts_with("libprofiler_builtins-")
-                && file_name(path).ends_with(".rlib")
-        };
-        let Some(released) = libraries(&libdir)?.into_iter().find(is_profiler) else {
-            return Ok(None);
-        };
-        let library = self.dir.join("libclang_rt.profile.a");
-        if library.exists() {
-            return Ok(Some(library));
-        }
-        let scratch = tempfile::tempdir()?;
-        Command::new("ar").arg("x").arg(released).current_dir(&scratch).run()?;
-        let mut objects = entries(scratch.path())?;
-        // The others are what rustc made: the crate's metadata and its own, empty, code.
-        objects.retain(|file| {
-            file_name(file).ends_with(".o") && !file_name(file).ends_with(".rcgu.o")
-        });
-        Command::new("ar").args(["rcsD", "packed.a"]).args(objects).current_dir(&scratch).run()?;
-        ownership::write(&library, &fs::read(scratch.path().join("packed.a"))?)?;
-        Ok(Some(library))
+        cargo
     }
 }
 
@@ -290,23 +228,12 @@ fn linker_variable(target: &str) -> String {
     format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace(['-', '.'], "_"))
 }
 
-/// Where Cargo keeps the crates that it downloaded.
-fn cargo_home() -> Option<PathBuf> {
-    let set = std::env::var_os("CARGO_HOME").filter(|path| !path.is_empty());
-    set.map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cargo")))
-}
-
 /// The compiled crates in a directory, in the order of their names.
 pub fn libraries(directory: &Path) -> Result<Vec<PathBuf>> {
-    let mut libraries = entries(directory)?;
-    libraries.retain(|path| is_library(path));
-    Ok(libraries)
-}
-
-/// Whether the file is a compiled crate.
-pub fn is_library(path: &Path) -> bool {
     let kinds = ["rlib", "rmeta", "so", "dylib", "dll"];
-    path.extension().is_some_and(|extension| kinds.iter().any(|kind| extension == *kind))
+    let mut libraries = entries(directory)?;
+    libraries.retain(|path| path.extension().is_some_and(|e| kinds.iter().any(|kind| e == *kind)));
+    Ok(libraries)
 }
 
 fn has_a_crate_twice(directory: &Path) -> Result<bool> {
