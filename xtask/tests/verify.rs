@@ -113,6 +113,19 @@ fn patch_that_does_not_apply_is_found() {
     assert_failed(&fixture, check, "0003-third.patch does not apply");
 }
 
+/// git quotes such a name where it is not asked for NUL characters.
+#[test]
+fn unclosed_fence_is_found_in_a_file_of_any_name() {
+    let fixture = exported();
+    fs::write(fixture.tree().join("library/std/src/ü.rs"), "/**\n~~~\na();\n*/\nfn a() {}\n")
+        .unwrap();
+    fixture.git(&["add", "."]);
+    fixture.git(&["commit", "--quiet", "-m", "Add a file\n\nThere was none."]);
+    fixture.run(&["export"]).success();
+    let check = "each code fence in the documentation closes";
+    assert_failed(&fixture, check, "library/std/src/ü.rs:2 opens one for good");
+}
+
 #[test]
 fn damaged_archive_is_found() {
     let fixture = exported();

@@ -3,53 +3,104 @@
 //! Markdown closes them by itself at the end, so neither rustdoc nor a doctest says anything, and
 //! whatever is written below such an example later becomes part of it.
 
-/// The numbers of the lines of Rust source on which a code fence opens that its doc comment does
-/// not close.
-pub fn unclosed(source: &str) -> Vec<usize> {
+use anyhow::{Result, anyhow};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag};
+
+/// The numbers of the lines of Rust source on which a code fence opens that its documentation does not
+/// close.
+pub fn unclosed(source: &str) -> Result<Vec<usize>> {
+    let tokens: TokenStream = source.parse().map_err(|error| anyhow!("it is no Rust: {error}"))?;
     let mut unclosed = Vec::new();
-    let mut open = None;
-    for (index, line) in source.lines().enumerate() {
-        match doc_text(line) {
-            Some(text) if text.trim_start().starts_with("```") => {
-                open = match open {
-                    None => Some(index + 1),
-                    Some(_) => None,
-                };
-            }
-            Some(_) => {}
-            // Attributes may stand between the lines of one doc comment.
-            None if line.trim_start().starts_with("#[") => {}
-            None => unclosed.extend(open.take()),
-        }
-    }
-    unclosed.extend(open);
-    unclosed
+    visit(tokens, &mut unclosed);
+    Ok(unclosed)
 }
 
-fn doc_text(line: &str) -> Option<&str> {
-    let line = line.trim_start();
-    line.strip_prefix("///").or_else(|| line.strip_prefix("//!"))
+/// Looks at each run of doc comments, with the attributes that stand between them.
+fn visit(tokens: TokenStream, unclosed: &mut Vec<usize>) {
+    let mut doc = Vec::new();
+    for token in tokens {
+        match token {
+            TokenTree::Punct(punct) if ['#', '!'].contains(&punct.as_char()) => {}
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Bracket => {
+                doc.extend(doc_lines(&group.stream()));
+            }
+            other => {
+                check(&std::mem::take(&mut doc), unclosed);
+                if let TokenTree::Group(group) = other {
+                    visit(group.stream(), unclosed);
+                }
+            }
+        }
+    }
+    check(&doc, unclosed);
+}
+
+/// The lines, with their numbers, of a doc comment: rustc has it as an attribute.
+fn doc_lines(attribute: &TokenStream) -> Vec<(usize, String)> {
+    let tokens: Vec<_> = attribute.clone().into_iter().collect();
+    let [TokenTree::Ident(name), _, TokenTree::Literal(text)] = &tokens[..] else {
+        return Vec::new();
+    };
+    if name != "doc" {
+        return Vec::new();
+    }
+    // The literal is escaped, and holds what is written in the source.
+    let text = text.to_string().replace("\\n", "\n").replace("\\\"", "\"").replace("\\\\", "\\");
+    let first = name.span().start().line;
+    let lines = text.trim_matches('"').split('\n').enumerate();
+    // What `/**` has before each line is no documentation.
+    let bare = |line: &str| line.trim_start().strip_prefix('*').unwrap_or(line).to_owned();
+    lines.map(|(number, line)| (first + number, bare(line))).collect()
+}
+
+fn check(doc: &[(usize, String)], unclosed: &mut Vec<usize>) {
+    let text: String = doc.iter().map(|(_, line)| format!("{line}\n")).collect();
+    for (event, range) in Parser::new(&text).into_offset_iter() {
+        let Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(_))) = event else { continue };
+        let block = &text[range.clone()];
+        let fence = block.chars().next().unwrap_or_default();
+        let opening = block.chars().take_while(|c| *c == fence).count();
+        let last = block.trim_end().lines().next_back().unwrap_or_default();
+        let last = last.trim_start_matches([' ', '>']);
+        let closes = last.len() >= opening && last.chars().all(|c| c == fence);
+        if block.trim_end().lines().count() < 2 || !closes {
+            unclosed.push(doc[text[..range.start].matches('\n').count()].0);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::unclosed;
+    fn unclosed(source: &str) -> Vec<usize> {
+        super::unclosed(source).unwrap()
+    }
 
     #[test]
     fn closed_fences_are_fine() {
-        let source = "//! ```\n//! a();\n//! ```\n\n/// ```no_run\n/// b();\n/// ```\nfn b() {}\n";
-        assert!(unclosed(source).is_empty());
+        for source in [
+            "//! ```\n//! a();\n//! ```\n\n/// ```no_run\n/// b(\"\\n\");\n/// ```\nfn b() {}\n",
+            "/// ````\n/// ```\n/// ````\nfn a() {}",
+            "/**\n * ~~~\n * a();\n * ~~~\n */\nfn a() {}",
+            "/// > ```\n/// > a();\n/// > ```\nfn a() {}",
+            "fn a() { b(\"/// ```\") } // ```",
+        ] {
+            assert_eq!(unclosed(source), [0; 0], "{source}");
+        }
     }
 
     #[test]
-    fn fence_open_at_the_end_of_the_comment_is_found() {
-        let source = "    /// ```\n    /// a();\n    #[inline]\n    fn a() {}\n\n    /// ```\n    /// b();\n    \
-                      /// ```\n    fn b() {}\n";
-        assert_eq!(unclosed(source), [1]);
-    }
-
-    #[test]
-    fn fence_open_at_the_end_of_the_file_is_found() {
-        assert_eq!(unclosed("/// Text.\n/// ```\n/// a();"), [2]);
+    fn fence_open_at_the_end_of_the_documentation_is_found() {
+        for source in [
+            "\n/// ```\n/// a();\n#[inline]\nfn a() {}\n\n/// ```\n/// b();\n/// ```\nfn b() {}\n",
+            "mod a {\n    /// ```\n    /// a();\n    fn a() {}\n}",
+            "/// Text.\n/// ```\n/// a();\nfn a() {}",
+            "/// Text.\n/// ~~~\n/// a();\nfn a() {}",
+            "/// Text.\n/// ```\n/// a();\n/// ``` no end\nfn a() {}",
+            "/// Text.\n/// ````\n/// a();\n/// ```\nfn a() {}",
+            "/**\n```\na();\n*/\nfn a() {}",
+        ] {
+            assert_eq!(unclosed(source), [2], "{source}");
+        }
     }
 }

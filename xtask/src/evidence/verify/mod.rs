@@ -7,6 +7,7 @@ mod fences;
 mod links;
 mod tidy;
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -173,30 +174,38 @@ impl Review<'_> {
         Ok(written::differences(&files, &written::found(self.project, self.base)?))
     }
 
+    /// The files of Rust that a commit has and another has not, or not so.
+    fn changed(&self, from: &str, to: &str) -> Result<Vec<PathBuf>> {
+        let diff = ["diff", "--no-renames", "--diff-filter=d", "--name-only", "-z", from, to];
+        let mut changed = self.git.paths(&diff)?;
+        changed.retain(|path| path.extension() == Some("rs".as_ref()));
+        Ok(changed)
+    }
+
     fn fences(&self, base: &str, tip: &str) -> Result<()> {
-        let changed = self.git.read(&["diff", "--diff-filter=d", "--name-only", base, tip])?;
         let mut problems = Vec::new();
-        for file in changed.lines().filter(|file| file.ends_with(".rs")) {
-            let source = self.git.read(&["show", &format!("{tip}:{file}")])?;
-            let lines = fences::unclosed(&source);
-            problems.extend(lines.iter().map(|line| format!("{file}:{line} opens one for good")));
+        for file in self.changed(base, tip)? {
+            let source = self.git.text(tip, &file)?.unwrap_or_default();
+            let name = file.display();
+            let lines = fences::unclosed(std::str::from_utf8(&source)?);
+            let lines = lines.with_context(|| name.to_string())?;
+            problems.extend(lines.iter().map(|line| format!("{name}:{line} opens one for good")));
         }
         none_of(problems)
     }
 
     fn formatted(&self, tree: &Tree, commit: &str) -> Result<()> {
-        let parent = format!("{commit}^");
-        let changed =
-            self.git.read(&["diff", "--diff-filter=d", "--name-only", &parent, commit])?;
-        // Upstream formats no ui tests: where code stands in them can be what is tested.
-        let files =
-            changed.lines().filter(|file| file.ends_with(".rs") && !file.starts_with("tests/ui/"));
-        for file in files {
+        for file in self.changed(&format!("{commit}^"), commit)? {
+            // Upstream formats no ui tests: where code stands in them can be what is tested.
+            if file.starts_with("tests/ui/") {
+                continue;
+            }
+            let name = file.display().to_string();
+            let source = fs::File::open(tree.src.join(&file))?.into_parts().0;
             // Through standard input, so that rustfmt does not go on to the file's modules.
-            let source = fs::File::open(tree.src.join(file))?.into_parts().0;
             let mut rustfmt = Command::new(self.compiler.bin("rustfmt"));
             rustfmt.args(["--check", "--edition", "2024", "--config-path"]).arg(&tree.src);
-            rustfmt.stdin(source).run().with_context(|| file.to_owned())?;
+            rustfmt.stdin(source).run().with_context(|| name)?;
         }
         Ok(())
     }
