@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use sha2::{Digest, Sha256};
 
-use crate::base::project::cache_dir;
+use crate::base::project::{cache_dir, quoted};
 use crate::base::{Archive, ArchiveOrigin, Base, debian};
 use crate::run::command::CommandExt;
 use crate::run::lock;
@@ -16,36 +16,31 @@ use crate::run::ownership::{self, hex};
 use crate::say::failure::NotRun;
 use crate::say::progress::Step;
 
-/// What is in the cache in an archive's place.
-pub enum Cached {
-    Nothing,
-    Intact,
-    /// Something else, and in what it differs.
-    Damaged(String),
-}
-
 impl Archive {
     /// Where it is kept.
     pub fn path(&self) -> Result<PathBuf> {
         Ok(cache_dir()?.join(&self.file))
     }
-}
 
-/// Whether the cache has the archive. Changes nothing.
-pub fn cached(archive: &Archive) -> Result<Cached> {
-    let path = archive.path()?;
-    let Ok(metadata) = fs::metadata(&path) else { return Ok(Cached::Nothing) };
-    if !metadata.is_file() {
-        return Ok(Cached::Damaged("it is no file".into()));
+    /// Whether the cache has it. What is damaged there stays as it is: the user may want to see what
+    /// became of it.
+    pub fn is_cached(&self) -> Result<bool> {
+        let path = self.path()?;
+        let Ok(metadata) = fs::metadata(&path) else { return Ok(false) };
+        let step = Step::start(format!("checking {}", self.file));
+        let found = if metadata.is_file() { sha256(&path)? } else { "that of no file".into() };
+        if found != self.sha256 {
+            bail!(
+                "{0} is damaged: its SHA-256 is\n  {found}\nand should be\n  {1}\nWithout it, it is \
+                 downloaded again:\n  rm -r {2}",
+                path.display(),
+                self.sha256,
+                quoted(&path)
+            );
+        }
+        step.done();
+        Ok(true)
     }
-    let step = Step::start(format!("checking {}", archive.file));
-    let found = sha256(&path)?;
-    step.done();
-    if found == archive.sha256 {
-        return Ok(Cached::Intact);
-    }
-    let wanted = &archive.sha256;
-    Ok(Cached::Damaged(format!("its SHA-256 is\n  {found}\nand should be\n  {wanted}")))
 }
 
 /// An archive of the base, in the cache and with its hash checked.
@@ -55,10 +50,8 @@ pub fn obtain(base: &Base) -> Result<&Archive> {
     let _lock = lock::acquire(&cache.join("lock"), "fetching an archive")?;
     // With an archive in the cache, no network is needed: look there first for all of them.
     for archive in &base.archive {
-        match cached(archive)? {
-            Cached::Intact => return Ok(archive),
-            Cached::Damaged(problem) => set_aside(&archive.path()?, &problem)?,
-            Cached::Nothing => {}
+        if archive.is_cached()? {
+            return Ok(archive);
         }
     }
     let mut failures = String::new();
@@ -69,8 +62,8 @@ pub fn obtain(base: &Base) -> Result<&Archive> {
         }
     }
     Err(NotRun(format!(
-        "no source of Rust {} could be had:\n{failures}With an archive of these names, or a \
-         checkout of rust-lang/rust at {}, at hand: --source PATH",
+        "no source of Rust {} could be had:\n{failures}With an archive of these names, or a clone of \
+         rust-lang/rust that has the commit {}, at hand: --source PATH",
         base.release, base.commit
     )))?
 }
@@ -92,18 +85,6 @@ pub fn identify<'b>(path: &Path, base: &'b Base) -> Result<&'b Archive> {
     );
 }
 
-/// Renames what is in an archive's place: the user may want to see what became of it.
-fn set_aside(path: &Path, problem: &str) -> Result<()> {
-    let aside = (1..)
-        .map(|n| PathBuf::from(format!("{}.damaged-{n}", path.display())))
-        .find(|aside| fs::symlink_metadata(aside).is_err())
-        .expect("some number is free");
-    ownership::settle(path, &aside)?;
-    let (path, aside) = (path.display(), aside.display());
-    eprintln!("warning: {path} is not used: {problem}\nIt was set aside as {aside}");
-    Ok(())
-}
-
 fn fetch(archive: &Archive, cache: &Path) -> Result<()> {
     // Until it is complete, the file has another name: what is interrupted is never taken for whole.
     let partial = cache.join(format!("{}.part", archive.file));
@@ -120,26 +101,17 @@ fn fetch(archive: &Archive, cache: &Path) -> Result<()> {
     ownership::settle(&partial, &archive.path()?)
 }
 
-/// Downloads `url`, going on where an earlier download stopped.
 fn download(url: &str, partial: &Path) -> Result<()> {
     let step = Step::start(format!("downloading {url}"));
     let mut curl = Command::new("curl");
-    curl.args(["--fail", "--silent", "--show-error", "--location", "--continue-at", "-"])
+    curl.args(["--fail", "--silent", "--show-error", "--location"])
         // An unreachable server, or one that falls silent, must not hold up the sources after it.
         .args(["--connect-timeout", "5", "--speed-limit", "1", "--speed-time", "30"])
         .arg("--output")
         .arg(partial)
-        .arg(url);
-    let answer = curl.answer()?;
-    // A server that cannot go on in the middle of a file (33, or the HTTP status 416 in 22) will not
-    // be able to next time either.
-    if matches!(answer.status.code(), Some(22 | 33)) && partial.exists() {
-        ownership::discard(partial)?;
-        return download(url, partial);
-    }
-    if !answer.status.success() {
-        bail!("cannot download {url}: {}", String::from_utf8_lossy(&answer.stderr).trim_end());
-    }
+        .arg(url)
+        .run()
+        .with_context(|| format!("cannot download {url}"))?;
     step.done();
     Ok(())
 }

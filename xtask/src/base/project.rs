@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use fs_err as fs;
 
 use crate::base::{Base, Bases};
@@ -32,6 +32,15 @@ pub struct Project {
 impl Project {
     pub fn open(root: PathBuf) -> Result<Project> {
         let root = fs::canonicalize(root)?;
+        // Other programs get these paths in their arguments and configuration.
+        for path in [&root, &cache_dir()?] {
+            if path.to_str().is_none() {
+                bail!(
+                    "{} is not UTF-8, as the paths that this tool works in must be",
+                    path.display()
+                );
+            }
+        }
         let bases = Bases::read(&root.join("base.toml"))?;
         Ok(Project { root, bases })
     }

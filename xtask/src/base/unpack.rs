@@ -8,7 +8,7 @@ use fs_err as fs;
 
 use crate::base::{Archive, Base, Mend, TakeBack, archive};
 use crate::compiler::Compiler;
-use crate::run::command::CommandExt;
+use crate::run::command::{CommandExt, words};
 use crate::run::files::file_name;
 use crate::run::git::Git;
 use crate::run::ownership;
@@ -23,7 +23,7 @@ pub fn base_into(
     source: Option<&Path>,
 ) -> Result<()> {
     match source {
-        Some(directory) if directory.is_dir() => copy_checkout(directory, base, destination)?,
+        Some(directory) if directory.is_dir() => take_from_clone(directory, base, destination)?,
         Some(file) => unpack(file, archive::identify(file, base)?, &base.mend, destination)?,
         None => {
             let archive = archive::obtain(base)?;
@@ -48,22 +48,7 @@ fn unpack(file: &Path, archive: &Archive, mend: &Mend, destination: &Path) -> Re
         }
     }
     let step = Step::start(format!("unpacking {name}"));
-    let mut command = Command::new(program);
-    let mut reader = command.args(args).arg(file).stdout(Stdio::piped()).start()?;
-    let mut tar = Command::new("tar");
-    // Cargo tells by its time whether a file changed, so each file is as new as this tree.
-    tar.args(["--extract", "--file=-", "-m", "--no-same-owner", "--no-same-permissions"])
-        .arg(format!("--strip-components={}", root.split('/').count()))
-        .args(mend.leave_out.iter().map(|path| format!("--exclude={root}/{}", path.display())))
-        .arg("--directory")
-        .args([destination, Path::new(root)])
-        .stdin(reader.stdout.take().expect("its output is a pipe"));
-    let unpacked = tar.run();
-    let status = reader.wait()?;
-    unpacked.with_context(|| format!("cannot unpack {name}"))?;
-    if !status.success() {
-        bail!("{program} could not read {} ({status})", file.display());
-    }
+    extract(Command::new(program).args(args).arg(file), root, mend, destination)?;
     step.done();
     match &archive.take_back {
         Some(how) => take_back(destination, &mend.leave_out, how),
@@ -71,63 +56,57 @@ fn unpack(file: &Path, archive: &Archive, mend: &Mend, destination: &Path) -> Re
     }
 }
 
-/// Copies the files of a checkout of rust-lang/rust that stands at the base's commit.
-fn copy_checkout(checkout: &Path, base: &Base, destination: &Path) -> Result<()> {
-    let git = Git::at(checkout);
-    let head =
-        git.rev("HEAD").with_context(|| format!("{} is not a git checkout", checkout.display()))?;
-    if head != base.commit {
-        bail!(
-            "{} stands at commit {head}; Rust {} is commit {}. Check that out first",
-            checkout.display(),
-            base.release,
-            base.commit
-        );
-    }
-    let changes = git.read(&["status", "--porcelain", "--untracked-files=no"])?;
-    if !changes.is_empty() {
-        bail!("{} has uncommitted changes:\n{changes}", checkout.display());
-    }
-    let mut files = tracked_files(&git, Path::new(""))?;
+/// Has tar unpack the archive that a program prints, from its directory `root` on.
+fn extract(printer: &mut Command, root: &str, mend: &Mend, destination: &Path) -> Result<()> {
+    let mut running = printer.stdout(Stdio::piped()).start()?;
+    let mut tar = Command::new("tar");
+    // Cargo tells by its time whether a file changed, so each file is as new as this tree.
+    tar.args(["--extract", "--file=-", "-m", "--no-same-owner", "--no-same-permissions"])
+        .arg(format!("--strip-components={}", root.split('/').count()))
+        .args(mend.leave_out.iter().map(|path| format!("--exclude={root}/{}", path.display())))
+        .arg("--directory")
+        .args([destination, Path::new(root)])
+        .stdin(running.stdout.take().expect("its output is a pipe"));
+    let unpacked = tar.run();
+    let status = running.wait()?;
+    unpacked.and_then(|_| match status.success() {
+        true => Ok(()),
+        false => bail!("`{}` failed ({status})", words(printer)),
+    })
+}
+
+/// Takes the base's commit out of a clone of rust-lang/rust, whatever is checked out there.
+fn take_from_clone(clone: &Path, base: &Base, destination: &Path) -> Result<()> {
+    let step = Step::start(format!("copying Rust {} from {}", base.release, clone.display()));
     // std is built with the submodules under library/; those elsewhere stay behind.
-    for submodule in git.read(&["ls-files", "--stage", "library"])?.lines().filter_map(gitlink) {
-        let directory = checkout.join(submodule);
-        if !directory.join(".git").exists() {
-            bail!(
-                "{0} lacks a submodule that std is built with. Get it with\n  git -C {0} \
-                 submodule update --init {submodule}",
-                checkout.display()
-            );
-        }
-        files.extend(tracked_files(&Git::at(&directory), Path::new(submodule))?);
-    }
-    let step = Step::start(format!("copying {}", checkout.display()));
-    for file in files {
-        let from = checkout.join(&file);
-        // A submodule is listed as if it were a file.
-        if base.mend.leave_out.iter().any(|path| file.starts_with(path)) || from.is_dir() {
-            continue;
-        }
-        let to = destination.join(&file);
-        fs::create_dir_all(to.parent().expect("a file has a parent"))?;
-        if from.is_symlink() {
-            fs_err::os::unix::fs::symlink(fs::read_link(&from)?, &to)?;
-        } else {
-            fs::copy(&from, &to)?;
-        }
+    let list = ["ls-tree", "-r", &base.commit, "library/"];
+    let entries = Git::at(clone).read(&list).with_context(|| {
+        format!(
+            "{} has no commit {}. There:\n  git fetch origin tag {}\n",
+            clone.display(),
+            base.commit,
+            base.release
+        )
+    })?;
+    let submodules = entries.lines().filter_map(|line| {
+        let (commit, path) = line.strip_prefix("160000 commit ")?.split_once('\t')?;
+        Some((commit, path, format!("tree/{path}/")))
+    });
+    for (commit, path, prefix) in
+        [(&*base.commit, "", "tree/".to_owned())].into_iter().chain(submodules)
+    {
+        let git = Git::at(&clone.join(path));
+        let archive = ["archive", "--format=tar", &format!("--prefix={prefix}"), commit];
+        extract(&mut git.command(&archive), "tree", &base.mend, destination).with_context(|| {
+            format!(
+                "{} lacks what Rust {} has there. With that checked out:\n  git submodule update --init\n",
+                clone.join(path).display(),
+                base.release
+            )
+        })?;
     }
     step.done();
     Ok(())
-}
-
-fn tracked_files(git: &Git, prefix: &Path) -> Result<Vec<PathBuf>> {
-    let list = git.read(&["ls-files", "-z"])?;
-    Ok(list.split_terminator('\0').map(|file| prefix.join(file)).collect())
-}
-
-/// The path of a submodule, if this line of `git ls-files --stage` is of one.
-fn gitlink(line: &str) -> Option<&str> {
-    line.strip_prefix("160000 ").and_then(|rest| rest.split_once('\t')).map(|(_, path)| path)
 }
 
 /// Puts in what the archive lacks and bootstrap insists on.

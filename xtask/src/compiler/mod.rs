@@ -1,7 +1,6 @@
 //! Finds the compiler that a base is pinned to, and gets it where the machine lacks it.
 
 mod debian;
-mod rustup;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,21 +23,10 @@ pub struct Compiler {
     version: String,
 }
 
-/// Where a base's compiler may be.
-enum Place<'b> {
-    /// With the user's own rustup.
-    Rustup(&'b str),
-    /// In a directory of this tool's own, to which rustup installed it.
-    OwnRustup(&'b str, PathBuf),
-    /// In a directory of this tool's own, assembled from packages.
-    Debian(&'b DebianCompiler, PathBuf),
-}
-
 impl Compiler {
     /// The base's compiler: the first that is installed, or else the first that can be had.
     pub fn find(base: &Base) -> Result<Compiler> {
-        let places = places(base)?;
-        let installed = || places.iter().find_map(|place| place.open(base).ok());
+        let installed = || base.compiler.iter().find_map(|origin| open(origin, base).ok());
         if let Some(found) = installed() {
             return Ok(found);
         }
@@ -49,8 +37,8 @@ impl Compiler {
             return Ok(found);
         }
         let mut failures = Vec::new();
-        for place in &places {
-            match place.fill(base).and_then(|()| place.open(base)) {
+        for origin in &base.compiler {
+            match get(origin, base) {
                 Ok(compiler) => return Ok(compiler),
                 Err(error) => failures.push(format!("{error:#}")),
             }
@@ -132,67 +120,65 @@ impl Compiler {
     }
 }
 
-fn places(base: &Base) -> Result<Vec<Place<'_>>> {
-    let cache = cache_dir()?;
-    let places = base.compiler.iter().flat_map(|origin| match origin {
-        CompilerOrigin::Rustup(name) => {
-            vec![Place::Rustup(name), Place::OwnRustup(name, cache.join(format!("rustup-{name}")))]
-        }
-        CompilerOrigin::Debian(packages) => {
-            let directory = cache.join(format!("rustc-debian-{}", packages.version));
-            vec![Place::Debian(packages, directory)]
-        }
-    });
-    Ok(places.collect())
+/// Where the tool keeps the compiler that it assembles from packages.
+fn directory(packages: &DebianCompiler) -> Result<PathBuf> {
+    Ok(cache_dir()?.join(format!("rustc-debian-{}", packages.version)))
 }
 
 /// The directories in the user's cache in which the tool keeps compilers of the base.
 pub fn kept_in_cache(base: &Base) -> Result<Vec<PathBuf>> {
-    let kept = |place| match place {
-        Place::Rustup(_) => None,
-        Place::OwnRustup(_, directory) | Place::Debian(_, directory) => Some(directory),
+    let kept = |origin: &CompilerOrigin| match origin {
+        CompilerOrigin::Rustup(_) => None,
+        CompilerOrigin::Debian(packages) => Some(directory(packages)),
     };
-    Ok(places(base)?.into_iter().filter_map(kept).collect())
+    base.compiler.iter().filter_map(kept).collect()
 }
 
-impl Place<'_> {
-    /// The compiler, if it is here, and the one that the base is pinned to.
-    fn open(&self, base: &Base) -> Result<Compiler> {
-        let sysroot = match self {
-            Place::Rustup(name) => rustup::sysroot(name, None)?,
-            Place::OwnRustup(name, home) => rustup::sysroot(name, Some(home))?,
-            Place::Debian(_, directory) => directory.clone(),
-        };
-        let compiler = Compiler::at(sysroot)?;
-        let sysroot = compiler.sysroot.display();
-        let built_from = compiler.version_field("commit-hash")?;
-        if built_from != base.commit {
-            bail!(
-                "the compiler in {sysroot} was built from commit {built_from}, and Rust {} is {}",
-                base.release,
-                base.commit
-            );
-        }
-        let programs = ["cargo", "rustdoc", "rustfmt"];
-        if let Some(missing) = programs.iter().find(|program| !compiler.bin(program).is_file()) {
-            bail!("the compiler in {sysroot} has no {missing}");
-        }
-        Ok(compiler)
+/// The compiler, if it is installed, and the one that the base is pinned to.
+fn open(origin: &CompilerOrigin, base: &Base) -> Result<Compiler> {
+    let compiler = Compiler::at(match origin {
+        CompilerOrigin::Rustup(name) => rustup_sysroot(name)?,
+        CompilerOrigin::Debian(packages) => directory(packages)?,
+    })?;
+    let sysroot = compiler.sysroot.display();
+    let built_from = compiler.version_field("commit-hash")?;
+    if built_from != base.commit {
+        bail!(
+            "the compiler in {sysroot} was built from commit {built_from}, and Rust {} is {}",
+            base.release,
+            base.commit
+        );
     }
+    let programs = ["cargo", "rustdoc", "rustfmt"];
+    if let Some(missing) = programs.iter().find(|program| !compiler.bin(program).is_file()) {
+        bail!("the compiler in {sysroot} has no {missing}");
+    }
+    Ok(compiler)
+}
 
-    /// Gets the compiler here. What is the user's own is not touched.
-    fn fill(&self, base: &Base) -> Result<()> {
-        let (Place::OwnRustup(_, directory) | Place::Debian(_, directory)) = self else {
-            return Ok(());
-        };
-        whole::make(directory, |new| {
-            match self {
-                Place::Debian(packages, name) => debian::assemble(packages, base, new, name)?,
-                Place::OwnRustup(name, _) => rustup::install(name, new)?,
-                Place::Rustup(_) => {}
-            }
+/// The compiler from where the tool may get it; it leaves rustup to the user.
+fn get(origin: &CompilerOrigin, base: &Base) -> Result<Compiler> {
+    if let CompilerOrigin::Debian(packages) = origin {
+        let directory = directory(packages)?;
+        whole::make(&directory, |new| {
+            debian::assemble(packages, base, new, &directory)?;
             // What has the name was whole when it got it, and yet is of no use.
-            ownership::discard(directory)
-        })
+            ownership::discard(&directory)
+        })?;
     }
+    open(origin, base)
+}
+
+/// The sysroot of the compiler that rustup calls `name`.
+fn rustup_sysroot(name: &str) -> Result<PathBuf> {
+    let mut rustup = Command::new("rustup");
+    rustup.clean_env().args(["which", "--toolchain", name, "rustc"]);
+    let rustc = rustup.read().with_context(|| {
+        format!(
+            "install it with\n  rustup toolchain install {name} --profile minimal --component clippy \
+             --component rustfmt\n"
+        )
+    })?;
+    let sysroot = Path::new(&rustc).parent().and_then(Path::parent);
+    Ok(sysroot.context("rustup gave a path to rustc with no sysroot")?.to_owned())
 }

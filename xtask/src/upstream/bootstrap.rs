@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use fs_err as fs;
 
 use crate::base::project::{Project, display};
@@ -158,17 +158,15 @@ impl<'a> Bootstrap<'a> {
             text += PREBUILT;
         }
         for (name, file) in files {
-            let file = file.to_str().context("a path in bootstrap.toml is not UTF-8")?;
-            text = text.replace(name, &toml::Value::from(file).to_string());
+            text = text.replace(name, &toml::Value::from(file.display().to_string()).to_string());
         }
         write_if_new(&self.config(), &text)
     }
 
     /// A rustfmt for bootstrap, which passes it options that only a nightly one knows.
     fn provide_rustfmt(&self) -> Result<PathBuf> {
-        let own = self.compiler.bin("rustfmt");
-        let own = own.to_str().context("the compiler's path is not UTF-8")?;
-        let text = RUSTFMT.replace("{own}", &shlex::try_quote(own)?);
+        let own = self.compiler.bin("rustfmt").display().to_string();
+        let text = RUSTFMT.replace("{own}", &shlex::try_quote(&own)?);
         let script = self.out.join("rustfmt");
         write_if_new(&script, &text)?;
         fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;

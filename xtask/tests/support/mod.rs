@@ -286,7 +286,6 @@ impl Fixture {
             .env("XTASK_ROOT", self.root())
             .env("XDG_CACHE_HOME", self.dir.path().join("cache"))
             .env("PATH", self.path())
-            .env("RUSTUP_AUTO_INSTALL", "0")
             .stdin(Stdio::null());
         command
     }
@@ -472,15 +471,6 @@ pub struct Server {
 impl Server {
     /// Serves `body`, but sends no more than `limits[n]` bytes in answer to the n-th request.
     pub fn start(body: Vec<u8>, limits: Vec<usize>) -> Server {
-        Server::serve(body, limits, true)
-    }
-
-    /// Serves `body` from its start, whatever is asked for.
-    pub fn start_without_ranges(body: Vec<u8>) -> Server {
-        Server::serve(body, Vec::new(), false)
-    }
-
-    fn serve(body: Vec<u8>, limits: Vec<usize>, ranges: bool) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/{ARCHIVE}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -495,17 +485,9 @@ impl Server {
                     request.push(byte[0]);
                 }
                 let request = String::from_utf8(request).unwrap().to_lowercase();
-                let start = request
-                    .lines()
-                    .find_map(|line| line.strip_prefix("range: bytes=")?.strip_suffix('-'))
-                    .filter(|_| ranges)
-                    .map_or(0, |start| start.parse().unwrap());
-                let (status, rest) = match start {
-                    _ if !request.starts_with(&format!("get /{ARCHIVE} ")) => {
-                        ("404 Not Found", &[][..])
-                    }
-                    0 => ("200 OK", &body[..]),
-                    _ => ("206 Partial Content", &body[start..]),
+                let (status, rest) = match request.starts_with(&format!("get /{ARCHIVE} ")) {
+                    true => ("200 OK", &body[..]),
+                    false => ("404 Not Found", &[][..]),
                 };
                 kept.lock().unwrap().push(request);
                 let limit = limits.get(n).copied().unwrap_or(usize::MAX).min(rest.len());

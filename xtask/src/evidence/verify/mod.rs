@@ -15,7 +15,6 @@ use clap::Args;
 use fs_err as fs;
 
 use crate::base::Base;
-use crate::base::archive::{self, Cached};
 use crate::base::project::{Project, display};
 use crate::compiler::Compiler;
 use crate::run::command::CommandExt;
@@ -89,9 +88,7 @@ fn verify(project: &Project, base: &Base) -> Result<()> {
 
 fn archives(base: &Base) -> Result<()> {
     for archive in &base.archive {
-        if let Cached::Damaged(problem) = archive::cached(archive)? {
-            bail!("{}: {problem}", archive.path()?.display());
-        }
+        archive.is_cached()?;
     }
     Ok(())
 }
