@@ -135,7 +135,7 @@ fn delete_saved(project: &Project) -> Result<()> {
     Ok(())
 }
 
-/// Removes the archives and compilers of base.toml, and what is not whole of them or was set aside.
+/// Removes the archives and compilers of base.toml, and what is not whole of them.
 fn remove_downloads(project: &Project, cache: &Path) -> Result<()> {
     let mut names = vec!["apt".to_owned(), "lock".to_owned()];
     for base in project.bases() {
@@ -150,7 +150,7 @@ fn remove_downloads(project: &Project, cache: &Path) -> Result<()> {
         let name = file_name(&path);
         let is_of = |made: &String| {
             let rest = name.strip_prefix(&**made);
-            rest.is_some_and(|rest| ["", ".part"].contains(&rest) || rest.starts_with(".damaged-"))
+            rest.is_some_and(|rest| ["", ".part"].contains(&rest))
         };
         if names.iter().any(is_of) {
             ownership::discard(&path)?;

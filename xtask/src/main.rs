@@ -56,8 +56,6 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    // Output may go to a program that has seen enough, such as head.
-    sigpipe::reset();
     run::command::pass_signals_on();
     match start(Cli::parse()) {
         Ok(code) => code,

@@ -83,10 +83,10 @@ impl Project {
 
 /// Where downloaded archives are kept: shared by all clones of this repository.
 pub fn cache_dir() -> Result<PathBuf> {
-    use etcetera::BaseStrategy;
-    let strategy =
-        etcetera::choose_base_strategy().context("cannot tell the user's cache directory")?;
-    Ok(strategy.cache_dir().join("rust-tcp-keepalive"))
+    let set = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let own = || std::env::home_dir().map(|home| home.join(".cache"));
+    let cache = set.or_else(own).context("cannot tell the user's cache directory")?;
+    Ok(cache.join("rust-tcp-keepalive"))
 }
 
 /// `path` as seen from the current directory, for messages.

@@ -21,50 +21,25 @@ pub fn show_commands() {
 }
 
 /// The variables that the tool's own builds take from the caller: where things are, and how the
-/// network is reached. All others could change what is built or measured.
-const INHERITED: [&str; 21] = [
-    "HOME",
-    "PATH",
-    "USER",
-    "LOGNAME",
-    "TERM",
-    "TMPDIR",
-    "CARGO_HOME",
-    "RUSTUP_HOME",
-    "RUSTUP_DIST_SERVER",
-    "RUSTUP_UPDATE_ROOT",
-    "RUSTUP_AUTO_INSTALL",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "CURL_CA_BUNDLE",
-    "NO_COLOR",
-    // Proxies are looked up in small letters and in capitals, see curl(1).
-    "http_proxy",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "NO_PROXY",
-    "no_proxy",
-    "all_proxy",
-];
-const INHERITED_PREFIXES: [&str; 5] =
-    ["XDG_", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTRIES_", "CARGO_SOURCE_"];
+/// network is reached. All others could change what is built or measured. Of a name that ends in `_`,
+/// all that begin like it. Proxies are looked up in small letters and in capitals, see curl(1).
+const INHERITED: &str = "HOME PATH USER LOGNAME TERM NO_COLOR TMPDIR XDG_ CARGO_HOME RUSTUP_HOME \
+    CARGO_HTTP_ CARGO_NET_ CARGO_REGISTRIES_ CARGO_SOURCE_ SSL_CERT_ CURL_CA_BUNDLE \
+    http_proxy https_proxy HTTPS_PROXY no_proxy NO_PROXY all_proxy";
 
 /// The variables that upstream's x.py must not see: those that cargo and rustup set for this tool, and
 /// those by which bootstrap takes this machine for one of upstream's CI.
-const KEPT_FROM_X_PY: [&str; 5] =
-    ["CI", "GITHUB_ACTIONS", "CARGO", "RUSTUP_TOOLCHAIN", "RUST_RECURSION_COUNT"];
-const KEPT_FROM_X_PY_PREFIXES: [&str; 4] =
-    ["CARGO_PKG_", "CARGO_BIN_", "CARGO_MANIFEST_", "CARGO_CRATE_"];
+const KEPT_FROM_X_PY: &str = "CI GITHUB_ACTIONS CARGO RUSTUP_TOOLCHAIN RUST_RECURSION_COUNT \
+    CARGO_PKG_ CARGO_BIN_ CARGO_MANIFEST_ CARGO_CRATE_";
 
 /// The variables of git's that its children, and upstream's x.py, may need: how the network is reached,
 /// and where git's own programs are. Others would have it work elsewhere, or write otherwise.
-const INHERITED_OF_GIT: [&str; 5] =
-    ["GIT_SSL_", "GIT_PROXY_", "GIT_SSH", "GIT_ASKPASS", "GIT_EXEC_PATH"];
+const INHERITED_OF_GIT: &str = "GIT_SSL_ GIT_PROXY_ GIT_SSH GIT_SSH_ GIT_ASKPASS GIT_EXEC_PATH";
 
-fn is_one_of(name: &OsStr, names: &[&str], prefixes: &[&str]) -> bool {
-    name.to_str().is_some_and(|name| {
-        names.contains(&name) || prefixes.iter().any(|prefix| name.starts_with(prefix))
-    })
+fn is_one_of(name: &OsStr, names: &str) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    let is = |known: &str| name == known || known.ends_with('_') && name.starts_with(known);
+    names.split_whitespace().any(is)
 }
 
 /// What a program that was run within a time limit left behind.
@@ -101,14 +76,12 @@ pub trait CommandExt {
 impl CommandExt for Command {
     fn clean_env(&mut self) -> &mut Command {
         self.env_clear();
-        self.envs(
-            std::env::vars_os().filter(|(n, _)| is_one_of(n, &INHERITED, &INHERITED_PREFIXES)),
-        )
+        self.envs(std::env::vars_os().filter(|(name, _)| is_one_of(name, INHERITED)))
     }
 
     fn env_of_x_py(&mut self) -> &mut Command {
         for (name, _) in std::env::vars_os() {
-            if is_one_of(&name, &KEPT_FROM_X_PY, &KEPT_FROM_X_PY_PREFIXES) {
+            if is_one_of(&name, KEPT_FROM_X_PY) {
                 self.env_remove(name);
             }
         }
@@ -157,19 +130,26 @@ impl CommandExt for Command {
         // A group of its own, so that what it starts is ended with it: an emulator under strace is no
         // child of this program's.
         let mut child = self.process_group(0).start()?;
-        let group = Group::of(&child);
-        let started = Instant::now();
-        loop {
-            if let Some(status) = child.try_wait()? {
-                return Ok(status);
-            }
-            if started.elapsed() > limit {
-                group.end(&mut child)?;
-                let seconds = limit.as_secs();
-                bail!("`{}` was ended: it still ran after {seconds} seconds", words(self));
-            }
-            thread::sleep(Duration::from_millis(20));
+        let group = child.id().cast_signed();
+        let is_free = |place: &&AtomicI32| {
+            place.compare_exchange(0, group, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        };
+        let place = GROUPS.iter().find(is_free);
+        let ended = ends_within(&mut child, limit)?;
+        if !ended {
+            // Kindly at first, so that its own groups are ended, too.
+            signal(group, libc::SIGTERM);
+            ends_within(&mut child, Duration::from_secs(2))?;
+            signal(group, libc::SIGKILL);
         }
+        let status = child.wait()?;
+        if let Some(place) = place {
+            place.store(0, Ordering::SeqCst);
+        }
+        if !ended {
+            bail!("`{}` was ended: it still ran after {} seconds", words(self), limit.as_secs());
+        }
+        Ok(status)
     }
 
     fn run_within(&mut self, limit: Duration) -> Result<Finished> {
@@ -199,40 +179,15 @@ const MOST_GROUPS: usize = 64;
 /// them, so this program passes it on.
 static GROUPS: [AtomicI32; MOST_GROUPS] = [const { AtomicI32::new(0) }; MOST_GROUPS];
 
-/// A running group of processes, which has the number of its first one.
-struct Group {
-    id: i32,
-    place: Option<&'static AtomicI32>,
-}
-
-impl Group {
-    fn of(child: &Child) -> Group {
-        let id = child.id().cast_signed();
-        let is_free = |place: &&AtomicI32| {
-            place.compare_exchange(0, id, Ordering::SeqCst, Ordering::SeqCst).is_ok()
-        };
-        Group { id, place: GROUPS.iter().find(is_free) }
-    }
-
-    /// Ends all of it: kindly at first, so that its own groups are ended, too.
-    fn end(&self, child: &mut Child) -> Result<()> {
-        signal(self.id, libc::SIGTERM);
-        let told = Instant::now();
-        while child.try_wait()?.is_none() && told.elapsed() < Duration::from_secs(2) {
-            thread::sleep(Duration::from_millis(20));
+fn ends_within(child: &mut Child, limit: Duration) -> Result<bool> {
+    let started = Instant::now();
+    while child.try_wait()?.is_none() {
+        if started.elapsed() > limit {
+            return Ok(false);
         }
-        signal(self.id, libc::SIGKILL);
-        child.wait()?;
-        Ok(())
+        thread::sleep(Duration::from_millis(20));
     }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(place) = self.place {
-            place.store(0, Ordering::SeqCst);
-        }
-    }
+    Ok(true)
 }
 
 fn signal(group: i32, signal: libc::c_int) {
@@ -255,6 +210,9 @@ pub fn pass_signals_on() {
             libc::raise(number);
         }
     }
+    // Output may go to a program that has seen enough, such as head. Rust's run-time ignores that.
+    // SAFETY: this touches no memory.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     for number in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
         let handler = pass_on as extern "C" fn(libc::c_int);
         // SAFETY: the handler calls nothing but what a signal handler may call.
@@ -279,8 +237,8 @@ fn ready(command: &mut Command) {
         .map(|(n, _)| n.to_owned())
         .collect();
     for (name, _) in std::env::vars_os() {
-        let is_of_git = is_one_of(&name, &[], &["GIT_"]);
-        if is_of_git && !is_one_of(&name, &[], &INHERITED_OF_GIT) && !set.contains(&name) {
+        let is_foreign = is_one_of(&name, "GIT_") && !is_one_of(&name, INHERITED_OF_GIT);
+        if is_foreign && !set.contains(&name) {
             command.env_remove(name);
         }
     }

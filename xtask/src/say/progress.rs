@@ -1,52 +1,58 @@
-//! Tells the user what takes time: a bar on a terminal, one line a step elsewhere.
+//! Tells the user what takes time: a line a step, and on a terminal the seconds as they pass.
 
+use std::io::{IsTerminal, stderr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
-
-/// A step that is under way. Its line says how long it took once it is done.
+/// A step that is under way until it is dropped.
 pub struct Step {
-    message: String,
-    started: Instant,
-    bar: ProgressBar,
+    count: usize,
+    done: AtomicUsize,
+    /// Dropped, the sender ends the thread.
+    clock: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 impl Step {
-    /// A step whose length is not known.
     pub fn start(message: impl Into<String>) -> Step {
-        Step::with_bar(message.into(), ProgressBar::new_spinner(), "{spinner} {msg} [{elapsed}]")
+        Step::start_count(message, 0)
     }
 
     /// A step that works through `count` things.
     pub fn start_count(message: impl Into<String>, count: usize) -> Step {
-        let template = "{spinner} {msg} {bar:30} {pos}/{len} [{elapsed}]";
-        Step::with_bar(message.into(), ProgressBar::new(count as u64), template)
+        eprintln!("{}", message.into());
+        let clock = stderr().is_terminal().then(|| {
+            let (sender, ended) = channel::<()>();
+            let started = Instant::now();
+            let show = move || {
+                let mut end = "";
+                while ended.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
+                    eprint!("\r  {} s", started.elapsed().as_secs());
+                    end = "\n";
+                }
+                eprint!("{end}");
+            };
+            (sender, thread::spawn(show))
+        });
+        Step { count, done: AtomicUsize::new(0), clock }
     }
 
     /// One of the things that are counted is done.
     pub fn one_done(&self, what: &str) {
-        self.bar.inc(1);
-        if self.bar.is_hidden() {
-            let (position, length) = (self.bar.position(), self.bar.length().unwrap_or(0));
-            eprintln!("[{position}/{length}] {what}");
-        }
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        eprintln!("[{done}/{}] {what}", self.count);
     }
 
-    fn with_bar(message: String, bar: ProgressBar, template: &str) -> Step {
-        bar.set_style(ProgressStyle::with_template(template).expect("the template is well-formed"));
-        if bar.is_hidden() {
-            eprintln!("{message}");
-        }
-        bar.set_message(message.clone());
-        bar.enable_steady_tick(Duration::from_millis(100));
-        Step { message, started: Instant::now(), bar }
-    }
+    pub fn done(self) {}
+}
 
-    pub fn done(self) {
-        let visible = !self.bar.is_hidden();
-        self.bar.finish_and_clear();
-        if visible {
-            eprintln!("{} ({})", self.message, HumanDuration(self.started.elapsed()));
+impl Drop for Step {
+    fn drop(&mut self) {
+        if let Some((sender, clock)) = self.clock.take() {
+            drop(sender);
+            // Nothing else is printed before the line's end.
+            let _ = clock.join();
         }
     }
 }

@@ -4,8 +4,6 @@ use std::process::Command;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use comfy_table::Table;
-use comfy_table::presets::{ASCII_MARKDOWN, NOTHING};
 
 use crate::run::command::CommandExt;
 
@@ -25,14 +23,22 @@ pub fn render(
     header: &[&str],
     rows: impl IntoIterator<Item = Vec<String>>,
 ) -> String {
-    let mut table = Table::new();
-    table.load_style(if format == Format::Markdown { ASCII_MARKDOWN } else { NOTHING });
-    table.set_header(header);
-    for row in rows {
-        table.add_row(row);
+    let mut lines = vec![header.iter().map(|&word| word.to_owned()).collect()];
+    lines.extend(rows);
+    let columns = (0..header.len()).map(|column| {
+        lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()
+    });
+    let widths: Vec<_> = columns.collect();
+    if format == Format::Markdown {
+        lines.insert(1, widths.iter().map(|&width| "-".repeat(width)).collect());
     }
-    // Without trailing blanks, which no editor and no whitespace check likes.
-    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    let edge = if format == Format::Markdown { "|" } else { "" };
+    let text = |line: &Vec<String>| {
+        let cells = line.iter().zip(&widths).map(|(cell, width)| format!(" {cell:width$} {edge}"));
+        // Without trailing blanks, which no editor and no whitespace check likes.
+        format!("{edge}{}", cells.collect::<String>()).trim_end().to_owned() + "\n"
+    };
+    lines.iter().map(text).collect()
 }
 
 /// The date that a result is given, in UTC.
