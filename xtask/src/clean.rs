@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use fs_err as fs;
-use indicatif::HumanBytes;
 use walkdir::WalkDir;
 
 use crate::base::Base;
@@ -129,7 +128,7 @@ fn delete_saved(project: &Project) -> Result<()> {
     for path in if saved.exists() { entries(&saved)? } else { Vec::new() } {
         let files = WalkDir::new(&path).into_iter().filter_map(|entry| entry.ok()?.metadata().ok());
         let size: u64 = files.map(|metadata| metadata.len()).sum();
-        println!("deleting {} ({})", display(&path), HumanBytes(size));
+        println!("deleting {} ({} kB)", display(&path), size / 1000);
         ownership::discard(&path)?;
     }
     Ok(())

@@ -132,7 +132,8 @@ fn keep(tree: &Tree, tip: &str) -> Result<()> {
     if tree.git.read(&list)?.is_empty() {
         return Ok(());
     }
-    let branch = format!("series-{}", date()?);
+    // Two may be kept within a second.
+    let branch = format!("series-{}-{}", date()?, &tree.git.rev("refs/heads/series")?[..12]);
     tree.git.run(&["branch", &branch, "refs/heads/series"])?;
     let src = display(&tree.src);
     eprintln!("note: {src} moves to changed patches; what it held is the branch {branch} there");
