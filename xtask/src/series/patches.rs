@@ -12,6 +12,7 @@ use crate::base::project::{Project, display};
 use crate::run::command::CommandExt;
 use crate::run::files::{entries, file_name};
 use crate::run::git::Git;
+use crate::run::kill_point::kill_point;
 use crate::run::ownership::{self, hex};
 
 /// How the files in a series' directory begin that are no patches: the texts of pull requests.
@@ -121,6 +122,7 @@ impl Scratch {
             alternates += &format!("{}\n", other.path("objects")?.display());
         }
         fs::write(scratch.git.dir.join(".git/objects/info/alternates"), alternates)?;
+        kill_point("in the scratch repository");
         Ok(scratch)
     }
 
