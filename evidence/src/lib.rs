@@ -3,6 +3,7 @@
 //! A file in tests/ is a suite: it says which trials there are. What a trial does is in the room of the
 //! same name here, and [`suite`] runs them as `cargo test` has it.
 
+pub mod crates;
 pub mod diagnostic;
 pub mod record;
 pub mod suite;

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 
-use super::crates::row;
 use super::report::Report;
 use crate::say::table::Format;
 use crate::session::Invocation;
@@ -35,7 +34,7 @@ impl Merge {
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
         on.refuse_base("merge")?;
         let report = Report::merge(&self.files)?;
-        print!("{}", row::render(&report, self.format)?);
+        print!("{}", report.render(self.format)?);
         Ok(report.exit_code(true))
     }
 }

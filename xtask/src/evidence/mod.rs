@@ -1,7 +1,6 @@
 //! Gathers the evidence that the series is fit to be merged.
 
 mod cache;
-pub mod crates;
 pub mod cross;
 
 pub mod hosts;
