@@ -5,7 +5,11 @@
 
 pub mod crates;
 pub mod diagnostic;
+mod libtest;
+pub mod mutants;
+pub mod platforms;
 pub mod record;
+pub mod specs;
 pub mod suite;
 pub mod targets;
 pub mod toolchain;

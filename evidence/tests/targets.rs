@@ -5,10 +5,10 @@
 
 use std::process::ExitCode;
 
+use evidence::specs::Specs;
 use evidence::suite::{self, Trial};
 use evidence::targets;
 use xtask::compiler::Compiler;
-use xtask::evidence::specs::Specs;
 
 fn main() -> ExitCode {
     suite::main("targets", |project| {

@@ -11,10 +11,9 @@ use clap::Args;
 use fs_err as fs;
 
 use crate::base::project::Project;
-use crate::evidence::cross::platform;
 use crate::run::command::CommandExt;
-use crate::run::{lock, ownership, packages};
-use crate::say::failure::{NOT_RUN, NotRun};
+use crate::run::{lock, ownership};
+use crate::say::failure::NOT_RUN;
 use crate::session::Invocation;
 
 /// No step takes longer than this on a slow machine; what does, hangs.
@@ -23,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(45 * 60);
 /// A step's name and command line. `cargo xtask` stands for this program.
 type Step = (&'static str, &'static str);
 
-const STEPS: [Step; 21] = [
+const STEPS: [Step; 19] = [
     ("rustfmt", "cargo fmt --all --check"),
     ("rustfmt of the examples", "cargo fmt --check --manifest-path examples/Cargo.toml"),
     ("rustfmt of the benchmarks", "cargo fmt --check --manifest-path bench/Cargo.toml"),
@@ -35,11 +34,9 @@ const STEPS: [Step; 21] = [
     // Those of all of std are run with the first series.
     ("1.98: examples of TCP", "cargo xtask x --base 1.98 test library/std --doc -- net::tcp"),
     ("a target for each backend", "cargo test --package evidence --test targets"),
-    ("three other platforms", "cargo xtask cross --quick --require"),
-    ("1.98: three other platforms", "cargo xtask cross --base 1.98 --quick --require"),
+    ("three other platforms", "cargo test --package evidence --test platforms"),
     ("the network lab", "cargo xtask lab"),
-    ("mistakes that the tests must notice", "cargo xtask mutants"),
-    ("1.98: mistakes", "cargo xtask mutants --base 1.98"),
+    ("mistakes that the tests must notice", "cargo test --package evidence --test mutants"),
     ("1.98: published crates", "cargo test --package evidence --test crates"),
     ("the toolchain for users", "cargo test --package evidence --test toolchain"),
     ("the tool on macOS and FreeBSD", "cargo xtask hosts"),
@@ -47,9 +44,6 @@ const STEPS: [Step; 21] = [
     ("the suites' own tests", "cargo test --package evidence --lib --test suite --test rehearse"),
     ("the lab's own tests", "cargo test --package lab --package observe"),
 ];
-
-/// Debian's packages of what the lab uses. Those for other platforms are in platforms.toml.
-const PACKAGES_OF_LAB: [&str; 3] = ["iproute2", "nftables", "util-linux"];
 
 /// Run everything that guards the project; what must be green before a change is merged.
 ///
@@ -59,19 +53,11 @@ const PACKAGES_OF_LAB: [&str; 3] = ["iproute2", "nftables", "util-linux"];
 /// printed is shown when it has ended. All of them run even if one fails. What this machine cannot
 /// run is said, and not counted as passed.
 #[derive(Args)]
-pub struct Ci {
-    /// First install what Debian has of the programs that the steps use, as root or with a sudo that
-    /// asks nothing.
-    #[arg(long)]
-    install: bool,
-}
+pub struct Ci {}
 
 impl Ci {
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
         on.refuse_base("ci")?;
-        if self.install {
-            install_programs()?;
-        }
         let _lock = lock::acquire(&on.project.build().join("ci/lock"), "ci")?;
         let xtask = own_program(&on.project)?;
         let work = Mutex::new(Work { left: STEPS.to_vec(), taken: Vec::new(), ended: Vec::new() });
@@ -81,17 +67,6 @@ impl Ci {
         })?;
         sum_up(work.into_inner().expect("no worker panics").ended)
     }
-}
-
-/// Installs what is missing. What cannot be installed leads to steps that are not run.
-fn install_programs() -> Result<()> {
-    let mut packages = platform::debian_packages_of_quick_set();
-    packages.extend(PACKAGES_OF_LAB.map(str::to_owned));
-    match packages::install(&packages) {
-        Err(error) if error.is::<NotRun>() => eprintln!("note: not installed: {error:#}"),
-        result => result?,
-    }
-    Ok(())
 }
 
 /// A copy of this program: cargo replaces the original when it builds the tools' tests.

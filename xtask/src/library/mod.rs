@@ -1,6 +1,5 @@
 //! std: its sources in one state of the tree, and what is built from them for any target.
 
 pub mod diagnostic;
-pub mod libtest;
 pub mod sources;
 pub mod sysroot;

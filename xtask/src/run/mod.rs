@@ -7,6 +7,5 @@ pub mod git;
 pub mod kill_point;
 pub mod lock;
 pub mod ownership;
-pub mod packages;
 pub mod save;
 pub mod whole;

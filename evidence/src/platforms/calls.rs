@@ -1,4 +1,4 @@
-//! Makes four calls whose traces `cargo xtask cross` looks at: set, get, set, get.
+//! Makes the four calls whose trace is looked at: set, get, set, get.
 
 #![feature(tcp_keepalive)]
 

@@ -3,12 +3,18 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use xtask::run::command::{CommandExt, Finished};
 
-/// What to call the test program with, and with `RUSTC_BOOTSTRAP=1`: the format is not yet stable.
-pub const ARGUMENTS: [&str; 2] = ["-Zunstable-options", "--format=json"];
+/// The series' black-box test, in library/.
+pub const KEEPALIVE: &str = "std/tests/tcp_keepalive.rs";
+
+/// A test program that takes longer than this hangs. Most take less than a second.
+pub const LIMIT: Duration = Duration::from_secs(180);
 
 #[derive(Debug, PartialEq)]
 pub struct Counts {
@@ -29,6 +35,30 @@ impl fmt::Display for Counts {
         }
         Ok(())
     }
+}
+
+impl Counts {
+    /// Stops if a test failed, with what it printed.
+    pub fn all_passed(self) -> Result<Counts> {
+        let failures = self.failures.iter().map(|(name, output)| format!("\n{name}:\n{output}"));
+        if self.failed > 0 {
+            bail!("{self}{}", failures.collect::<String>());
+        }
+        Ok(self)
+    }
+}
+
+/// Runs the test program and counts. That tests fail is no error.
+pub fn run(program: &mut Command) -> Result<Counts> {
+    // The format is not yet stable.
+    program.args(["-Zunstable-options", "--format=json"]).env("RUSTC_BOOTSTRAP", "1");
+    let Finished { status, stdout, stderr } = program.run_within(LIMIT)?;
+    let ending = || format!("the test program ended with {status}; it printed\n{stderr}");
+    let counts = parse(&stdout).with_context(ending)?;
+    if !status.success() && counts.failed == 0 {
+        bail!("no test failed, but {}", ending());
+    }
+    Ok(counts)
 }
 
 /// Reads what the test program printed. Lines that are not the harness's are passed over.

@@ -28,8 +28,8 @@ const WINSOCK: [&str; 4] = [
     "getsockopt socket *, level SOL_SOCKET, name SO_KEEPALIVE, optval *, optlen * (4)",
 ];
 
-/// Checks the trace of `calls.rs` and returns the lines about the option.
-pub fn check(style: Style, trace: &str) -> Result<Vec<String>> {
+/// Checks the trace of `calls.rs`.
+pub fn check(style: Style, trace: &str) -> Result<()> {
     let lines: Vec<_> = trace.lines().filter_map(|line| relevant(style, line)).collect();
     let about = |line: &&str| line.contains("SO_KEEPALIVE");
     let Some(first) = lines.iter().position(about) else {
@@ -52,7 +52,7 @@ pub fn check(style: Style, trace: &str) -> Result<Vec<String>> {
             lines.join("\n  ")
         );
     }
-    Ok(lines.iter().map(|line| line.to_string()).collect())
+    Ok(())
 }
 
 /// The call in a line of the trace; `None` for what are no calls of the program.
@@ -112,7 +112,7 @@ close(5)                                = 0
     #[test]
     fn expected_calls_are_found() {
         for (style, trace) in ALL {
-            assert_eq!(check(style, trace).unwrap().len(), 4);
+            check(style, trace).unwrap();
         }
     }
 

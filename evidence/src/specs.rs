@@ -1,12 +1,12 @@
-//! Reads which targets a compiler knows, and selects those to check.
+//! Reads which targets a compiler knows.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::compiler::Compiler;
-use crate::run::command::CommandExt;
+use xtask::compiler::Compiler;
+use xtask::run::command::CommandExt;
 
 /// What a target's specification says, as far as it matters here.
 #[derive(Clone, Debug, Default, Deserialize)]

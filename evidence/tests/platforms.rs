@@ -1,0 +1,23 @@
+//! std with the series built for other platforms, and its tests run there: in emulators, in Wine and
+//! wasmtime, and natively.
+//!
+//! `cargo test --test platforms -- --include-ignored aarch64` runs those of one more.
+
+use std::process::ExitCode;
+
+use evidence::platforms;
+use evidence::suite::{self, Trial};
+
+fn main() -> ExitCode {
+    suite::main("platforms", |project| {
+        let mut trials = Vec::new();
+        for base in project.bases() {
+            for platform in platforms::table()? {
+                let (of, name, quick) = (base.clone(), platform.target.clone(), platform.quick);
+                let test = move || platforms::test(&of, &platform);
+                trials.push(Trial::new(&base, &name, test).quick(quick).minutes(60));
+            }
+        }
+        Ok(trials)
+    })
+}
