@@ -5,11 +5,15 @@
 
 pub mod crates;
 pub mod diagnostic;
+pub mod lab;
 mod libtest;
 pub mod mutants;
 pub mod platforms;
+pub mod portability;
 pub mod record;
+pub mod series;
 pub mod specs;
 pub mod suite;
 pub mod targets;
 pub mod toolchain;
+pub mod upstream;

@@ -31,16 +31,7 @@ impl Sources {
     /// Makes the files those of `id`. It writes only those that differ from what is there, so that
     /// cargo builds nothing again that did not change.
     pub fn show(&self, id: &LibraryId) -> Result<()> {
-        fs::create_dir_all(&self.library)?;
-        let index = self.library.with_extension("index");
-        // An earlier run may have been killed; the directory is only ever used by one at a time.
-        ownership::discard(&self.library.with_extension("index.lock"))?;
-        let library = self.library.to_str().context("the path of this repository is not UTF-8")?;
-        self.git
-            .command(&["--work-tree", library, "read-tree", "--reset", "-u", id])
-            .env("GIT_INDEX_FILE", index)
-            .run()?;
-        Ok(())
+        show(&self.git, &self.library, id)
     }
 
     /// Cargo of `toolchain`, to be run in library/.
@@ -56,6 +47,20 @@ impl Sources {
     pub fn fetch_crates(&self, toolchain: &Compiler) -> Result<()> {
         toolchain.fetch("std", &self.library, &[])
     }
+}
+
+/// Makes the files in `directory` those of a commit or of a directory in one, and no other than these
+/// where they differ. `directory` is only ever used by one at a time.
+pub fn show(git: &Git, directory: &Path, tree: &str) -> Result<()> {
+    fs::create_dir_all(directory)?;
+    let index = directory.with_extension("index");
+    // An earlier run may have been killed.
+    ownership::discard(&directory.with_extension("index.lock"))?;
+    let path = directory.to_str().context("the path of this repository is not UTF-8")?;
+    git.command(&["--work-tree", path, "read-tree", "--reset", "-u", tree])
+        .env("GIT_INDEX_FILE", index)
+        .run()?;
+    Ok(())
 }
 
 /// library/ at the base.

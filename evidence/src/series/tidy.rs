@@ -1,0 +1,120 @@
+//! Runs upstream's tidy on the series, and tells what it says of it.
+//!
+//! tidy complains about the bare bases already, which lack files, so what counts is what names a file
+//! that the series changes, or the feature. The tidy is the newest base's, whose rules a series meets.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use xtask::base::Base;
+use xtask::library::sources;
+use xtask::run::command::CommandExt;
+use xtask::run::lock;
+
+use super::Applied;
+use crate::suite;
+
+pub fn check(base: &Base) -> Result<String> {
+    let project = suite::project()?;
+    let newest = project.bases().pop().expect("there is a base");
+    let (applied, newest) = (Applied::of(base)?, Applied::of(&newest)?);
+    let dir = project.build().join("evidence/series");
+    let _lock = lock::acquire(&dir.join("lock"), "running tidy")?;
+    let tree_of = |series: &Applied| dir.join(&series.name).join("tree");
+    let (tree, tool) = (tree_of(&applied), tree_of(&newest));
+    for series in [&applied, &newest] {
+        sources::show(&series.git, &tree_of(series), &series.tip)?;
+    }
+    let output = newest
+        .compiler
+        .cargo()
+        .args(["run", "--quiet", "--package=tidy", "--bin=rust-tidy", "--target-dir"])
+        .arg(dir.join("tidy"))
+        .args(["--", "--npm-path=yarn", "--verbose"])
+        // One check at a time: side by side, they write into each other's lines.
+        .arg("--concurrency=1")
+        .arg(format!("--root-path={}", tree.display()))
+        .arg(format!("--cargo-path={}", newest.compiler.bin("cargo").display()))
+        .arg(format!("--output-dir={}", dir.join("tidy").display()))
+        .current_dir(tool)
+        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
+        .env("CARGO_PROFILE_DEV_DEBUG", "false")
+        .env("CARGO_NET_RETRY", "0")
+        .env("NO_COLOR", "1")
+        // tidy asks git for the names of files.
+        .env("GIT_DIR", applied.git.path("")?)
+        .env("GIT_WORK_TREE", &tree)
+        .env("GIT_INDEX_FILE", tree.with_extension("index"))
+        .answer()?;
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    println!("{said}");
+    let complaints = complaints(&said, &tree, &applied.changed(&applied.from, &applied.tip)?)?;
+    if !complaints.is_empty() {
+        bail!("tidy says of the series:\n{}", complaints.join("\n"));
+    }
+    Ok(String::new())
+}
+
+/// What tidy says in a release of the placeholder that a stabilization has for the version. The series is
+/// for upstream's main branch, where the placeholder is right.
+const PLACEHOLDER: &str = "The placeholder use of lib feature `tcp_keepalive` is not allowed";
+
+/// What tidy says of the changed files and of the feature.
+fn complaints(said: &str, root: &Path, changed: &[PathBuf]) -> Result<Vec<String>> {
+    let messages = || said.lines().filter(|line| line.starts_with("tidy ["));
+    if said.contains("panicked at") || !messages().any(|line| line.ends_with("]: OK")) {
+        bail!("tidy broke off");
+    }
+    let is_changed = |line: &str| {
+        let names = |path: &PathBuf| {
+            let (path, end) = (path.display().to_string(), |c: char| c.is_alphanumeric());
+            let mut rest = line.split(&path).skip(1);
+            rest.any(|rest| !rest.starts_with(end))
+        };
+        changed.iter().any(names)
+    };
+    let root = format!("{}/", root.display());
+    Ok(messages()
+        .map(|line| line.replace(&root, ""))
+        .filter(|line| line.contains("keepalive") || is_changed(line))
+        .filter(|line| !line.contains(PLACEHOLDER))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaints(said: &str) -> Result<Vec<String>> {
+        let changed = ["library/std/src/net/tcp.rs".into(), "tests/ui/std/new.rs".into()];
+        super::complaints(said, Path::new("/keepalive/tree"), &changed)
+    }
+
+    #[test]
+    fn what_names_a_changed_file_or_the_feature_counts() {
+        let said = "tidy [style]: /keepalive/tree/library/std/src/net/tcp.rs:7: trailing whitespace\n\
+            tidy [features]: the feature `tcp_keepalive` has no tracking issue\n\
+            tidy [style]: FAIL\ntidy [bins]: OK\n";
+        let expected = [
+            "tidy [style]: library/std/src/net/tcp.rs:7: trailing whitespace",
+            "tidy [features]: the feature `tcp_keepalive` has no tracking issue",
+        ];
+        assert_eq!(complaints(said).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_said_of_the_base_and_the_placeholder_do_not() {
+        let said = format!(
+            "tidy [deps]: /keepalive/tree/Cargo.toml: no network\ntidy [bins]: OK\nnot tidy: tests/ui/std/new.rs\n\
+             tidy [features]: /keepalive/tree/library/std/src/net/tcp.rs:1: {PLACEHOLDER} on stable\n"
+        );
+        assert_eq!(complaints(&said).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn tidy_that_did_not_run_to_its_end_is_an_error() {
+        assert!(complaints("").is_err());
+        assert!(complaints("tidy [bins]: OK\nthread 'main' panicked at main.rs").is_err());
+    }
+}

@@ -1,0 +1,26 @@
+//! Upstream's own tests, by upstream's x.py on the patched trees.
+
+use std::process::ExitCode;
+
+use evidence::suite::{self, Trial};
+use evidence::upstream;
+
+/// What is tested: the base, a name, and the arguments of x.py. The archive that there is of the second
+/// base lacks the ui tests, and the examples of all of std are run with the first series.
+const TRIALS: [(&str, &str, &[&str]); 4] = [
+    ("1.95", "std", &["test", "library/std"]),
+    ("1.95", "ui", &["test", "tests/ui/std"]),
+    ("1.98", "std", &["test", "library/std", "--tests"]),
+    ("1.98", "examples of TCP", &["test", "library/std", "--doc", "--", "net::tcp"]),
+];
+
+fn main() -> ExitCode {
+    suite::main("upstream", |project| {
+        let trial = |(base, name, args): (&str, _, &'static [_])| {
+            let base = project.base(Some(base))?;
+            let of = base.clone();
+            Ok(Trial::new(&base, name, move || upstream::x_py(&of, args)).minutes(45))
+        };
+        TRIALS.into_iter().map(trial).collect()
+    })
+}
