@@ -81,7 +81,7 @@ fn build(session: &Session, dir: &Path) -> Result<()> {
     let Session { compiler, tree, .. } = session;
     let library = Patched::of(tree, None)?.library;
     let commit = compiler.version_field("commit-hash")?;
-    let made_of = [&*library, &commit, TABLE, BSD_ANSWER, include_str!("mutants.rs")];
+    let made_of = [&*library, commit, TABLE, BSD_ANSWER, include_str!("mutants.rs")];
     let (key, done) = (record::key(&made_of), dir.join("made-of"));
     if fs::read_to_string(&done).is_ok_and(|found| found == key) {
         return Ok(());

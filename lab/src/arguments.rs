@@ -29,7 +29,9 @@ each case, to open in Wireshark, and a .svg for each scenario, which shows the I
 
 Examples:
   lab --std nightly                          all scenarios, the installed nightly's std
-  lab --sysroot build/sysroot power-loss     one scenario, the std of that sysroot
+  lab --sysroot PATH power-loss              one scenario, the std of that sysroot
+                                             (`cargo test --test lab` leaves one for each base,
+                                             such as build/evidence/lab/1.95-0/sysroot)
   lab --std nightly,socket2                  two of them, in columns that should be equal
   lab --std noop                             what turns red when set_keepalive does nothing"
 )]
@@ -61,9 +63,6 @@ pub struct Args {
     /// Print each command before it runs, as it could be typed
     #[arg(short, long)]
     pub verbose: bool,
-    /// Internal: check the arguments and the machine; print `sysroot` if a --sysroot is missing
-    #[arg(long, hide = true)]
-    pub plan: bool,
     /// Internal: run the scenarios with this program, in the namespaces that this process is in
     #[arg(long, hide = true, value_name = "PROGRAM")]
     pub inside: Option<PathBuf>,

@@ -97,17 +97,12 @@ fn run(args: Args) -> Result<bool> {
         }
         return Ok(true);
     }
-    let lacks_sysroot = args.stds.contains(&Std::Patched) && args.sysroot.is_none();
-    if lacks_sysroot && !args.plan {
-        let message = "the patched std is in no toolchain: --sysroot says where it is, or \
-                       --std which other to test (`cargo xtask lab` gives the sysroot)";
+    if args.stds.contains(&Std::Patched) && args.sysroot.is_none() {
+        let message = "the patched std is in no toolchain: --sysroot says where it is (see \
+                       --help), or --std which other to test";
         Args::command().error(ErrorKind::MissingRequiredArgument, message).exit();
     }
     let sandbox = Sandbox::new(args.as_user)?;
-    if args.plan {
-        println!("{}", if lacks_sysroot { "sysroot" } else { "nothing" });
-        return Ok(true);
-    }
 
     fs::create_dir_all(&args.out)?;
     let out = fs::canonicalize(&args.out)?;

@@ -101,8 +101,7 @@ fn clean(project: &Project, cache: &Path) -> Result<()> {
 /// to what is not whole or no longer needed, and there is no work tree of git in it.
 fn is_generated(project: &Project, path: &Path) -> bool {
     let name = file_name(path);
-    let mut made: Vec<String> =
-        ["apt", "ci", "cross-support", "evidence"].map(str::to_owned).into();
+    let mut made: Vec<String> = ["apt", "evidence"].map(str::to_owned).into();
     for base in project.bases() {
         made.extend(MADE.map(|what| base.name_of(what)));
         made.extend(["prebuilt", "full"].map(|lane| format!("{}-{lane}", base.name_of("rust"))));
@@ -113,7 +112,7 @@ fn is_generated(project: &Project, path: &Path) -> bool {
     if made.iter().flat_map(temporary).any(|temporary| temporary == name) {
         return true;
     }
-    let is_tree = |base: &Base| ["rust", "verify"].iter().any(|tree| base.name_of(tree) == name);
+    let is_tree = |base: &Base| base.name_of("rust") == name;
     made.iter().any(|made| *made == name)
         && !project.bases().iter().any(is_tree)
         && !holds_repository(path)

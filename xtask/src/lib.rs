@@ -1,5 +1,5 @@
 //! `cargo xtask` and what is behind `./x.py`: from a fresh clone to upstream's own test runner on
-//! the patched tree, and to the evidence that the series is fit to be merged.
+//! the patched tree. The package `evidence` proves with it that the series are fit to be merged.
 //!
 //! The rooms, in the order in which data flows through them:
 //!
@@ -12,19 +12,14 @@
 //!   any target.
 //! - `test`: std's own tests run on that std, quickly.
 //! - `toolchain`: that std and the release's programs become a toolchain for users.
-//! - `evidence`: that std is type-checked for every target, its tests run on other platforms, its
-//!   methods broken on purpose, shown in a network, published crates checked against them, and the
-//!   patches looked over.
 //!
 //! `run` starts other programs and `say` talks to the user; every room uses both. `session` opens
 //! what most commands need of the first three.
 
 pub mod base;
-pub mod ci;
 pub mod clean;
 pub mod compiler;
 pub mod docs;
-pub mod evidence;
 pub mod library;
 pub mod run;
 pub mod say;

@@ -8,14 +8,14 @@ use clap::{Parser, Subcommand};
 
 use xtask::base::project::Project;
 use xtask::session::Invocation;
-use xtask::{ci, clean, docs, evidence, run, say, series, test, toolchain, upstream};
+use xtask::{clean, docs, run, say, series, test, toolchain, upstream};
 
 /// Tools for the TCP keepalive patch series of Rust's standard library.
 ///
 /// `./x.py ARGS…` is the front door: it prepares build/rust and runs upstream's x.py there. The
 /// commands below are for working on the series itself. A change goes: edit and commit in
-/// build/rust, try it with `./x.py test library/std`, write it down with `cargo xtask export`,
-/// prove it with `cargo xtask ci`.
+/// build/rust, try it with `cargo xtask test`, write it down with `cargo xtask export`, prove it
+/// with `cargo test`.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
 struct Cli {
@@ -42,13 +42,8 @@ enum Command {
     Test(test::Test),
     Export(series::export::Export),
     Rehearse(series::rehearse::Rehearse),
-    Verify(evidence::verify::Verify),
-    Merge(evidence::merge::Merge),
-    Hosts(evidence::hosts::Hosts),
-    Lab(evidence::lab::Lab),
     Toolchain(toolchain::BuildToolchain),
     Docs(docs::Docs),
-    Ci(ci::Ci),
     Clean(clean::Clean),
 }
 
@@ -71,13 +66,8 @@ fn start(cli: Cli) -> Result<ExitCode> {
         Command::Test(command) => command.run(on),
         Command::Export(command) => command.run(&on.project, &on.base()?),
         Command::Rehearse(command) => command.run(on),
-        Command::Verify(command) => command.run(on),
-        Command::Merge(command) => command.run(on),
-        Command::Hosts(command) => command.run(on),
-        Command::Lab(command) => command.run(on),
         Command::Toolchain(command) => command.run(on),
         Command::Docs(command) => command.run(on),
-        Command::Ci(command) => command.run(on),
         Command::Clean(command) => command.run(on),
     }
 }

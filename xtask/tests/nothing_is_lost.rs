@@ -138,11 +138,6 @@ const STATES: &[&[&str]] = &[
         "cd ..; mv rust $OUT/rust; ln -s $OUT/rust rust; cd rust; echo TOKEN >moved; git add .; git commit -qm TOKEN",
         "echo TOKEN >$OUT/precious; rm -f ../rust.lock; ln -s $OUT/precious ../rust.lock",
         "echo TOKEN >lock; mkdir -p ../mine; echo TOKEN >../mine/lock",
-        "echo TOKEN >../verify/scribble",
-        "cd ../verify; echo TOKEN >library/std/src/lib.rs; git commit -qam 'In verify TOKEN'; echo TOKEN >untracked",
-        "cd ../verify; export GIT_COMMITTER_EMAIL=maintainers@tcp-keepalive.example; \
-         echo TOKEN >library/std/src/lib.rs; git commit -qam 'In verify TOKEN'",
-        "rm -rf ../verify; mkdir ../verify; echo TOKEN >../verify/mine",
         "rm -rf .git; echo TOKEN >library/std/src/lib.rs",
         "echo TOKEN >$CACHE/mine",
         "echo TOKEN >$CACHE/rustc-src.tar.xz",
@@ -172,7 +167,6 @@ const ALONE: &[(&str, &str)] = &[
     ("", "prepare"),
     ("sed -i 's/^+hello.*/+hello, changed/' ../../patches/1.95/0001-*", "prepare"),
     ("", "export"),
-    ("", "verify"),
     ("", "clean"),
 ];
 
@@ -183,7 +177,6 @@ const COMMANDS: &[&str] = &[
     "export",
     "export",
     "export",
-    "verify",
     "clean",
     "clean",
     "clean --archives",
@@ -417,7 +410,6 @@ fn template() -> Fixture {
     template.git(&["add", "."]);
     template.git(&["commit", "--quiet", "-m", "Add a ui test\n\nThere was none."]);
     template.run(&["export"]).success();
-    template.run(&["verify"]);
     template.add_base();
     let commit = "mkdir patches/1.96 && cp patches/1.95/*.patch patches/1.96 && rm -rf build/saved && \
                   echo /build/ >.gitignore && git init -q && git add . && git commit -qm Project";

@@ -288,15 +288,6 @@ fn what_is_damaged_in_the_cache_is_refused_and_left_alone() {
 }
 
 #[test]
-fn verify_only_looks_at_a_damaged_archive() {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
-    fs::write(fixture.cache().join(ARCHIVE), "something else").unwrap();
-    fixture.run(&["verify"]).code(1).stdout(contains("and should be"));
-    assert_eq!(fs::read_to_string(fixture.cache().join(ARCHIVE)).unwrap(), "something else");
-}
-
-#[test]
 fn files_have_the_permissions_that_the_user_wants() {
     use std::os::unix::fs::PermissionsExt;
     let fixture = Fixture::new();
@@ -620,7 +611,6 @@ fn second_invocation_waits_and_says_for_what() {
 #[test]
 fn clean_deletes_what_is_generated_and_moves_the_rest() {
     let fixture = Fixture::new();
-    fixture.run(&["verify"]);
     fixture.run(&["prepare"]).success();
     fixture
         .shell(
@@ -634,9 +624,7 @@ fn clean_deletes_what_is_generated_and_moves_the_rest() {
     fs::write(fixture.cache().join("my-archive"), "mine\n").unwrap();
     fixture.run(&["clean"]).success().stderr(contains("moved build/rust to build/saved/"));
     let saved = fixture.saved();
-    for file in
-        ["my-notes/mine", "mutants/x/mine", "rust/mine", "rust/x.py", "verify/x.py", "linked/x.py"]
-    {
+    for file in ["my-notes/mine", "mutants/x/mine", "rust/mine", "rust/x.py", "linked/x.py"] {
         assert!(saved.contains_key(&Path::new("build").join(file)), "{file}: {:?}", saved.keys());
     }
     let left: Vec<_> = fs::read_dir(fixture.root().join("build"))

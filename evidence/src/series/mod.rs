@@ -10,7 +10,6 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use xtask::base::Base;
-use xtask::base::archive::{self, Cached};
 use xtask::base::project::display;
 use xtask::compiler::Compiler;
 use xtask::run::command::CommandExt;
@@ -38,9 +37,7 @@ pub const CHECKS: [(&str, Check); 8] = [
 
 fn archives(base: &Base) -> Result<String> {
     for archive in &base.archive {
-        if let Cached::Damaged(problem) = archive::cached(archive)? {
-            bail!("{}: {problem}", archive.path()?.display());
-        }
+        archive.is_cached()?;
     }
     Ok(String::new())
 }
@@ -91,11 +88,7 @@ fn exported(base: &Base) -> Result<String> {
     let differences = written::differences(&exported, &written::found(&project, base)?);
     if !differences.is_empty() {
         let export = format!("cargo xtask export{}", base.option());
-        bail!(
-            "{}
-`{export}` writes them anew",
-            differences.join("\n")
-        );
+        bail!("{}\n`{export}` writes them anew", differences.join("\n"));
     }
     Ok(String::new())
 }

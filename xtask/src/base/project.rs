@@ -8,19 +8,7 @@ use fs_err as fs;
 use crate::base::{Base, Bases};
 
 /// What the tool makes under build/ for each base.
-pub const MADE: [&str; 11] = [
-    "check",
-    "cross",
-    "hosts",
-    "lab",
-    "mutants",
-    "rust",
-    "std",
-    "targets",
-    "tidy",
-    "toolchain",
-    "verify",
-];
+pub const MADE: [&str; 3] = ["rust", "std", "toolchain"];
 
 /// This repository: the directory that holds `base.toml`.
 pub struct Project {

@@ -78,11 +78,6 @@ impl Git {
         Ok(path.into())
     }
 
-    /// Whether git answers with success.
-    pub fn says_yes(&self, args: &[&str]) -> Result<bool> {
-        Ok(self.command(args).answer()?.status.success())
-    }
-
     /// The text of a file in a commit, if it is there.
     pub fn text(&self, commit: &str, path: &Path) -> Result<Option<Vec<u8>>> {
         let mut name = OsString::from(format!("{commit}:"));

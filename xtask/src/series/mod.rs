@@ -1,6 +1,5 @@
 //! The patch series: patches/<base>/, the commits in build/rust, and the way from one to the other.
 
-pub mod checkout;
 pub mod export;
 pub mod patches;
 pub mod prepare;

@@ -173,11 +173,6 @@ impl<'a> Bootstrap<'a> {
         Ok(script)
     }
 
-    /// Where `x.py doc` puts what it builds.
-    pub fn documentation(&self) -> PathBuf {
-        self.out.join(&self.compiler.host).join("doc")
-    }
-
     /// The directory that bootstrap would download the compiler to: a whole sysroot.
     pub fn sysroot(&self) -> PathBuf {
         self.out.join(&self.compiler.host).join("ci-rustc")
