@@ -6,7 +6,9 @@
 
 mod support;
 
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 
 use fs_err as fs;
 use support::write_script;
@@ -17,15 +19,22 @@ struct Launched {
     dir: TempDir,
 }
 
+static COMPILED: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().unwrap();
+    let launcher = dir.path().join("launcher");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/toolchain/launcher.rs");
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--edition", "2024", "-Dwarnings", source, "-o"]).arg(&launcher);
+    assert!(rustc.env("STD_DIGEST", "0123456789ab").status().unwrap().success());
+    (dir, launcher)
+});
+
 impl Launched {
     fn new() -> Launched {
         let dir = tempfile::Builder::new().prefix("in Köln ").tempdir().unwrap();
-        let quoted = format!("'{}'", dir.path().display());
-        let launcher = include_str!("../src/toolchain/launcher.sh")
-            .replace("{directory}", &quoted)
-            .replace("{digest}", "0123456789ab");
+        fs::create_dir_all(dir.path().join("bin")).unwrap();
         for program in ["rustc", "rustdoc", "clippy-driver"] {
-            write_script(&dir.path().join("bin").join(program), &launcher);
+            fs::copy(&COMPILED.1, dir.path().join("bin").join(program)).unwrap();
             let script =
                 r#"echo "RUSTC_BOOTSTRAP=$RUSTC_BOOTSTRAP"; printf '%s\n' "$@"; exit $CODE"#;
             write_script(&dir.path().join("libexec").join(program), script);
@@ -156,4 +165,16 @@ fn says_what_is_missing() {
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(message.contains("not whole"), "{message}");
     assert!(message.contains("`cargo xtask toolchain` mends it"), "{message}");
+}
+
+/// A shell would drop it.
+#[test]
+fn variables_of_cargo_reach_the_compiler() {
+    let launched = Launched::new();
+    let real = launched.dir.path().join("libexec/rustc");
+    fs::remove_file(&real).unwrap();
+    std::os::unix::fs::symlink("/usr/bin/env", &real).unwrap();
+    let output = launched.call("rustc", &[], &[("CARGO_BIN_EXE_echo-server", "here")]);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(printed.contains("CARGO_BIN_EXE_echo-server=here\n"), "{printed}");
 }

@@ -2,17 +2,17 @@
 //!
 //! It is bootstrap's own sysroot once more, as hard links, with launchers in the compilers' place.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use fs_err as fs;
 use sha2::{Digest, Sha256};
 
 use crate::base::Base;
 use crate::base::project::{Project, display};
+use crate::compiler::Compiler;
 use crate::library::sources::{Patched, Sources};
 use crate::library::sysroot::libraries;
 use crate::run::command::CommandExt;
@@ -24,8 +24,11 @@ use crate::say::progress::Step;
 use crate::session::{Invocation, Session};
 use crate::upstream::bootstrap::{Bootstrap, Lane};
 
-const LAUNCHER: &str = include_str!("launcher.sh");
+const LAUNCHER: &str = include_str!("launcher.rs");
 const README: &str = include_str!("README.txt");
+
+/// Where it says what it was assembled from.
+const STAMP: &str = "lib/rustlib/tcp-keepalive";
 
 /// The compilers, which the launcher takes the place of.
 const LAUNCHED: [&str; 3] = ["rustc", "rustdoc", "clippy-driver"];
@@ -69,14 +72,12 @@ pub fn bring_up_to_date(session: &Session, directory: &Path) -> Result<bool> {
     bootstrap.configure()?;
     bootstrap.provide_patched_std()?;
     let library = Patched::of(&session.tree, None)?.library;
-    let mut digest = Sha256::new_with_prefix(&library);
+    let mut digest = Sha256::new_with_prefix(library.clone() + LAUNCHER);
     for file in libraries(&bootstrap.libdir())? {
         digest.update(fs::read(file)?);
     }
-    let launcher = LAUNCHER
-        .replace("{directory}", &shlex::try_quote(&directory.display().to_string())?)
-        .replace("{digest}", &hex(&digest.finalize())[..12]);
-    if fs::read_to_string(directory.join("bin/rustc")).is_ok_and(|found| found == launcher) {
+    let digest = hex(&digest.finalize())[..12].to_owned();
+    if fs::read_to_string(directory.join(STAMP)).is_ok_and(|found| found == digest) {
         return Ok(false);
     }
 
@@ -90,17 +91,20 @@ pub fn bring_up_to_date(session: &Session, directory: &Path) -> Result<bool> {
         kill_point("while the toolchain is assembled");
         let (bin, libexec) = (new.join("bin"), new.join("libexec"));
         fs::create_dir_all(&libexec)?;
+        let launcher = new.join("launcher");
+        compile_launcher(&session.compiler, &digest, &launcher)?;
         for program in LAUNCHED.iter().filter(|program| bin.join(program).exists()) {
             ownership::settle(&bin.join(program), &libexec.join(program))?;
-            fs::write(bin.join(program), &launcher)?;
-            fs::set_permissions(bin.join(program), std::fs::Permissions::from_mode(0o755))?;
+            fs::copy(&launcher, bin.join(program))?;
         }
+        ownership::discard(&launcher)?;
         // Where rust-analyzer and debuggers look for it; a release's own is of another std.
         let sources = new.join("lib/rustlib/src");
         ownership::discard(&sources)?;
         Sources::at(&session.tree, &sources.join("rust")).show(&library)?;
         ownership::discard(&sources.join("rust/library.index"))?;
         fs::write(new.join("README.txt"), README.replace("{release}", &session.base.release))?;
+        fs::write(new.join(STAMP), &digest)?;
         if directory.exists() {
             ownership::settle(directory, &replaced)?;
         }
@@ -109,6 +113,22 @@ pub fn bring_up_to_date(session: &Session, directory: &Path) -> Result<bool> {
     ownership::discard(&replaced)?;
     step.done();
     Ok(true)
+}
+
+/// A script would not do: a shell drops variables such as `CARGO_BIN_EXE_echo-server`.
+fn compile_launcher(compiler: &Compiler, digest: &str, launcher: &Path) -> Result<()> {
+    let source = launcher.with_extension("rs");
+    fs::write(&source, LAUNCHER)?;
+    let compile = |linkage: &[&str]| {
+        let mut rustc = compiler.rustc();
+        rustc.args(["--edition", "2024", "-Copt-level=2", "-Cpanic=abort", "-Cstrip=symbols"]);
+        rustc.args(linkage).env("STD_DIGEST", digest).arg(&source).arg("-o").arg(launcher).run()
+    };
+    // Without the dynamic linker it starts faster, but not every machine has a static C library.
+    compile(&["-Ctarget-feature=+crt-static", "-Crelocation-model=static"])
+        .or_else(|_| compile(&[]))
+        .context("the launcher of the compiler does not compile")?;
+    ownership::discard(&source)
 }
 
 /// How rustup calls the toolchain, and where it keeps the link to it.

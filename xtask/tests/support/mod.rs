@@ -70,7 +70,7 @@ pub const FOREIGN: &str = "wasm32-wasip2";
 /// A compiler that tells of itself, and "compiles" to a file that says so.
 const RUSTC: &str = r#"
 while [ $# -gt 0 ]; do
-    if [ "$1" = -o ]; then echo "compiled" > "$2"; exit; fi
+    if [ "$1" = -o ]; then echo "compiled $STD_DIGEST" > "$2"; exit; fi
     shift
 done
 echo 'commit-hash: {commit}'; echo 'host: {host}'; echo 'LLVM version: 22.1.2'

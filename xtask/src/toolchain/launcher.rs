@@ -1,0 +1,123 @@
+//! What `build/toolchain/bin/{rustc,rustdoc,clippy-driver}` are: the release's program of that
+//! name, in `libexec/`, with the one gate opened.
+//!
+//! A release refuses `#![feature]`. `RUSTC_BOOTSTRAP=1` in its environment lifts that, but for all
+//! features, and for every crate that asks: many build scripts compile a probe to find out whether
+//! they are on a nightly compiler, and would then choose other code than they do on the release. So
+//! the variable is set for a crate that says `tcp_keepalive` alone, and `-Zallow-features` keeps
+//! the other gates shut. Any other crate is compiled as the release compiles it.
+//!
+//! Cargo takes two compilers for the same when `rustc -vV` says the same, and would go on with
+//! crates that were compiled for another std. So there is a line more here, which says what std it
+//! is.
+//!
+//! `cargo xtask toolchain` compiles this file by itself, with the base's compiler.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Error;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio, exit};
+use std::{env, fs};
+
+/// The line that `rustc -vV` has here in addition.
+const STD: &str = concat!("std: with tcp_keepalive, ", env!("STD_DIGEST"));
+const FEATURE: &str = "tcp_keepalive";
+const SWITCH: &str = "RUSTC_BOOTSTRAP";
+
+/// Where Linux looks for libraries before it looks where the program says.
+const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
+
+fn main() {
+    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
+    let error = match real_program() {
+        Ok(program) => run(program, &arguments),
+        Err(error) => error,
+    };
+    eprintln!("error: the toolchain is not whole: {error}. `cargo xtask toolchain` mends it");
+    exit(1);
+}
+
+/// `libexec/<name>` beside the directory that this program is in.
+fn real_program() -> Result<Command, Error> {
+    let own = env::current_exe()?;
+    let name = own.file_name().unwrap_or_default();
+    let toolchain = own.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
+    let mut program = Command::new(toolchain.join("libexec").join(name));
+    // The compiler takes its std from beside the libraries that it was loaded from. Under `cargo
+    // run` or rustup, the variable can lead to those of the release, which are the same but for
+    // the std beside them.
+    if let Some(paths) = env::var_os(LIBRARY_PATH).filter(|paths| !paths.is_empty()) {
+        let own = std::iter::once(toolchain.join("lib"));
+        let paths = env::join_paths(own.chain(env::split_paths(&paths))).map_err(Error::other)?;
+        program.env(LIBRARY_PATH, paths);
+    }
+    Ok(program)
+}
+
+/// Becomes the compiler. Returns only if that fails.
+fn run(mut command: Command, arguments: &[OsString]) -> Error {
+    if asks_who_it_is(arguments) {
+        return match command.args(arguments).stderr(Stdio::inherit()).output() {
+            Ok(output) => {
+                print!("{}", String::from_utf8_lossy(&output.stdout));
+                println!("{STD}");
+                exit(output.status.code().unwrap_or(1));
+            }
+            Err(error) => error,
+        };
+    }
+    if !opens_gate(arguments) {
+        return command.args(arguments).exec();
+    }
+    // Cargo calls clippy-driver with the compiler's own path before the arguments.
+    let is_wrapper =
+        arguments.first().is_some_and(|a| Path::new(a).file_stem() == Some("rustc".as_ref()));
+    let (wrapped, arguments) = arguments.split_at(is_wrapper.into());
+    command.args(wrapped).arg(format!("-Zallow-features={FEATURE}")).args(arguments);
+    command.env(SWITCH, "1").exec()
+}
+
+fn asks_who_it_is(arguments: &[OsString]) -> bool {
+    let arguments: Vec<_> = arguments.iter().filter_map(|a| a.to_str()).collect();
+    matches!(
+        arguments[..],
+        ["-vV" | "-Vv"] | ["--version", "--verbose"] | ["--verbose", "--version"]
+    )
+}
+
+fn opens_gate(arguments: &[OsString]) -> bool {
+    // Whoever sets the variable, or asks for what only a nightly compiler does, gets what the
+    // release would say to that.
+    if env::var_os(SWITCH).is_some() || arguments.iter().any(|a| a.as_bytes().starts_with(b"-Z")) {
+        return false;
+    }
+    // With the variable set, the compiler also tells of cfgs that are unstable, and Cargo would pass
+    // them on to build scripts.
+    if asks_for_cfg(arguments) {
+        return false;
+    }
+    arguments.iter().any(|argument| mentions_feature(argument))
+}
+
+fn asks_for_cfg(arguments: &[OsString]) -> bool {
+    let is_cfg = |value: &[u8]| [&b"cfg"[..], b"check-cfg"].contains(&value);
+    let joined = |a: &OsString| a.as_bytes().strip_prefix(b"--print=").is_some_and(is_cfg);
+    let apart = |pair: &[OsString]| pair[0] == "--print" && is_cfg(pair[1].as_bytes());
+    arguments.iter().any(joined) || arguments.windows(2).any(apart)
+}
+
+/// Whether the argument is a source that uses the feature, as far as that can be told.
+fn mentions_feature(argument: &OsStr) -> bool {
+    let bytes = argument.as_bytes();
+    // Standard input, and a file of arguments: what is in there comes too late to be looked at.
+    if bytes == b"-" || bytes.starts_with(b"@") {
+        return true;
+    }
+    let is_source = bytes.ends_with(b".rs") || bytes.ends_with(b".md");
+    // What cannot be read, the compiler will report.
+    is_source
+        && fs::read(argument)
+            .is_ok_and(|text| text.windows(FEATURE.len()).any(|w| w == FEATURE.as_bytes()))
+}
