@@ -12,7 +12,9 @@ fn main() -> ExitCode {
             let of_base = scenarios.iter().map(|scenario| {
                 let (of, name) = (base.clone(), scenario.clone());
                 let is_quick = base.default;
-                Trial::new(&base, scenario, move || lab::run(&of, &name)).quick(is_quick)
+                Trial::new(&base, scenario, move || lab::run(&of, &name))
+                    .quick(is_quick)
+                    .minutes(30)
             });
             of_base.collect::<Vec<_>>()
         });

@@ -12,7 +12,7 @@ fn main() -> ExitCode {
         let base = project.base(None)?;
         let trial = |host| {
             let of = base.clone();
-            Trial::new(&base, host, move || portability::check(&of, host))
+            Trial::new(&base, host, move || portability::check(&of, host)).minutes(30)
         };
         Ok(HOSTS.map(trial).into())
     })

@@ -87,8 +87,11 @@ fn exported(base: &Base) -> Result<String> {
     let exported = written::to_write(&project, base, &git, &from, &tip)?;
     let differences = written::differences(&exported, &written::found(&project, base)?);
     if !differences.is_empty() {
-        let export = format!("cargo xtask export{}", base.option());
-        bail!("{}\n`{export}` writes them anew", differences.join("\n"));
+        let (differences, option) = (differences.join("\n"), base.option());
+        bail!(
+            "{differences}\nTo have all of it written anew: `cargo xtask prepare{option}`, then \
+             `cargo xtask export{option}`"
+        );
     }
     Ok(String::new())
 }
@@ -121,7 +124,11 @@ fn formatted(base: &Base) -> Result<String> {
             rustfmt.args(["--check", "--edition", "2024", "--config-path"]).arg(dir.path());
             // Through standard input, so that rustfmt does not go on to the file's modules.
             rustfmt.stdin(Stdio::from(fs::File::open(&source)?.into_parts().0));
-            rustfmt.run().with_context(|| format!("{} at {commit}", path.display()))?;
+            // Of standard input, it has no exit code that tells.
+            let differences = rustfmt.args(["--color", "never"]).read()?;
+            if !differences.is_empty() {
+                bail!("{} is not formatted at {commit}:\n{differences}", path.display());
+            }
         }
     }
     Ok(String::new())
