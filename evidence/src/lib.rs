@@ -17,3 +17,4 @@ pub mod suite;
 pub mod targets;
 pub mod toolchain;
 pub mod upstream;
+mod verdicts;

@@ -9,7 +9,7 @@ use xtask::base::Base;
 use xtask::run::command::CommandExt;
 use xtask::say::failure::{NOT_RUN, NotRun};
 
-use crate::suite;
+use crate::{suite, verdicts};
 
 /// The file with the tests that both series add, as cargo names it. Without a test in it, all would be
 /// well for upstream.
@@ -37,6 +37,22 @@ pub fn x_py(base: &Base, args: &[&str]) -> Result<String> {
         Some(code) if code == i32::from(NOT_RUN) => Err(NotRun(last))?,
         _ => bail!("`./x.py --base {} {}` failed; {totals}", base.name, args.join(" ")),
     }
+}
+
+/// Has std's tests of TCP run by `./x.py` and by `cargo xtask test`, and compares what came of each.
+pub fn compare(base: &Base) -> Result<String> {
+    let run = |line: &str| -> Result<String> {
+        let mut words = line.split(' ');
+        let mut command = Command::new(words.next().expect("a line has words"));
+        command.args(words).current_dir(suite::project()?.root).env_of_x_py();
+        command.stdin(Stdio::null()).read()
+    };
+    let option = format!("--base {}", base.name);
+    let verbose = "--set rust.verbose-tests=true -- net::tcp";
+    let upstream = run(&format!("python3 x.py {option} test library/std --tests {verbose}"))?;
+    let own = run(&format!("cargo xtask {option} test"))?;
+    let count = verdicts::compare("net::tcp::", &upstream, &own)?;
+    Ok(format!("{count} tests of net::tcp, with the same results"))
 }
 
 /// The sums of what libtest and compiletest say at the end of each program or suite.

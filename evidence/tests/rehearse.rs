@@ -182,7 +182,8 @@ impl Checkout {
     fn expect(&self, code: i32, verdicts: &[&str]) -> Result<()> {
         let output = self.rehearse(&self.base, &[])?;
         let said = String::from_utf8(output.stdout)?;
-        let (facts, rows) = said.split_once("\n\n").with_context(|| said.clone())?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let (facts, rows) = said.split_once("\n\n").context(errors.into_owned())?;
         ensure!(facts.contains("\nset_keepalive: unstable, feature `tcp_keepalive`\n"), "{facts}");
         let rows: Vec<_> = rows.lines().map(|row| &row[16..]).collect();
         let is_so = |(row, verdict): (&&str, &&str)| match verdict.starts_with("conflicts") {

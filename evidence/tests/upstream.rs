@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use evidence::suite::{self, Trial};
 use evidence::upstream;
 
@@ -21,6 +22,11 @@ fn main() -> ExitCode {
             let of = base.clone();
             Ok(Trial::new(&base, name, move || upstream::x_py(&of, args)).minutes(45))
         };
-        TRIALS.into_iter().map(trial).collect()
+        let mut trials = TRIALS.into_iter().map(trial).collect::<Result<Vec<_>>>()?;
+        let base = project.base(None)?;
+        let of = base.clone();
+        let compare = move || upstream::compare(&of);
+        trials.push(Trial::new(&base, "the quick way says the same", compare).minutes(45));
+        Ok(trials)
     })
 }

@@ -82,9 +82,8 @@ fn lines(found: &BTreeSet<Found>) -> String {
 
 /// A directory for `--sysroot`, with that std as far as it takes to type-check others.
 fn sysroot(session: &Session, dir: &Path, library: &LibraryId) -> Result<PathBuf> {
-    // The compiler's own commit, as metadata is of use to this one alone.
-    let commit = session.compiler.version_field("commit-hash")?;
-    let sysroot = dir.join("sysroots").join(format!("{library}-{commit}"));
+    // Metadata is of use to this very compiler alone: rustup's takes none from Debian's of the same commit.
+    let sysroot = dir.join("sysroots").join(record::key(&[library, session.compiler.title()]));
     if !sysroot.exists() {
         let workshop = Workshop::open(session, &session.compiler.host)?;
         workshop.sources.show(library)?;
