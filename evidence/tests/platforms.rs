@@ -1,5 +1,5 @@
-//! std with the series built for other platforms, and its tests run there: in emulators, in Wine and
-//! wasmtime, and natively.
+//! std with the series built for other platforms, and its tests run there: in emulators, in gVisor, Wine
+//! and wasmtime, and natively.
 //!
 //! `cargo test --test platforms -- --include-ignored aarch64` runs those of one more.
 
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         let mut trials = Vec::new();
         for base in project.bases() {
             for platform in platforms::table()? {
-                let (of, name, quick) = (base.clone(), platform.target.clone(), platform.quick);
+                let (of, name, quick) = (base.clone(), platform.name(), platform.quick);
                 let test = move || platforms::test(&of, &platform);
                 trials.push(Trial::new(&base, &name, test).quick(quick).minutes(60));
             }

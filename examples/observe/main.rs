@@ -79,7 +79,10 @@ fn raw(socket: &impl AsRawSocket) -> RawSocket {
 /// The name and the version of the system, as it tells them itself.
 #[cfg(unix)]
 fn system() -> Result<String> {
-    output_of(Command::new("uname").arg("-sr"))
+    let system = output_of(Command::new("uname").arg("-sr"))?;
+    // gVisor passes for Linux there. Others may refuse to show it.
+    let log = output_of(&mut Command::new("dmesg")).unwrap_or_default();
+    Ok(if log.contains("Starting gVisor") { format!("gVisor as {system}") } else { system })
 }
 
 #[cfg(windows)]

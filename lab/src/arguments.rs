@@ -16,7 +16,8 @@ use crate::scenarios::Scenario;
 /// expected. Nothing on the host changes, and nothing is left behind, however it ends.
 ///
 /// It runs as root, or as an ordinary user where the kernel allows user namespaces. It needs
-/// unshare and nsenter (util-linux), nft (nftables), ip and ss (iproute2), and python3.
+/// unshare and nsenter (util-linux), nft (nftables), ip and ss (iproute2), python3, and runsc for
+/// one scenario.
 #[derive(Parser)]
 #[command(
     name = "lab",

@@ -10,10 +10,10 @@
 
 use std::fmt;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use comfy_table::presets;
@@ -74,7 +74,7 @@ pub fn main() -> ExitCode {
 
 /// Whether all passed.
 fn run(args: Args) -> Result<bool> {
-    let scenarios = match args.scenarios.is_empty() {
+    let mut scenarios = match args.scenarios.is_empty() {
         true => scenarios::ALL.to_vec(),
         false => args.scenarios,
     };
@@ -101,6 +101,17 @@ fn run(args: Args) -> Result<bool> {
         let message = "the patched std is in no toolchain: --sysroot says where it is (see \
                        --help), or --std which other to test";
         Args::command().error(ErrorKind::MissingRequiredArgument, message).exit();
+    }
+    if command::run(Command::new("runsc").arg("--version"), "").is_err() {
+        let needed = scenarios.len();
+        scenarios.retain(|scenario| scenario.name != scenarios::GVISOR);
+        let lacks =
+            NotRun(format!("{}: this machine lacks runsc (package runsc)", scenarios::GVISOR));
+        match scenarios.len() {
+            0 => bail!(lacks),
+            left if left < needed => eprintln!("{lacks}"),
+            _ => {}
+        }
     }
     let sandbox = Sandbox::new(args.as_user)?;
 

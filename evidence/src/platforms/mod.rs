@@ -29,7 +29,9 @@ use crate::suite;
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Platform {
-    pub target: String,
+    target: String,
+    /// What tells it from another platform for the same target.
+    beside: Option<String>,
     #[serde(default)]
     pub quick: bool,
     /// The processor that this machine must have.
@@ -56,6 +58,11 @@ pub fn table() -> Result<Vec<Platform>> {
 }
 
 impl Platform {
+    pub fn name(&self) -> String {
+        let beside = self.beside.as_ref().map(|what| format!("+{what}"));
+        self.target.clone() + &beside.unwrap_or_default()
+    }
+
     /// Stops if this machine lacks something, and says what would help.
     fn demand(&self) -> Result<()> {
         if let Some(processor) = self.processor.as_deref().filter(|processor| *processor != ARCH) {
@@ -63,7 +70,8 @@ impl Platform {
         }
         let needs = self.needs.iter().map(|(name, install)| (name.as_str(), install.as_str()));
         let tracer = ("strace", "apt-get install strace");
-        let needs = needs.chain((!matches!(self.runner, Runner::Wine)).then_some(tracer));
+        let traces_itself = matches!(self.runner, Runner::Wine | Runner::Gvisor);
+        let needs = needs.chain((!traces_itself).then_some(tracer));
         let (names, install): (Vec<_>, BTreeSet<_>) =
             needs.filter(|(name, _)| !is_there(name)).unzip();
         if !names.is_empty() {
@@ -91,7 +99,8 @@ pub fn test(base: &Base, platform: &Platform) -> Result<String> {
     let library = Patched::of(tree, None)?.library;
     let shared = project.build().join("evidence/platforms");
     let made = support::make(platform, &shared)?;
-    let dir = shared.join(format!("{}-{target}", base.name));
+    let name = platform.name();
+    let dir = shared.join(format!("{}-{name}", base.name));
     let _lock = lock::acquire(&dir.join("lock"), "testing on another platform")?;
 
     let mut workshop = Workshop::open(&session, target)?;
@@ -133,11 +142,11 @@ pub fn test(base: &Base, platform: &Platform) -> Result<String> {
     let header =
         ["target", "endian, width", "runner", "tests", "std's own", "system calls", "verdict"];
     let version = runner.version()?;
-    let row = [target, &kind, &version, &tests, &unit_tests, in_short, "passed"];
+    let row = [&name, &kind, &version, &tests, &unit_tests, in_short, "passed"];
     let subject = Subject::new(&session, &library)?;
     let record =
         subject.record(String::new(), &header, &row, Vec::from_iter(not_traced.clone()))?;
-    record.write(project, "platforms", &format!("{}::{target}", base.name))?;
+    record.write(project, "platforms", &format!("{}::{name}", base.name))?;
     Ok(not_traced.unwrap_or_default())
 }
 

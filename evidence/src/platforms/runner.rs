@@ -21,6 +21,8 @@ pub enum Runner {
     /// An emulator of one program, with its options.
     Emulator(Vec<String>),
     Wine,
+    /// A kernel in a process, with a network stack of its own.
+    Gvisor,
 }
 
 impl Runner {
@@ -46,13 +48,19 @@ impl Runner {
                     .env("WINEDLLOVERRIDES", "mscoree,mshtml=");
                 wine
             }
+            Runner::Gvisor => {
+                let mut gvisor = gvisor(&[]);
+                gvisor.arg(program);
+                gvisor
+            }
         })
     }
 
     /// Runs the program that makes known calls, and compares with them those that the system sees. Where
     /// it cannot be watched, says why.
     pub fn check_calls(&self, made: &Path, program: &Path) -> Result<Option<String>> {
-        let mut program = self.command(made, program)?;
+        let path = program;
+        let mut program = self.command(made, path)?;
         let options: &[&str] = match self {
             Runner::Native(_) => &[],
             // The calls to this machine's system that the program's end in. The emulator makes others
@@ -61,6 +69,13 @@ impl Runner {
             Runner::Wine => {
                 let trace = run(program.env("WINEDEBUG", "+winsock"))?;
                 return trace::check(Style::Winsock, &trace).map(|()| None);
+            }
+            Runner::Gvisor => {
+                let file = tempfile::NamedTempFile::new()?;
+                let log = format!("--debug-log={}", file.path().display());
+                run(gvisor(&["--debug", "--strace", &log]).arg(path))?;
+                let trace = fs::read_to_string(file.path())?;
+                return trace::check(Style::Gvisor, &trace).map(|()| None);
             }
         };
         // Containers often forbid it.
@@ -80,6 +95,7 @@ impl Runner {
             Runner::Native(_) => (Command::new("uname"), "-r"),
             Runner::Emulator(words) => (Command::new(&words[0]), "--version"),
             Runner::Wine => (Command::new(find("wine64")?), "--version"),
+            Runner::Gvisor => (Command::new("runsc"), "--version"),
         };
         let said = command.arg(option).read()?;
         let first = |end| said.lines().next().and_then(|line| line.split(end).next()).unwrap_or("");
@@ -88,8 +104,19 @@ impl Runner {
             // `qemu-s390x version 7.2.22 (Debian …)`
             Runner::Emulator(_) => first(" (").replace(" version", ""),
             Runner::Wine => first(" (").replace("wine-", "Wine "),
+            Runner::Gvisor => {
+                let kernel = gvisor(&[]).args(["uname", "-sr"]).read()?;
+                format!("{} ({kernel})", first("\n").replace("runsc version", "gVisor"))
+            }
         })
     }
+}
+
+/// It needs no root, and sees the loopback of its own network alone.
+fn gvisor(options: &[&str]) -> Command {
+    let mut gvisor = Command::new("runsc");
+    gvisor.args(["--rootless", "--network=none"]).args(options).arg("do");
+    gvisor
 }
 
 /// The program of this name. Debian has Wine's beside the PATH: a script of that name there complains

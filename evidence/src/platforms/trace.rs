@@ -11,6 +11,8 @@ pub enum Style {
     Strace,
     /// Wine's debug channel `winsock`, which shows a call before its answer.
     Winsock,
+    /// gVisor's, which shows a call before and after.
+    Gvisor,
 }
 
 /// What `calls.rs` makes: it sets true, asks, sets false, asks. `*` is a number that is another one
@@ -27,6 +29,12 @@ const WINSOCK: [&str; 4] = [
     "setsockopt socket *, level SOL_SOCKET, name SO_KEEPALIVE, optval * (0), optlen 4",
     "getsockopt socket *, level SOL_SOCKET, name SO_KEEPALIVE, optval *, optlen * (4)",
 ];
+const GVISOR: [&str; 4] = [
+    "setsockopt(*, SOL_SOCKET, SO_KEEPALIVE, * {value=1}, 0x4)",
+    "getsockopt(*, SOL_SOCKET, SO_KEEPALIVE, * {value=1}, * {length=4}) = 0 *",
+    "setsockopt(*, SOL_SOCKET, SO_KEEPALIVE, * {value=0}, 0x4)",
+    "getsockopt(*, SOL_SOCKET, SO_KEEPALIVE, * {value=0}, * {length=4}) = 0 *",
+];
 
 /// Checks the trace of `calls.rs`.
 pub fn check(style: Style, trace: &str) -> Result<()> {
@@ -41,6 +49,7 @@ pub fn check(style: Style, trace: &str) -> Result<()> {
     let expected = match style {
         Style::Strace => STRACE,
         Style::Winsock => WINSOCK,
+        Style::Gvisor => GVISOR,
     };
     let is_like = |(line, pattern): (&&str, &str)| {
         Pattern::new(pattern).expect("the patterns are well-formed").matches(line)
@@ -68,6 +77,13 @@ fn relevant(style: Style, line: &str) -> Option<&str> {
             // How Wine carries a call out is no call.
             let inside = ["server_", "sock_ioctl "].iter().any(|name| line.starts_with(name));
             (!inside).then_some(line.trim_end())
+        }
+        Style::Gvisor => {
+            // What is set is shown before the call, and what was asked for after it.
+            let begun = line.split_once(" E ").filter(|(_, call)| !call.starts_with("getsockopt"));
+            let ended =
+                || line.split_once(" X ").filter(|(_, call)| call.starts_with("getsockopt"));
+            begun.or_else(ended).map(|(_, call)| call)
         }
     }
 }
@@ -106,8 +122,24 @@ close(5)                                = 0
 00e4:trace:winsock:getsockopt socket 0x3c, level SOL_SOCKET, name SO_KEEPALIVE, optval 0088, optlen 008C (4)
 00e4:trace:winsock:closesocket 0x3c
 ";
-    const ALL: [(Style, &str); 3] =
-        [(Style::Strace, FROM_STRACE), (Style::Strace, WITH_PROCESS), (Style::Winsock, FROM_WINE)];
+    const FROM_GVISOR: &str = "\
+D1125 22:01:20.874800   13133 loader.go:1094] Nothing about a call (of the program).
+I1125 22:01:20.874818   13133 strace.go:573] [   1:   1] calls.exe E setsockopt(0x4 socket:[2], SOL_SOCKET, SO_KEEPALIVE, 0x7ec3 {value=1}, 0x4)
+I1125 22:01:20.874897   13133 strace.go:611] [   1:   1] calls.exe X setsockopt(0x4 socket:[2], SOL_SOCKET, SO_KEEPALIVE, 0x7ec3, 0x4) = 0 (0x0) (50.304µs)
+I1125 22:01:20.875123   13133 strace.go:573] [   1:   1] calls.exe E getsockopt(0x4 socket:[2], SOL_SOCKET, SO_KEEPALIVE, 0x7ec3, 0x7ec4 {length=4})
+I1125 22:01:20.875141   13133 strace.go:611] [   1:   1] calls.exe X getsockopt(0x4 socket:[2], SOL_SOCKET, SO_KEEPALIVE, 0x7ec3 {value=1}, 0x7ec4 {length=4}) = 0 (0x0) (4.257µs)
+I1125 22:01:20.875224   13133 strace.go:573] [   1:   1] calls.exe E setsockopt(0x4 socket:[2], SOL_SOCKET, SO_KEEPALIVE, 0x7ec3 {value=0}, 0x4)
+I1125 22:01:20.875236   13133 strace.go:611] [   1:   1] calls.exe X setsockopt(0x4 socket:[2], SOL_SOCKET, SO_KEEPALIVE, 0x7ec3, 0x4) = 0 (0x0) (1.773µs)
+I1125 22:01:20.875323   13133 strace.go:573] [   1:   1] calls.exe E getsockopt(0x4 socket:[2], SOL_SOCKET, SO_KEEPALIVE, 0x7ec3, 0x7ec4 {length=4})
+I1125 22:01:20.875338   13133 strace.go:611] [   1:   1] calls.exe X getsockopt(0x4 socket:[2], SOL_SOCKET, SO_KEEPALIVE, 0x7ec3 {value=0}, 0x7ec4 {length=4}) = 0 (0x0) (2.124µs)
+I1125 22:01:20.875400   13133 strace.go:570] [   1:   1] calls.exe E close(0x5 socket:[3])
+";
+    const ALL: [(Style, &str); 4] = [
+        (Style::Strace, FROM_STRACE),
+        (Style::Strace, WITH_PROCESS),
+        (Style::Winsock, FROM_WINE),
+        (Style::Gvisor, FROM_GVISOR),
+    ];
 
     #[test]
     fn expected_calls_are_found() {
@@ -122,6 +154,7 @@ close(5)                                = 0
         for (style, trace) in ALL {
             let wrong = trace.replace("[1], 4)", "[1], 1)");
             let wrong = wrong.replace("(1), optlen 4", "(1), optlen 1");
+            let wrong = wrong.replace("{value=1}, 0x4)", "{value=1}, 0x1)");
             assert_ne!(trace, wrong);
             check(style, &wrong).unwrap_err();
         }
@@ -133,13 +166,16 @@ close(5)                                = 0
             check(style, &trace.replace("SOL_SOCKET", "SOL_TCP")).unwrap_err();
             check(style, &trace.replace("SO_KEEPALIVE", "SO_BROADCAST")).unwrap_err();
             check(style, &trace.replacen("setsockopt", "getsockopt", 2)).unwrap_err();
-            check(style, &trace.replace("[0], 4)", "[1], 4)").replace("(0)", "(1)")).unwrap_err();
+            let other_value = trace.replace("[0], 4)", "[1], 4)").replace("(0)", "(1)");
+            check(style, &other_value.replace("{value=0}, 0x4)", "{value=1}, 0x4)")).unwrap_err();
         }
     }
 
     #[test]
     fn other_answer_is_told() {
         check(Style::Strace, &FROM_STRACE.replace("[0], [4])", "[1], [4])")).unwrap_err();
+        let wrong = FROM_GVISOR.replace("{value=0}, 0x7ec4", "{value=1}, 0x7ec4");
+        check(Style::Gvisor, &wrong).unwrap_err();
     }
 
     #[test]
@@ -151,6 +187,11 @@ close(5)                                = 0
         let extra = "00e4:trace:winsock:WSAIoctl socket 0x3c, SIO_KEEPALIVE_VALS\n";
         let wrong = format!("{before}{extra}00e4:trace:winsock:getsockopt{after}");
         check(Style::Winsock, &wrong).unwrap_err();
+        let (before, after) = FROM_GVISOR.split_once("I1125 22:01:20.875123").unwrap();
+        let extra =
+            "I1125 22:01:20.875   1 strace.go:573] [   1:   1] calls.exe E ioctl(0x4, 0x1)\n";
+        let wrong = format!("{before}{extra}I1125 22:01:20.875123{after}");
+        check(Style::Gvisor, &wrong).unwrap_err();
     }
 
     #[test]

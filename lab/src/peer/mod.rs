@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin};
+use std::process::{Child, ChildStdin, Command};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,7 +28,18 @@ pub struct Peer {
 
 impl Peer {
     pub fn start(program: &Path, namespace: &Namespace) -> Result<Self> {
-        let (child, stdin, stdout) = command::start(&mut namespace.command(program)?)?;
+        Peer::of(&mut namespace.command(program)?)
+    }
+
+    /// Its system calls are gVisor's, and so is the TCP behind the namespace's interface.
+    pub fn start_in_gvisor(program: &Path, namespace: &Namespace) -> Result<Self> {
+        let mut unshare = namespace.command(Path::new("unshare"))?;
+        unshare.args(["--mount", "sh", "-ec", include_str!("gvisor.sh"), "sh"]);
+        Peer::of(unshare.arg(program))
+    }
+
+    fn of(command: &mut Command) -> Result<Self> {
+        let (child, stdin, stdout) = command::start(command)?;
         let (sender, answers) = channel();
         thread::spawn(move || {
             BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|l| sender.send(l))

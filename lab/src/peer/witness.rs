@@ -7,6 +7,8 @@ use std::io;
 use anyhow::Result;
 use socket2::SockRef;
 
+use crate::network::Keepalive;
+
 /// Python prints the option, or sets it.
 pub fn python(set: Option<bool>) -> String {
     let option = "s.SOL_SOCKET, s.SO_KEEPALIVE";
@@ -14,6 +16,15 @@ pub fn python(set: Option<bool>) -> String {
         Some(keepalive) => format!("it.setsockopt({option}, {})", u8::from(keepalive)),
         None => format!("print(\"true\" if it.getsockopt({option}) else \"false\")"),
     };
+    format!("python3 -IS -c 'import socket as s; it = s.socket(fileno=0); {call}'")
+}
+
+/// Python sets when and how often the system probes.
+pub fn python_sets_times(Keepalive { time, interval, probes }: Keepalive) -> String {
+    let call = format!(
+        "[it.setsockopt(s.IPPROTO_TCP, *o) for o in ((s.TCP_KEEPIDLE, {time}), \
+         (s.TCP_KEEPINTVL, {interval}), (s.TCP_KEEPCNT, {probes}))]"
+    );
     format!("python3 -IS -c 'import socket as s; it = s.socket(fileno=0); {call}'")
 }
 

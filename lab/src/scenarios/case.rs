@@ -85,6 +85,10 @@ impl<'a> Case<'a> {
         Peer::start(self.program, self.namespace(node))
     }
 
+    pub fn peer_in_gvisor(&self, node: Node) -> Result<Peer> {
+        Peer::start_in_gvisor(self.program, self.namespace(node))
+    }
+
     /// A listener at the server, and where a client finds it.
     pub fn listen(&self) -> Result<(Peer, SocketAddr)> {
         let mut server = self.peer(Node::Server)?;

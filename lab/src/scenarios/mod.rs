@@ -12,6 +12,7 @@ use crate::peer::witness;
 use crate::results::{Expected, LATE, Seen};
 
 pub mod case;
+mod gvisor;
 mod idle_behind_nat;
 mod inherited;
 mod on_the_wire;
@@ -48,7 +49,11 @@ pub const ALL: &[&Scenario] = &[
     &states::SCENARIO,
     &inherited::SCENARIO,
     &others_agree::SCENARIO,
+    &gvisor::SCENARIO,
 ];
+
+/// The scenario that takes a program which few have.
+pub const GVISOR: &str = "gvisor";
 
 /// The sides of most scenarios.
 const WITH_KEEPALIVE: [&str; 2] = ["with keepalive", "without"];
