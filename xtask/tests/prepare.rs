@@ -553,6 +553,17 @@ fn missing_toolchain_gives_the_rustup_command() {
 }
 
 #[test]
+fn rustup_is_left_to_the_user() {
+    let fixture = Fixture::new();
+    let rustup = fixture.bin().join("rustup");
+    let installed = fs::read_to_string(&rustup).unwrap();
+    let installs =
+        r#"[ "$RUSTUP_AUTO_INSTALL" = 0 ] && { echo "error: not installed" >&2; exit 1; }"#;
+    write_script(&rustup, &format!("{installs}\n{installed}"));
+    fixture.run(&["prepare"]).code(3).stderr(contains("rustup toolchain install 1.95.0"));
+}
+
+#[test]
 fn toolchain_of_another_commit_is_refused() {
     let fixture = Fixture::new();
     let other = "0123456789012345678901234567890123456789";

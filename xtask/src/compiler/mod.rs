@@ -173,6 +173,8 @@ fn get(origin: &CompilerOrigin, base: &Base) -> Result<Compiler> {
 fn rustup_sysroot(name: &str) -> Result<PathBuf> {
     let mut rustup = Command::new("rustup");
     rustup.clean_env().args(["which", "--toolchain", name, "rustc"]);
+    // It would install what it lacks.
+    rustup.env("RUSTUP_AUTO_INSTALL", "0");
     let rustc = rustup.read().with_context(|| {
         format!(
             "install it with\n  rustup toolchain install {name} --profile minimal --component clippy \
