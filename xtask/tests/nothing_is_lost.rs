@@ -235,6 +235,8 @@ struct Round {
     outside: PathBuf,
     history: String,
     tokens: usize,
+    /// How often it did what the tool had said to type.
+    advised: usize,
 }
 
 impl Round {
@@ -330,6 +332,7 @@ impl Round {
         let told = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
         assert!(!told.contains("panicked"), "{}", self.history);
         if told.contains(WAY_OUT) {
+            self.advised += 1;
             let script = advice(&assert, WAY_OUT);
             self.check(&script, |fixture| fixture.shell(&script));
         }
@@ -380,7 +383,7 @@ fn begin(template: &Fixture) -> Round {
     let fixture = template.copy();
     let outside = fixture.dir().join("outside");
     fs::create_dir(&outside).unwrap();
-    Round { fixture, outside, history: String::new(), tokens: 0 }
+    Round { fixture, outside, history: String::new(), tokens: 0, advised: 0 }
 }
 
 fn play(template: &Fixture, seed: u64) {
@@ -445,14 +448,18 @@ fn for_each(count: usize, play: impl Fn(usize) + Sync) -> Vec<usize> {
 fn no_command_loses_anything_in_any_state() {
     let template = template();
     let states: Vec<_> = STATES.iter().flat_map(|kind| kind.iter()).collect();
+    let advised = AtomicUsize::new(0);
     let failed = for_each(states.len() * ALONE.len(), |number| {
         let mut round = begin(&template);
         let (before, command) = ALONE[number % ALONE.len()];
         assert!(round.type_in_tree(states[number / ALONE.len()]), "{}", round.history);
         round.type_in_tree(before);
         round.run(command, None);
+        advised.fetch_add(round.advised, Ordering::SeqCst);
     });
     assert!(failed.is_empty(), "{} of {} fail", failed.len(), states.len() * ALONE.len());
+    // Where the tool's words are others, the test must not go on without them.
+    assert!(advised.into_inner() >= states.len() / 4, "hardly any advice was found, and followed");
 }
 
 #[test]

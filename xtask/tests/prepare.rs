@@ -108,7 +108,9 @@ fn format_is_checked_by_a_rustfmt_that_can() {
 
     let nightly = fixture.bin().join("nightly-rustfmt");
     write_script(&nightly, "echo nightly $*");
-    write_script(&fixture.bin().join("rustup"), &format!("echo '{}'", nightly.display()));
+    // It is asked for, not installed.
+    let rustup = format!("test $RUSTUP_AUTO_INSTALL = 0 && echo '{}'", nightly.display());
+    write_script(&fixture.bin().join("rustup"), &rustup);
     run(&["a.rs"]).success().stdout("nightly --unstable-features a.rs\n");
 }
 

@@ -34,10 +34,10 @@ pub enum Lane {
     Full,
 }
 
-/// Runs the first rustfmt that has unstable options. Without one, tidy goes on without the check of the
-/// format, and `x.py fmt` fails.
+/// Runs the first installed rustfmt that has unstable options. Without one, tidy goes on without the check of
+/// the format, and `x.py fmt` fails.
 const RUSTFMT: &str = r#"#!/bin/sh
-for rustfmt in {own} "$(rustup which --toolchain nightly rustfmt 2>/dev/null)"; do
+for rustfmt in {own} "$(RUSTUP_AUTO_INSTALL=0 rustup which --toolchain nightly rustfmt 2>/dev/null)"; do
     "$rustfmt" --unstable-features --version >/dev/null 2>&1 && exec "$rustfmt" "$@"
 done
 case " $* " in
