@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use xtask::base::Base;
 use xtask::base::project::Project;
-use xtask::library::sources::Patched;
+use xtask::library::sources::library_right_now;
 use xtask::library::sysroot::{Profile, Workshop};
 use xtask::run::command::CommandExt;
 use xtask::run::lock;
@@ -33,7 +33,7 @@ pub fn run(base: &Base, scenario: &str) -> Result<String> {
     let _lock = lock::acquire(&dir.join("lock"), "a scenario of the lab")?;
     let sysroot = dir.join("sysroot");
     let workshop = Workshop::open(&session, &session.compiler.host)?;
-    workshop.sources.show(&Patched::of(&session.tree, None)?.library)?;
+    workshop.sources.show(&library_right_now(&session.tree)?)?;
     workshop.sysroot(Profile::Dev, &sysroot)?;
     drop(workshop);
     let mut lab = lab(&session.project);

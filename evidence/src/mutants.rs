@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use fs_err as fs;
 use serde::Deserialize;
 use xtask::base::Base;
-use xtask::library::sources::Patched;
+use xtask::library::sources::library_right_now;
 use xtask::library::sysroot::{Profile, Workshop};
 use xtask::run::command::CommandExt;
 use xtask::run::{lock, ownership};
@@ -79,7 +79,7 @@ pub fn test(base: &Base, mistake: Option<&str>) -> Result<String> {
 /// Compiles the tests and what they need, unless this was done before from the same sources.
 fn build(session: &Session, dir: &Path) -> Result<()> {
     let Session { compiler, tree, .. } = session;
-    let library = Patched::of(tree, None)?.library;
+    let library = library_right_now(tree)?;
     let commit = compiler.version_field("commit-hash")?;
     let made_of = [&*library, commit, TABLE, BSD_ANSWER, include_str!("mutants.rs")];
     let (key, done) = (record::key(&made_of), dir.join("made-of"));

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use xtask::base::Base;
-use xtask::library::sources::Patched;
+use xtask::library::sources::library_right_now;
 use xtask::library::sysroot::{Profile, Workshop};
 use xtask::run::command::CommandExt;
 use xtask::run::lock;
@@ -17,7 +17,7 @@ pub fn check(base: &Base, host: &str) -> Result<String> {
     let _lock = lock::acquire(&dir.join("lock"), "type-checking the tools")?;
     let sysroot = dir.join("sysroot");
     let workshop = Workshop::open(&session, host)?;
-    workshop.sources.show(&Patched::of(&session.tree, None)?.library)?;
+    workshop.sources.show(&library_right_now(&session.tree)?)?;
     workshop.sysroot(Profile::Metadata, &sysroot)?;
     session
         .compiler

@@ -1,7 +1,7 @@
 //! Opens what nearly every command works on: the project, a base, its compiler, and the tree that
 //! is prepared for it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Result, bail};
 
@@ -44,18 +44,7 @@ impl Invocation {
         let lock = lock::acquire(&self.project.tree_lock(&base), purpose)?;
         let compiler = Compiler::find(&base)?;
         let tree = prepare(&self.project, &base, source, &compiler)?;
-        let dir = self.project.build();
-        Ok((Session { project: self.project, base, compiler, tree, dir }, lock))
-    }
-
-    /// Prepares the tree, and then keeps others from working in build/`name` alone: what is built there
-    /// is from copies of the tree's files, so the tree itself may change meanwhile.
-    pub fn open_beside(self, name: &str) -> Result<(Session, Lock)> {
-        let (mut session, of_tree) = self.open(&format!("{name}: preparing the tree"))?;
-        session.dir = session.project.build_of(&session.base, name);
-        let lock = lock::acquire(&session.dir.join("lock"), name)?;
-        drop(of_tree);
-        Ok((session, lock))
+        Ok((Session { project: self.project, base, compiler, tree }, lock))
     }
 }
 
@@ -65,6 +54,4 @@ pub struct Session {
     pub base: Base,
     pub compiler: Compiler,
     pub tree: Tree,
-    /// Where the command may work.
-    pub dir: PathBuf,
 }

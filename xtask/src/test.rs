@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::library::sources::{LibraryId, Patched, base_library};
+use crate::library::sources::{LibraryId, base_library, library_right_now};
 use crate::library::sysroot::{UNIT_TESTS, Workshop};
 use crate::run::command::{CommandExt, words};
 use crate::series::tree::Tree;
@@ -42,7 +42,7 @@ pub struct Test {
 impl Test {
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
         let (session, of_tree) = on.open("test: looking at the tree")?;
-        let library = Patched::of(&session.tree, None)?.library;
+        let library = library_right_now(&session.tree)?;
         drop(of_tree);
         let mut which: Vec<_> = self.tests.iter().map(|name| format!("--test={name}")).collect();
         if which.is_empty() {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use xtask::base::Base;
 use xtask::docs::Record;
-use xtask::library::sources::{LibraryId, Patched, base_library};
+use xtask::library::sources::{LibraryId, base_library, library_right_now};
 use xtask::library::sysroot::{Profile, Workshop};
 use xtask::run::{lock, whole};
 use xtask::session::Session;
@@ -31,7 +31,7 @@ pub fn check(base: &Base, workspace: &str, krate: &Crate) -> Result<String> {
     let session = suite::open(base)?;
     let Session { project, tree, .. } = &session;
     let table = Table::read(project)?;
-    let series = Patched::of(tree, None)?.library;
+    let series = library_right_now(tree)?;
     let of_base = base_library(tree)?;
     let subject = Subject::new(&session, &series)?;
     let made_of = table.made_of(workspace, krate)?;

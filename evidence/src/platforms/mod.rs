@@ -12,7 +12,7 @@ use anyhow::Result;
 use fs_err as fs;
 use serde::Deserialize;
 use xtask::base::Base;
-use xtask::library::sources::Patched;
+use xtask::library::sources::library_right_now;
 use xtask::library::sysroot::{Profile, Workshop};
 use xtask::run::command::CommandExt;
 use xtask::run::lock;
@@ -96,7 +96,7 @@ pub fn test(base: &Base, platform: &Platform) -> Result<String> {
     let Platform { target, linker, runner, .. } = platform;
     let specs = Specs::of(compiler)?;
     let spec = specs.get(target)?;
-    let library = Patched::of(tree, None)?.library;
+    let library = library_right_now(tree)?;
     let shared = project.build().join("evidence/platforms");
     let made = support::make(platform, &shared)?;
     let name = platform.name();

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use serde::Deserialize;
 use xtask::base::Base;
 use xtask::docs::Record;
-use xtask::library::sources::{self, Patched};
+use xtask::library::sources::{self, library_right_now};
 use xtask::run::lock;
 use xtask::session::Session;
 
@@ -41,7 +41,7 @@ pub fn table() -> Result<BTreeMap<String, Target>> {
 /// Sees that the table has a target for each backend that there is.
 pub fn every_backend_has_a_target(base: &Base) -> Result<String> {
     let session = suite::open(base)?;
-    let library = Patched::of(&session.tree, None)?.library;
+    let library = library_right_now(&session.tree)?;
     let table = table()?;
     let mut backends = check::backends(&session.tree, &library)?;
     backends.retain(|backend| table.values().all(|target| target.backend != *backend));
@@ -55,7 +55,7 @@ pub fn every_backend_has_a_target(base: &Base) -> Result<String> {
 pub fn check(base: &Base, target: &str, expected: Option<&Target>) -> Result<String> {
     let session = suite::open(base)?;
     let Session { project, compiler, tree, .. } = &session;
-    let series = Patched::of(tree, None)?.library;
+    let series = library_right_now(tree)?;
     let of_base = sources::base_library(tree)?;
     let subject = Subject::new(&session, &series)?;
     let key = record::key(&[&[&*subject.to_string(), &of_base, target], METHOD].concat());

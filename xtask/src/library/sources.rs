@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use fs_err as fs;
 
 use crate::compiler::Compiler;
@@ -65,41 +65,12 @@ pub fn show(git: &Git, directory: &Path, tree: &str) -> Result<()> {
 
 /// library/ at the base.
 pub fn base_library(tree: &Tree) -> Result<LibraryId> {
-    library_in(tree, &tree.state()?.base)
+    tree.git.read(&["rev-parse", "--verify", &format!("{}:library", tree.state()?.base)])
 }
 
-/// library/ with the series, or a part of it.
-pub struct Patched {
-    pub library: LibraryId,
-    /// How much of the series is in it, in words.
-    pub extent: String,
-}
-
-impl Patched {
-    /// After the first `count` patches, or else as it is in the tree right now, with whatever is not
-    /// committed.
-    pub fn of(tree: &Tree, first: Option<usize>) -> Result<Patched> {
-        let Some(count) = first else {
-            return Ok(Patched { library: library_right_now(tree)?, extent: "the series".into() });
-        };
-        let range = format!("{}..HEAD", tree.state()?.base);
-        let commits = tree.git.read(&["rev-list", "--reverse", &range])?;
-        let total = commits.lines().count();
-        let Some(commit) = count.checked_sub(1).and_then(|n| commits.lines().nth(n)) else {
-            bail!("--first {count}: the series has {total} patches; say 1 to {total}");
-        };
-        let library = library_in(tree, commit)?;
-        Ok(Patched { library, extent: format!("the first {count} of {total} patches") })
-    }
-}
-
-fn library_in(tree: &Tree, commit: &str) -> Result<LibraryId> {
-    tree.git.read(&["rev-parse", "--verify", &format!("{commit}:library")])
-}
-
-/// library/ with what is not committed, by way of a copy of the tree's index: what someone has staged
-/// stays as it is.
-fn library_right_now(tree: &Tree) -> Result<LibraryId> {
+/// library/ as it is in the tree right now, with what is not committed, by way of a copy of the tree's
+/// index: what someone has staged stays as it is.
+pub fn library_right_now(tree: &Tree) -> Result<LibraryId> {
     let git_dir = tree.git.read(&["rev-parse", "--absolute-git-dir"])?;
     let scratch = tempfile::Builder::new().prefix("xtask-index-").tempdir_in(&git_dir)?;
     let index = scratch.path().join("index");

@@ -63,8 +63,6 @@ pub struct Workshop<'a> {
     pub linker: Option<OsString>,
     /// Options of the compiler for the target.
     pub rustflags: Vec<String>,
-    /// How many processes at most; cargo decides if it is not said.
-    pub jobs: Option<usize>,
     /// Whether the user sees what cargo says as it says it; else it is part of the error.
     pub show: bool,
     _lock: Lock,
@@ -84,7 +82,6 @@ impl<'a> Workshop<'a> {
             dir,
             origin: tree.src.join("library"),
             rustflags: Vec::new(),
-            jobs: None,
             show: false,
             _lock: lock,
         })
@@ -212,9 +209,6 @@ impl<'a> Workshop<'a> {
             .env("CARGO_INCREMENTAL", "1")
             // Without it, Cargo gives libstd.so a name with no hash.
             .env("__CARGO_DEFAULT_LIB_METADATA", "tcp-keepalive");
-        if let Some(jobs) = self.jobs {
-            cargo.args(["--jobs", &jobs.to_string()]);
-        }
         // The compiler's own choice for this machine: to name it would be another build.
         if let Some(linker) = self.linker.as_ref().filter(|linker| *linker != "cc") {
             cargo.env(linker_variable(&self.target), linker);

@@ -1,26 +1,18 @@
 //! Tells the user what takes time: a line a step, and on a terminal the seconds as they pass.
 
 use std::io::{IsTerminal, stderr};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// A step that is under way until it is dropped.
 pub struct Step {
-    count: usize,
-    done: AtomicUsize,
     /// Dropped, the sender ends the thread.
     clock: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 impl Step {
     pub fn start(message: impl Into<String>) -> Step {
-        Step::start_count(message, 0)
-    }
-
-    /// A step that works through `count` things.
-    pub fn start_count(message: impl Into<String>, count: usize) -> Step {
         eprintln!("{}", message.into());
         let clock = stderr().is_terminal().then(|| {
             let (sender, ended) = channel::<()>();
@@ -35,13 +27,7 @@ impl Step {
             };
             (sender, thread::spawn(show))
         });
-        Step { count, done: AtomicUsize::new(0), clock }
-    }
-
-    /// One of the things that are counted is done.
-    pub fn one_done(&self, what: &str) {
-        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-        eprintln!("[{done}/{}] {what}", self.count);
+        Step { clock }
     }
 
     pub fn done(self) {}

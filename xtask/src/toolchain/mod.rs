@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::base::Base;
 use crate::base::project::{Project, display};
 use crate::compiler::Compiler;
-use crate::library::sources::{Patched, Sources};
+use crate::library::sources::{Sources, library_right_now};
 use crate::library::sysroot::libraries;
 use crate::run::command::CommandExt;
 use crate::run::files::temporary;
@@ -71,7 +71,7 @@ pub fn bring_up_to_date(session: &Session, directory: &Path) -> Result<bool> {
     let bootstrap = Bootstrap::of(session, Lane::Prebuilt)?;
     bootstrap.configure()?;
     bootstrap.provide_patched_std()?;
-    let library = Patched::of(&session.tree, None)?.library;
+    let library = library_right_now(&session.tree)?;
     let mut digest = Sha256::new_with_prefix(library.clone() + LAUNCHER);
     for file in libraries(&bootstrap.libdir())? {
         digest.update(fs::read(file)?);
