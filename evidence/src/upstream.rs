@@ -49,7 +49,7 @@ pub fn compare(base: &Base) -> Result<String> {
     };
     let option = format!("--base {}", base.name);
     let verbose = "--set rust.verbose-tests=true -- net::tcp";
-    let upstream = run(&format!("python3 x.py {option} test library/std --tests {verbose}"))?;
+    let upstream = run(&format!("python3 x.py {option} test library/std --no-doc {verbose}"))?;
     let own = run(&format!("cargo xtask {option} test"))?;
     let count = verdicts::compare("net::tcp::", &upstream, &own)?;
     Ok(format!("{count} tests of net::tcp, with the same results"))

@@ -88,8 +88,7 @@ impl Machine {
     /// What stands for the packages: their files.
     fn write_packages(&self) {
         let rustc = self.dir().join("debs/rustc.deb/usr");
-        let compiler = compiler_script(COMMIT).replace("echo \"compiled\" > \"$2\"", COMPILED);
-        write_script(&rustc.join("bin/rustc"), &compiler);
+        write_script(&rustc.join("bin/rustc"), &compiler_script(COMMIT, COMPILE));
         for program in ["cargo", "rustdoc", "rustfmt"] {
             write_script(&rustc.join("bin").join(program), "");
         }
@@ -132,7 +131,7 @@ impl Machine {
 }
 
 /// What the made-up compiler does: it makes a program that prints what the tool expects.
-const COMPILED: &str = r#"printf '#!/bin/sh\necho 42\n' > "$2"; chmod +x "$2""#;
+const COMPILE: &str = r#"printf '#!/bin/sh\necho 42\n' > "$2"; chmod +x "$2""#;
 
 #[test]
 fn debian_is_asked_where_rustup_has_none() {

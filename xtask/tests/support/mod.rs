@@ -67,10 +67,10 @@ pub const HOST: &str = "x86_64-unknown-linux-gnu";
 /// A target that the toolchain also has a std for.
 pub const FOREIGN: &str = "wasm32-wasip2";
 
-/// A compiler that tells of itself, and "compiles" to a file that says so.
+/// A compiler that tells of itself, and compiles in its own way.
 const RUSTC: &str = r#"
 while [ $# -gt 0 ]; do
-    if [ "$1" = -o ]; then echo "compiled $STD_DIGEST" > "$2"; exit; fi
+    if [ "$1" = -o ]; then {compile}; exit; fi
     shift
 done
 echo 'commit-hash: {commit}'; echo 'host: {host}'; echo 'LLVM version: 22.1.2'
@@ -95,6 +95,9 @@ name=libstd-$(cksum < "$source" | cut -d' ' -f1)
 echo "$target: $(cat "$source")" > "$deps/$name.rlib"
 touch "$deps/$name.rmeta" "$deps/std.d"
 "#;
+
+/// It makes a file that says so.
+const COMPILE: &str = r#"echo "compiled $STD_DIGEST" > "$2""#;
 
 const RUSTUP: &str = r#"
 case "$1 $2" in
@@ -259,7 +262,7 @@ impl Fixture {
         fs::write(rustlib.join("components"), "what rustup installed").unwrap();
         fs::create_dir_all(toolchain.join("share/doc")).unwrap();
         fs::write(toolchain.join("share/doc/index.html"), "documentation").unwrap();
-        write_script(&toolchain.join("bin/rustc"), &compiler_script(commit));
+        write_script(&toolchain.join("bin/rustc"), &compiler_script(commit, COMPILE));
         write_script(&toolchain.join("bin/cargo"), CARGO);
         for program in ["rustdoc", "rustfmt", "clippy-driver"] {
             write_script(&toolchain.join("bin").join(program), "");
@@ -355,7 +358,7 @@ impl Fixture {
 /// Starts a program whose output the test reads. It is ended, with all that it started, when it takes too
 /// long.
 pub fn start(mut command: Command) -> Child {
-    let child = command.process_group(0).spawn().unwrap();
+    let child = in_a_group(&mut command).spawn().unwrap();
     let group = Pid::from_child(&child);
     thread::spawn(move || {
         thread::sleep(LIMIT);
@@ -365,11 +368,23 @@ pub fn start(mut command: Command) -> Child {
     child
 }
 
+/// In a group of its own, which Ctrl-C ends: a shell that starts the tests in the background, as some CI
+/// systems do, has it ignored.
+fn in_a_group(command: &mut Command) -> &mut Command {
+    // SAFETY: `signal` may be called between fork and exec.
+    unsafe {
+        command.process_group(0).pre_exec(|| {
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
+            Ok(())
+        })
+    }
+}
+
 /// Runs a program to its end, and ends it with all that it started when it takes too long.
 pub fn finish(mut command: Command) -> Assert {
     let (mut stdout, mut stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
     command.stdout(stdout.try_clone().unwrap()).stderr(stderr.try_clone().unwrap());
-    let mut child = command.process_group(0).spawn().unwrap();
+    let mut child = in_a_group(&mut command).spawn().unwrap();
     let started = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
@@ -400,8 +415,9 @@ pub fn advice(said: &Assert, heading: &str) -> String {
 }
 
 /// A compiler that says it was built from `commit`.
-pub fn compiler_script(commit: &str) -> String {
-    RUSTC.replace("{commit}", commit).replace("{host}", HOST)
+pub fn compiler_script(commit: &str, compile: &str) -> String {
+    let script = RUSTC.replace("{commit}", commit).replace("{host}", HOST);
+    script.replace("{compile}", compile)
 }
 
 pub fn write_script(path: &Path, script: &str) {
