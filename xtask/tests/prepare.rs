@@ -733,10 +733,11 @@ fn cache_below_build_is_cleaned_and_stays_without_archives() {
 fn clean_waits_for_every_lock() {
     let fixture = Fixture::new();
     fixture.run(&["prepare"]).success();
-    let targets = fixture.root().join("build/targets");
-    fs::create_dir(&targets).unwrap();
-    fs::write(targets.join("lock"), "targets (process 1)\n").unwrap();
-    let lock = fs::File::open(targets.join("lock")).unwrap().into_parts().0;
+    let std = fixture.root().join("build/std");
+    let lock = std.join("wasm32-wasip2/lock");
+    fs::create_dir_all(lock.parent().unwrap()).unwrap();
+    fs::write(&lock, "compiling std (process 1)\n").unwrap();
+    let lock = fs::File::open(lock).unwrap().into_parts().0;
     lock.lock().unwrap();
     let mut clean = fixture.xtask(&["clean"]);
     clean.stderr(Stdio::piped());
@@ -744,11 +745,14 @@ fn clean_waits_for_every_lock() {
     let mut waiting = String::new();
     let mut said = BufReader::new(clean.stderr.take().unwrap());
     said.read_line(&mut waiting).unwrap();
-    assert!(waiting.contains("waiting for another invocation to finish: targets"), "{waiting}");
-    assert!(targets.exists() && fixture.tree().exists());
+    assert!(
+        waiting.contains("waiting for another invocation to finish: compiling std"),
+        "{waiting}"
+    );
+    assert!(std.exists() && fixture.tree().exists());
     lock.unlock().unwrap();
     assert!(clean.wait().unwrap().success());
-    assert!(!targets.exists());
+    assert!(!std.exists());
 }
 
 /// The front door with a stand-in for cargo, which makes the directory that it would compile to, and says
