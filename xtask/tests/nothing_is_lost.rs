@@ -134,7 +134,7 @@ const STATES: &[&[&str]] = &[
     // In build/ and in the cache.
     &[
         "echo TOKEN >../notes; mkdir ../rust-backup; echo TOKEN >../rust-backup/file",
-        "mkdir -p ../targets/x; git init -q ../targets/x; echo TOKEN >../targets/x/file",
+        "mkdir -p ../evidence/x; git init -q ../evidence/x; echo TOKEN >../evidence/x/file",
         "cd ..; mv rust $OUT/rust; ln -s $OUT/rust rust; cd rust; echo TOKEN >moved; git add .; git commit -qm TOKEN",
         "echo TOKEN >$OUT/precious; rm -f ../rust.lock; ln -s $OUT/precious ../rust.lock",
         "echo TOKEN >lock; mkdir -p ../mine; echo TOKEN >../mine/lock",

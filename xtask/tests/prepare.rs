@@ -626,9 +626,7 @@ fn clean_deletes_what_is_generated_and_moves_the_rest() {
     let fixture = Fixture::new();
     fixture.run(&["prepare"]).success();
     fixture
-        .shell(
-            "cd build; mkdir my-notes targets; echo mine >my-notes/mine; echo json >targets/json",
-        )
+        .shell("cd build; mkdir my-notes std; echo mine >my-notes/mine; echo made >std/made")
         .success();
     fixture.shell("mkdir -p build/mutants/x; git init -q build/mutants/x; echo mine >build/mutants/x/mine").success();
     fixture
@@ -637,6 +635,7 @@ fn clean_deletes_what_is_generated_and_moves_the_rest() {
     fs::write(fixture.cache().join("my-archive"), "mine\n").unwrap();
     fixture.run(&["clean"]).success().stderr(contains("moved build/rust to build/saved/"));
     let saved = fixture.saved();
+    assert!(!saved.contains_key(Path::new("build/std/made")));
     for file in ["my-notes/mine", "mutants/x/mine", "rust/mine", "rust/x.py", "linked/x.py"] {
         assert!(saved.contains_key(&Path::new("build").join(file)), "{file}: {:?}", saved.keys());
     }
@@ -667,9 +666,7 @@ fn clean_deletes_what_is_generated_and_moves_the_rest() {
 fn clean_that_is_interrupted_leaves_trees_whole_or_moved() {
     let template = Fixture::new();
     template.run(&["prepare"]).success();
-    template
-        .shell("mkdir -p build/targets build/lab; cd build/targets; touch $(seq 300)")
-        .success();
+    template.shell("mkdir -p build/std build/evidence; cd build/std; touch $(seq 300)").success();
     let whole =
         |tree: &Path| ["padding", "x.py", ".git/index"].iter().all(|f| tree.join(f).exists());
     let took = |fixture: &Fixture| {
@@ -694,8 +691,8 @@ fn clean_that_is_interrupted_leaves_trees_whole_or_moved() {
             assert!(whole(&saved.unwrap().path().join("build/rust")));
             moved += 1;
         }
-        let targets = fixture.root().join("build/targets");
-        assert!(!targets.exists() || fs::read_dir(targets).unwrap().count() == 300);
+        let std = fixture.root().join("build/std");
+        assert!(!std.exists() || fs::read_dir(std).unwrap().count() == 300);
     }
     assert!(moved > 0 && there > 0, "{moved} moved, {there} still there");
 }
