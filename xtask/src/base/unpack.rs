@@ -148,7 +148,8 @@ fn take_back(tree: &Path, leave_out: &[PathBuf], take_back: &TakeBack) -> Result
     for file in &take_back.originals {
         let file = tree.join(file);
         ownership::discard(&file)?;
-        ownership::settle(&file.with_added_extension("orig"), &file)?;
+        ownership::settle(&file.with_added_extension("orig"), &file)
+            .context("`originals` in base.toml names a file that the archive lacks")?;
     }
     step.done();
     Ok(())
