@@ -32,6 +32,8 @@ pub struct Platform {
     target: String,
     /// What tells it from another platform for the same target.
     beside: Option<String>,
+    /// The one base with which its tests can be built, where others lack something.
+    base: Option<String>,
     #[serde(default)]
     pub quick: bool,
     /// The processor that this machine must have.
@@ -58,6 +60,10 @@ pub fn table() -> Result<Vec<Platform>> {
 }
 
 impl Platform {
+    pub fn is_of(&self, base: &Base) -> bool {
+        self.base.as_ref().is_none_or(|name| *name == base.name)
+    }
+
     pub fn name(&self) -> String {
         let beside = self.beside.as_ref().map(|what| format!("+{what}"));
         self.target.clone() + &beside.unwrap_or_default()
