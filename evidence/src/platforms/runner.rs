@@ -59,21 +59,20 @@ impl Runner {
     /// Runs the program that makes known calls, and compares with them those that the system sees. Where
     /// it cannot be watched, says why.
     pub fn check_calls(&self, made: &Path, program: &Path) -> Result<Option<String>> {
-        let path = program;
-        let mut program = self.command(made, path)?;
+        let mut command = self.command(made, program)?;
         let options: &[&str] = match self {
             Runner::Native(_) => &[],
             // The calls to this machine's system that the program's end in. The emulator makes others
             // of its own, but none about sockets.
             Runner::Emulator(_) => &["-f", "-e", "trace=%network"],
             Runner::Wine => {
-                let trace = run(program.env("WINEDEBUG", "+winsock"))?;
+                let trace = run(command.env("WINEDEBUG", "+winsock"))?;
                 return trace::check(Style::Winsock, &trace).map(|()| None);
             }
             Runner::Gvisor => {
                 let file = tempfile::NamedTempFile::new()?;
                 let log = format!("--debug-log={}", file.path().display());
-                run(gvisor(&["--debug", "--strace", &log]).arg(path))?;
+                run(gvisor(&["--debug", "--strace", &log]).arg(program))?;
                 let trace = fs::read_to_string(file.path())?;
                 return trace::check(Style::Gvisor, &trace).map(|()| None);
             }
@@ -85,7 +84,7 @@ impl Runner {
         let file = tempfile::NamedTempFile::new()?;
         let mut strace = Command::new("strace");
         strace.arg("-o").arg(file.path()).args(options);
-        run(strace.arg(program.get_program()).args(program.get_args()))?;
+        run(strace.arg(command.get_program()).args(command.get_args()))?;
         trace::check(Style::Strace, &fs::read_to_string(file.path())?).map(|()| None)
     }
 

@@ -16,15 +16,19 @@ pub fn python(set: Option<bool>) -> String {
         Some(keepalive) => format!("it.setsockopt({option}, {})", u8::from(keepalive)),
         None => format!("print(\"true\" if it.getsockopt({option}) else \"false\")"),
     };
-    format!("python3 -IS -c 'import socket as s; it = s.socket(fileno=0); {call}'")
+    in_python(&call)
 }
 
 /// Python sets when and how often the system probes.
 pub fn python_sets_times(Keepalive { time, interval, probes }: Keepalive) -> String {
-    let call = format!(
+    in_python(&format!(
         "[it.setsockopt(s.IPPROTO_TCP, *o) for o in ((s.TCP_KEEPIDLE, {time}), \
          (s.TCP_KEEPINTVL, {interval}), (s.TCP_KEEPCNT, {probes}))]"
-    );
+    ))
+}
+
+/// `it` is the socket there.
+fn in_python(call: &str) -> String {
     format!("python3 -IS -c 'import socket as s; it = s.socket(fileno=0); {call}'")
 }
 

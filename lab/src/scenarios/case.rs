@@ -98,8 +98,11 @@ impl<'a> Case<'a> {
     }
 
     pub fn connect(&self) -> Result<Connection> {
+        self.connect_from(self.peer(Node::Client)?)
+    }
+
+    pub fn connect_from(&self, mut client: Peer) -> Result<Connection> {
         let (mut server, address) = self.listen()?;
-        let mut client = self.peer(Node::Client)?;
         let end = client.ask(&format!("connect {address}"))?.parse()?;
         server.must("accept")?;
         Ok(Connection { client, server, end })

@@ -11,10 +11,8 @@ pub const SCENARIO: Scenario = Scenario {
 };
 
 fn run(case: &mut Case) -> Result<()> {
-    let (mut server, address) = case.listen()?;
-    let mut client = case.peer_in_gvisor(Node::Client)?;
-    let end = client.ask(&format!("connect {address}"))?.parse()?;
-    server.must("accept")?;
+    let client = case.peer_in_gvisor(Node::Client)?;
+    let Connection { mut client, server, end } = case.connect_from(client)?;
     // It has no settings for them: two hours, 75 seconds and 9 probes if the program says nothing.
     let times = witness::python_sets_times(case.keepalive);
     client.ask(&format!("hand_stream_to {times}"))?;

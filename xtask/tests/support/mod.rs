@@ -67,7 +67,7 @@ pub const HOST: &str = "x86_64-unknown-linux-gnu";
 /// A target that the toolchain also has a std for.
 pub const FOREIGN: &str = "wasm32-wasip2";
 
-/// A compiler that tells of itself, and compiles in its own way.
+/// A compiler that tells of itself, and does `{compile}` to compile.
 const RUSTC: &str = r#"
 while [ $# -gt 0 ]; do
     if [ "$1" = -o ]; then {compile}; exit; fi
@@ -96,7 +96,7 @@ echo "$target: $(cat "$source")" > "$deps/$name.rlib"
 touch "$deps/$name.rmeta" "$deps/std.d"
 "#;
 
-/// It makes a file that says so.
+/// For the compiler: a file that says so is all that comes out.
 const COMPILE: &str = r#"echo "compiled $STD_DIGEST" > "$2""#;
 
 const RUSTUP: &str = r#"
@@ -414,7 +414,7 @@ pub fn advice(said: &Assert, heading: &str) -> String {
     commands.join("\n")
 }
 
-/// A compiler that says it was built from `commit`.
+/// A compiler that says it was built from `commit`, and compiles to the file `$2` by `compile`.
 pub fn compiler_script(commit: &str, compile: &str) -> String {
     let script = RUSTC.replace("{commit}", commit).replace("{host}", HOST);
     script.replace("{compile}", compile)
