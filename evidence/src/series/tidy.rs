@@ -4,10 +4,12 @@
 //! that the series changes, or the feature. The tidy is the newest base's, whose rules a series meets.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Result, bail};
 use fs_err as fs;
 use xtask::base::Base;
+use xtask::compiler::Compiler;
 use xtask::library::sources;
 use xtask::run::command::CommandExt;
 use xtask::run::{lock, ownership};
@@ -20,32 +22,29 @@ pub fn check(base: &Base) -> Result<String> {
     let newest = project.bases().pop().expect("there is a base");
     let (applied, newest) = (Applied::of(base)?, Applied::of(&newest)?);
     let dir = project.build().join("evidence/series");
+    let tool = compile(&dir, &newest, &Compiler::find(&project.base(None)?)?)?;
+
+    let dir = dir.join(&applied.name);
     let _lock = lock::acquire(&dir.join("lock"), "running tidy")?;
-    let tree_of = |series: &Applied| dir.join(&series.name).join("tree");
-    let (tree, tool) = (tree_of(&applied), tree_of(&newest));
-    for series in [&applied, &newest] {
-        sources::show(&series.git, &tree_of(series), &series.tip)?;
-        // Tests of the compiler, whose form changes from release to release: a newer tidy breaks off.
-        let mir_opt = tree_of(series).join("tests/mir-opt");
-        ownership::discard(&mir_opt)?;
-        fs::create_dir_all(mir_opt)?;
-    }
-    let output = newest
-        .compiler
-        .cargo()
-        .args(["run", "--quiet", "--package=tidy", "--bin=rust-tidy", "--target-dir"])
-        .arg(dir.join("tidy"))
-        .args(["--", "--npm-path=yarn", "--verbose"])
+    let tree = dir.join("tree");
+    sources::show(&applied.git, &tree, &applied.tip)?;
+    // Tests of the compiler, whose form changes from release to release: a newer tidy breaks off.
+    let mir_opt = tree.join("tests/mir-opt");
+    ownership::discard(&mir_opt)?;
+    fs::create_dir_all(mir_opt)?;
+    let mut tidy = Command::new(tool);
+    let output = tidy
+        .clean_env()
+        .args(["--npm-path=yarn", "--verbose"])
         // One check at a time: side by side, they write into each other's lines.
         .arg("--concurrency=1")
         .arg(format!("--root-path={}", tree.display()))
         .arg(format!("--cargo-path={}", newest.compiler.bin("cargo").display()))
-        .arg(format!("--output-dir={}", dir.join("tidy").display()))
-        .current_dir(tool)
-        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
-        .env("CARGO_PROFILE_DEV_DEBUG", "false")
+        .arg(format!("--output-dir={}", dir.display()))
+        .current_dir(&tree)
         .env("CARGO_NET_RETRY", "0")
         .env("NO_COLOR", "1")
+        .env("RUSTC", newest.compiler.bin("rustc"))
         // tidy asks git for the names of files.
         .env("GIT_DIR", applied.git.path("")?)
         .env("GIT_WORK_TREE", &tree)
@@ -59,6 +58,18 @@ pub fn check(base: &Base) -> Result<String> {
         bail!("tidy says of the series:\n{}", complaints.join("\n"));
     }
     Ok(String::new())
+}
+
+/// Compiles the tidy that is part of a series' tree, and returns the program. With a compiler and options
+/// for which this takes a quarter of the time that upstream's would.
+fn compile(dir: &Path, newest: &Applied, compiler: &Compiler) -> Result<PathBuf> {
+    let _lock = lock::acquire(&dir.join("lock"), "compiling tidy")?;
+    let (tree, target) = (dir.join("tool"), dir.join("tidy"));
+    sources::show(&newest.git, &tree, &newest.tip)?;
+    let mut cargo = compiler.cargo();
+    cargo.args(["build", "--package=tidy", "--bin=rust-tidy", "--target-dir"]).arg(&target);
+    cargo.current_dir(tree).run()?;
+    Ok(target.join("debug/rust-tidy"))
 }
 
 /// What tidy says in a release of the placeholder that a stabilization has for the version. The series is
