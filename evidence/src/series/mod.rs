@@ -100,8 +100,7 @@ fn code_fences(base: &Base) -> Result<String> {
     let series = Applied::of(base)?;
     for path in series.sources(&series.from, &series.tip)? {
         let source = series.text(&series.tip, &path)?;
-        let lines = fences::unclosed(&String::from_utf8_lossy(&source));
-        if let Some(line) = lines.with_context(|| path.display().to_string())?.first() {
+        if let Some(line) = fences::unclosed(&String::from_utf8_lossy(&source)).first() {
             bail!("the code fence at {}:{line} is not closed", path.display());
         }
     }
