@@ -20,11 +20,11 @@ fn main() -> ExitCode {
                 targets::every_backend_has_a_target(&of)
             }));
             for target in Specs::of(&Compiler::find(&base)?)?.with_std() {
-                let known = table.get(&target).cloned();
+                let known = table.get(target).cloned();
                 let is_quick = known.as_ref().is_some_and(|known| known.quick.contains(&base.name));
-                let (of, name) = (base.clone(), target.clone());
+                let (of, name) = (base.clone(), target.to_owned());
                 let check = move || targets::check(&of, &name, known.as_ref());
-                trials.push(Trial::new(&base, &target, check).quick(is_quick));
+                trials.push(Trial::new(&base, target, check).quick(is_quick));
             }
         }
         Ok(trials)

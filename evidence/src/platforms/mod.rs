@@ -103,8 +103,6 @@ pub fn test(base: &Base, platform: &Platform) -> Result<String> {
     let session = suite::open(base)?;
     let Session { project, compiler, tree, .. } = &session;
     let Platform { target, linker, runner, .. } = platform;
-    let specs = Specs::of(compiler)?;
-    let spec = specs.get(target)?;
     let library = library_right_now(tree)?;
     let shared = project.build().join("evidence/platforms");
     let made = support::make(platform, &shared)?;
@@ -149,7 +147,7 @@ pub fn test(base: &Base, platform: &Platform) -> Result<String> {
     };
     let not_traced = runner.check_calls(&made, &calls)?;
     let in_short = if not_traced.is_some() { "not traced" } else { "as expected" };
-    let kind = format!("{}, {}", spec.endian, spec.pointer_width);
+    let kind = Specs::of(compiler)?.kind(target)?;
     let header =
         ["target", "endian, width", "runner", "tests", "std's own", "system calls", "verdict"];
     let version = runner.version()?;
