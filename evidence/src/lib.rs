@@ -17,4 +17,3 @@ pub mod suite;
 pub mod targets;
 pub mod toolchain;
 pub mod upstream;
-mod verdicts;

@@ -1,13 +1,12 @@
-//! Reads what Rust's test harness says of a run, in its JSON format: it counts the tests itself,
-//! and a run that does not come to its end is not taken for one that passed.
+//! Reads what Rust's test harness prints: of one program, or of all those that upstream's x.py runs. A run
+//! that does not come to its end is not taken for one that passed.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
 use xtask::run::command::{CommandExt, Finished};
 
 /// The series' black-box test, in library/.
@@ -16,13 +15,12 @@ pub const KEEPALIVE: &str = "std/tests/tcp_keepalive.rs";
 /// A test program that takes longer than this hangs. Most take less than a second.
 pub const LIMIT: Duration = Duration::from_secs(180);
 
+/// How many tests there were, as the harness counts them itself.
 #[derive(Debug, PartialEq)]
 pub struct Counts {
     pub passed: usize,
     pub failed: usize,
     pub ignored: usize,
-    /// The tests that failed, with what they printed.
-    pub failures: Vec<(String, String)>,
 }
 
 impl fmt::Display for Counts {
@@ -37,118 +35,111 @@ impl fmt::Display for Counts {
     }
 }
 
-impl Counts {
-    /// Stops if a test failed, with what it printed.
-    pub fn all_passed(self) -> Result<Counts> {
-        let failures = self.failures.iter().map(|(name, output)| format!("\n{name}:\n{output}"));
-        if self.failed > 0 {
-            bail!("{self}{}", failures.collect::<String>());
-        }
-        Ok(self)
-    }
-}
-
-/// Runs the test program and counts. That tests fail is no error.
-pub fn run(program: &mut Command) -> Result<Counts> {
-    // The format is not yet stable.
-    program.args(["-Zunstable-options", "--format=json"]).env("RUSTC_BOOTSTRAP", "1");
-    let Finished { status, stdout, stderr } = program.run_within(LIMIT)?;
-    let ending = || format!("the test program ended with {status}; it printed\n{stderr}");
-    let counts = parse(&stdout).with_context(ending)?;
-    if !status.success() && counts.failed == 0 {
-        bail!("no test failed, but {}", ending());
+/// Runs the test program, and stops if a test fails.
+pub fn pass(program: &mut Command) -> Result<Counts> {
+    let (counts, printed) = run(program)?;
+    if counts.failed > 0 {
+        bail!("{printed}\n{counts}");
     }
     Ok(counts)
 }
 
-/// Reads what the test program printed. Lines that are not the harness's are passed over.
-pub fn parse(output: &str) -> Result<Counts> {
-    let mut expected = 0;
-    let mut ended = None;
-    let mut running = BTreeSet::new();
-    let mut failures = Vec::new();
-    for line in output.lines() {
-        let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
-        let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
-        let number = |key: &str| line[key].as_u64().map(|number| number as usize);
-        match (text("type").as_str(), text("event").as_str()) {
-            ("suite", "started") => expected = number("test_count").unwrap_or(0),
-            ("suite", _) => {
-                ended = number("passed").zip(number("failed")).zip(number("ignored"));
+/// Runs the test program, and returns what it counted and printed. That tests fail is no error.
+pub fn run(program: &mut Command) -> Result<(Counts, String)> {
+    let Finished { status, stdout, stderr } = program.run_within(LIMIT)?;
+    let printed = format!("{stdout}{stderr}");
+    let ending = || format!("the test program ended with {status}; it printed\n{printed}");
+    let counts = count(&stdout).with_context(ending)?;
+    if !status.success() && counts.failed == 0 {
+        bail!("no test failed, but {}", ending());
+    }
+    Ok((counts, printed))
+}
+
+/// Adds up what the harness says at the end of each program, or of each suite.
+pub fn count(printed: &str) -> Result<Counts> {
+    let (mut counts, mut expected) = (Counts { passed: 0, failed: 0, ignored: 0 }, 0);
+    for line in printed.lines().map(str::trim) {
+        let mut words = line.split([' ', ';', '.']).filter(|word| !word.is_empty());
+        match words.next() {
+            Some("running") => {
+                expected += words.next().and_then(|number| number.parse().ok()).unwrap_or(0);
             }
-            ("test", "started") => {
-                running.insert(text("name"));
-            }
-            ("test", event) => {
-                running.remove(&text("name"));
-                if !["ok", "ignored"].contains(&event) {
-                    failures.push((text("name"), text("stdout")));
-                }
+            Some("test") if line.starts_with("test result: ") => {
+                let words: Vec<_> = words.collect();
+                let of = |name| {
+                    let pair = words.windows(2).find(|pair| pair[1] == name);
+                    pair.and_then(|pair| pair[0].parse().ok()).unwrap_or(0)
+                };
+                counts.passed += of("passed");
+                counts.failed += of("failed");
+                counts.ignored += of("ignored");
             }
             _ => {}
         }
     }
-    let Some(((passed, failed), ignored)) = ended else {
-        let running = if running.is_empty() { ["no test".into()].into() } else { running };
-        let running: Vec<_> = running.into_iter().collect();
-        bail!("the test program ended before the tests did, in: {}", running.join(", "));
-    };
-    if passed + failed + ignored != expected || passed + failed == 0 {
-        bail!("{passed} passed, {failed} failed, {ignored} ignored, of {expected} tests");
+    let Counts { passed, failed, ignored } = counts;
+    if passed + failed + ignored != expected {
+        bail!("it ended before the tests did: {counts}, of {expected}");
     }
-    Ok(Counts { passed, failed, ignored, failures })
+    if passed + failed == 0 {
+        bail!("no test ran");
+    }
+    Ok(counts)
+}
+
+/// Each test whose name begins with `module`, and what came of it.
+pub fn verdicts<'a>(module: &str, printed: &'a str) -> BTreeMap<&'a str, &'a str> {
+    let test = |line: &'a str| line.trim().strip_prefix("test ")?.split_once(" ... ");
+    let tests = printed.lines().filter_map(test).filter(|(name, _)| name.starts_with(module));
+    // After the verdict there may be a reason or a time.
+    tests.map(|(name, said)| (name, said.split([',', ' ']).next().unwrap_or_default())).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const STARTED: &str = r#"{ "type": "suite", "event": "started", "test_count": 3 }"#;
-    const RUNNING: &str = r#"{ "type": "test", "event": "started", "name": "roundtrip" }"#;
-    const OK: &str = r#"{ "type": "test", "name": "roundtrip", "event": "ok" }"#;
-
-    fn end(event: &str, passed: usize, failed: usize, ignored: usize) -> String {
+    fn result(passed: usize, failed: usize, ignored: usize) -> String {
         format!(
-            r#"{{ "type": "suite", "event": "{event}", "passed": {passed}, "failed": {failed},
-                 "ignored": {ignored}, "measured": 0, "filtered_out": 0, "exec_time": 0.3 }}"#
+            "test result: ok. {passed} passed; {failed} failed; {ignored} ignored; 0 measured; 3 filtered \
+             out; finished in 1.50s\n"
         )
-        .replace('\n', "")
+    }
+
+    fn said(printed: &str) -> Result<String, String> {
+        count(printed).map(|counts| counts.to_string()).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn counts_are_the_harness_own() {
-        let output = format!("noise\n{STARTED}\n{RUNNING}\n{OK}\n{}\n", end("ok", 2, 0, 1));
-        let counts = parse(&output).unwrap();
-        assert_eq!(counts, Counts { passed: 2, failed: 0, ignored: 1, failures: vec![] });
-    }
-
-    #[test]
-    fn failure_has_its_output() {
-        let failed = r#"{ "type": "test", "name": "ipv6", "event": "failed", "stdout": "boom" }"#;
-        let output = format!("{STARTED}\n{failed}\n{}", end("failed", 1, 1, 1));
-        let counts = parse(&output).unwrap();
-        assert_eq!(counts.failed, 1);
-        assert_eq!(counts.failures, [("ipv6".to_owned(), "boom".to_owned())]);
-    }
-
-    #[test]
-    fn all_may_fail() {
-        let counts = parse(&format!("{STARTED}\n{}", end("failed", 0, 3, 0))).unwrap();
-        assert_eq!(counts.failed, 3);
+    fn counts_are_the_harness_own_of_all_programs() {
+        let one = format!("noise\nrunning 3 tests\ntest a ... ok\n{}", result(2, 0, 1));
+        assert_eq!(said(&one).unwrap(), "2 passed, 1 ignored");
+        let two = format!("{one}   Running b\n\nrunning 1 test\n.F\n{}", result(0, 1, 0));
+        assert_eq!(said(&two).unwrap(), "2 passed, 1 FAILED, 1 ignored");
     }
 
     #[test]
     fn crash_is_not_a_pass() {
-        let error = parse(&format!("{STARTED}\n{RUNNING}\nSegmentation fault")).unwrap_err();
-        assert!(error.to_string().ends_with("in: roundtrip"), "{error}");
-        assert!(parse("").is_err());
+        let crash = "running 3 tests\ntest a ... ok\nSegmentation fault";
+        assert!(said(crash).unwrap_err().contains("before the tests did"));
+        assert!(said(&format!("{}{crash}", result(2, 0, 0))).is_err());
     }
 
     #[test]
     fn run_without_a_test_is_not_a_pass() {
-        let none = r#"{ "type": "suite", "event": "started", "test_count": 0 }"#;
-        assert!(parse(&format!("{none}\n{}", end("ok", 0, 0, 0))).is_err());
-        assert!(parse(&format!("{STARTED}\n{}", end("ok", 0, 0, 3))).is_err());
-        assert!(parse(&format!("{STARTED}\n{}", end("ok", 2, 0, 0))).is_err());
+        for (number, ignored) in [(0, 0), (3, 3)] {
+            let none = format!("running {number} tests\n{}", result(0, 0, ignored));
+            assert_eq!(said(&none).unwrap_err(), "no test ran");
+        }
+        assert_eq!(said("").unwrap_err(), "no test ran");
+    }
+
+    #[test]
+    fn verdicts_have_no_times_and_reasons() {
+        let printed = "test net::b ... ignored, why (3.00us)\ntest fs::c ... ok\n\
+            running 2 tests\ntest net::a ... FAILED\ntest net::d ... ok (1.20ms)\n";
+        let expected = [("net::a", "FAILED"), ("net::b", "ignored"), ("net::d", "ok")];
+        assert_eq!(Vec::from_iter(verdicts("net::", printed)), expected);
     }
 }
