@@ -11,7 +11,6 @@ use walkdir::WalkDir;
 
 use crate::base::Base;
 use crate::base::project::{MADE, Project, cache_dir, display};
-use crate::compiler;
 use crate::run::files::{entries, file_name, temporary_name};
 use crate::run::save::save;
 use crate::run::{lock, ownership};
@@ -22,14 +21,11 @@ use crate::toolchain;
 /// Empty build/: what is purely generated is deleted, and all else moved to build/saved/.
 ///
 /// The trees that people work in are moved as they are, and so is whatever holds a git repository or is
-/// not known. Downloaded archives stay.
+/// not known. What was downloaded stays in the user's cache directory, which can be deleted as a whole.
 #[derive(Args)]
 pub struct Clean {
-    /// Remove the archives and compilers in the user's cache directory, too.
-    #[arg(long)]
-    archives: bool,
     /// Delete what was moved to build/saved/ instead, and say what it was and how large.
-    #[arg(long, conflicts_with = "archives")]
+    #[arg(long)]
     saved: bool,
 }
 
@@ -37,24 +33,14 @@ impl Clean {
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
         on.refuse_base("clean")?;
         let project = &on.project;
-        // Where it is missing, there is nothing in it to remove.
-        let cache = cache_dir()?;
-        let cache = fs::canonicalize(&cache).unwrap_or(cache);
         // Who works in a directory of its own got its lock while it held that of a tree.
         let trees: Vec<_> = project.bases().iter().map(|base| project.tree_lock(base)).collect();
         let _trees = lock::acquire_all(&trees, "clean")?;
-        let mut others = locks_below(project)?;
-        if self.archives && cache.exists() {
-            others.insert(cache.join("lock"));
-        }
-        let _others = lock::acquire_all(&Vec::from_iter(others), "clean")?;
+        let _others = lock::acquire_all(&Vec::from_iter(locks_below(project)?), "clean")?;
         if self.saved {
             delete_saved(project)?;
         } else {
-            clean(project, &cache)?;
-        }
-        if self.archives && cache.exists() {
-            remove_downloads(project, &cache)?;
+            clean(project)?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -70,7 +56,7 @@ fn locks_below(project: &Project) -> Result<BTreeSet<PathBuf>> {
     locks.map(|lock| Ok(fs::canonicalize(lock.path())?)).collect()
 }
 
-fn clean(project: &Project, cache: &Path) -> Result<()> {
+fn clean(project: &Project) -> Result<()> {
     for base in project.bases() {
         if let Some(name) = toolchain::linked_name(&base, &toolchain::directory(project, &base)) {
             eprintln!(
@@ -79,8 +65,10 @@ fn clean(project: &Project, cache: &Path) -> Result<()> {
             );
         }
     }
+    let cache = cache_dir()?;
+    let cache = fs::canonicalize(&cache).unwrap_or(cache);
     // target/ is cargo's, and holds this very program.
-    let stays = [project.saved(), project.build().join("target"), cache.to_owned()];
+    let stays = [project.saved(), project.build().join("target"), cache];
     let is_lock = |path: &Path| path.extension() == Some("lock".as_ref()) && path.is_file();
     let mut all = entries(&project.build())?;
     all.retain(|path| !stays.contains(path) && !is_lock(path));
@@ -130,33 +118,5 @@ fn delete_saved(project: &Project) -> Result<()> {
         println!("deleting {} ({} kB)", display(&path), size / 1000);
         ownership::discard(&path)?;
     }
-    Ok(())
-}
-
-/// Removes the archives and compilers of base.toml, and what is not whole of them.
-fn remove_downloads(project: &Project, cache: &Path) -> Result<()> {
-    let mut names = vec!["apt".to_owned(), "lock".to_owned()];
-    for base in project.bases() {
-        for directory in compiler::kept_in_cache(&base)? {
-            let name = file_name(&directory).into_owned();
-            let temporary = ["unfinished", "removed"].map(|state| temporary_name(&name, state));
-            names.extend(temporary.into_iter().chain([name]));
-        }
-        names.extend(base.archive.into_iter().map(|archive| archive.file));
-    }
-    for path in entries(cache)? {
-        let name = file_name(&path);
-        let is_of = |made: &String| {
-            let rest = name.strip_prefix(&**made);
-            rest.is_some_and(|rest| ["", ".part"].contains(&rest))
-        };
-        if names.iter().any(is_of) {
-            ownership::discard(&path)?;
-        } else {
-            eprintln!("note: {} stays: it is of nothing in base.toml", path.display());
-        }
-    }
-    // It stays if something is left in it.
-    let _ = fs::remove_dir(cache);
     Ok(())
 }

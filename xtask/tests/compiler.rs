@@ -136,9 +136,11 @@ const COMPILE: &str = r#"printf '#!/bin/sh\necho 42\n' > "$2"; chmod +x "$2""#;
 #[test]
 fn debian_is_asked_where_rustup_has_none() {
     let machine = Machine::new();
-    machine.fixture.run(&["prepare"]).success().stderr(
-        contains("downloading 2 packages of Debian, 63 MB").and(contains("clean --archives")),
-    );
+    machine
+        .fixture
+        .run(&["prepare"])
+        .success()
+        .stderr(contains("downloading 2 packages of Debian, 63 MB"));
     let sysroot = machine.assembled();
     for file in [
         "bin/rustc",
@@ -157,9 +159,6 @@ fn debian_is_asked_where_rustup_has_none() {
     let loader = sysroot.join("lib/private/ld-linux-x86-64.so.2");
     assert!(patched.contains(&format!("--set-interpreter {}", loader.display())), "{patched}");
     machine.fixture.run(&["prepare"]).success().stderr("");
-
-    machine.fixture.run(&["clean", "--archives"]).success();
-    assert!(!sysroot.exists());
 }
 
 #[test]

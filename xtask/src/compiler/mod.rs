@@ -125,15 +125,6 @@ fn directory(packages: &DebianCompiler) -> Result<PathBuf> {
     Ok(cache_dir()?.join(format!("rustc-debian-{}", packages.version)))
 }
 
-/// The directories in the user's cache in which the tool keeps compilers of the base.
-pub fn kept_in_cache(base: &Base) -> Result<Vec<PathBuf>> {
-    let kept = |origin: &CompilerOrigin| match origin {
-        CompilerOrigin::Rustup(_) => None,
-        CompilerOrigin::Debian(packages) => Some(directory(packages)),
-    };
-    base.compiler.iter().filter_map(kept).collect()
-}
-
 /// The compiler, if it is installed, and the one that the base is pinned to.
 fn open(origin: &CompilerOrigin, base: &Base) -> Result<Compiler> {
     let compiler = Compiler::at(match origin {
