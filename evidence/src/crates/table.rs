@@ -122,7 +122,7 @@ impl Table {
             compiler.cargo().arg("generate-lockfile").current_dir(dir).run()?;
             fs::copy(&lock, &committed)?;
         }
-        compiler.fetch(workspace, dir, &["--target", &compiler.host]).with_context(|| {
+        compiler.fetch_crates(workspace, dir, &["--target", &compiler.host]).with_context(|| {
             format!(
                 "if crates.toml was changed, delete crates/{workspace}.lock: cargo resolves it anew"
             )

@@ -25,7 +25,11 @@ pub struct Target {
     pub name: String,
     backend: String,
     /// The bases for which it is in the quick set.
+    #[serde(default)]
     pub quick: Vec<String>,
+    /// The bases whose own std breaks for it before the compiler looks at the methods.
+    #[serde(default)]
+    unreached: Vec<String>,
 }
 
 /// The rows of targets.toml, by the target's name.
@@ -80,7 +84,8 @@ pub fn check(base: &Base, target: &str, expected: Option<&Target>) -> Result<Str
     let outcome = outcome();
     checker.clear(target)?;
     let (with_base, with_series) = outcome?;
-    let verdict = verdict(with_base.as_ref(), &with_series)?;
+    let is_unreached = expected.is_some_and(|target| target.unreached.contains(&base.name));
+    let verdict = verdict(with_base.as_ref(), &with_series, is_unreached)?;
     let backend = with_series.backend.clone().unwrap_or_else(|| "-".into());
     if let Some(expected) = expected.filter(|expected| expected.backend != backend) {
         bail!("it uses {backend}, and not {} as evidence/targets.toml says", expected.backend);
@@ -88,7 +93,9 @@ pub fn check(base: &Base, target: &str, expected: Option<&Target>) -> Result<Str
     let of_series = count(&with_series.diagnostics);
     let of_base = with_base.map_or("-".into(), |outcome| count(&outcome.diagnostics));
     let said = match verdict {
-        "no worse" => format!("{verdict}: {of_base} at the base, {of_series} with the series"),
+        "no worse" | "not known" => {
+            format!("{verdict}: {of_base} at the base, {of_series} with the series")
+        }
         _ => String::new(),
     };
     let row = [target, &backend, &of_base, &of_series, verdict];
@@ -97,8 +104,8 @@ pub fn check(base: &Base, target: &str, expected: Option<&Target>) -> Result<Str
     Ok(said)
 }
 
-/// What came out, or what is wrong.
-fn verdict(base: Option<&Outcome>, series: &Outcome) -> Result<&'static str> {
+/// What came out, or what is wrong; `is_unreached` where it is known that the methods are not looked at.
+fn verdict(base: Option<&Outcome>, series: &Outcome, is_unreached: bool) -> Result<&'static str> {
     let known = base.map_or(&[][..], |base| &base.diagnostics);
     let new = added(known, &series.diagnostics);
     if !new.is_empty() {
@@ -106,6 +113,10 @@ fn verdict(base: Option<&Outcome>, series: &Outcome) -> Result<&'static str> {
         bail!("with the series, the compiler says more than at the base:\n{}", rendered.join("\n"));
     }
     Ok(match series.methods {
+        Methods::Unreached if is_unreached => "not known",
+        _ if is_unreached => {
+            bail!("the compiler looks at the methods, and evidence/targets.toml says no")
+        }
         Methods::Compiled => "compiled",
         Methods::Reached => "no worse",
         Methods::Unreached => bail!(
@@ -152,11 +163,15 @@ mod tests {
     #[test]
     fn verdicts_are_as_the_two_builds_have_it() {
         let compiled = outcome(&[], Methods::Compiled);
-        assert_eq!(verdict(None, &compiled).unwrap(), "compiled");
+        assert_eq!(verdict(None, &compiled, false).unwrap(), "compiled");
+        assert!(verdict(None, &compiled, true).unwrap_err().to_string().contains("says no"));
         let broken = outcome(&["A"], Methods::Unasked);
         let said = |methods, errors: &[&str]| {
-            verdict(Some(&broken), &outcome(errors, methods)).map_err(|error| error.to_string())
+            let series = outcome(errors, methods);
+            verdict(Some(&broken), &series, false).map_err(|error| error.to_string())
         };
+        let unreached = outcome(&["A"], Methods::Unreached);
+        assert_eq!(verdict(Some(&broken), &unreached, true).unwrap(), "not known");
         assert_eq!(said(Methods::Reached, &["A"]).unwrap(), "no worse");
         assert_eq!(said(Methods::Compiled, &[]).unwrap(), "compiled");
         assert!(said(Methods::Unreached, &["A"]).unwrap_err().contains("nothing is known"));

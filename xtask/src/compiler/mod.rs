@@ -73,7 +73,7 @@ impl Compiler {
 
     /// Has what the workspace `what` in `dir` depends on in cargo's cache. With all of it there, no network
     /// is needed.
-    pub fn fetch(&self, what: &str, dir: &Path, options: &[&str]) -> Result<()> {
+    pub fn fetch_crates(&self, what: &str, dir: &Path, options: &[&str]) -> Result<()> {
         let fetch = || {
             let mut cargo = self.cargo();
             // std's own manifest is written for the unstable features of its release.

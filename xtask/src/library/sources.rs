@@ -45,7 +45,7 @@ impl Sources {
 
     /// Has the crates that std depends on, for all targets, in cargo's cache.
     pub fn fetch_crates(&self, toolchain: &Compiler) -> Result<()> {
-        toolchain.fetch("std", &self.library, &[])
+        toolchain.fetch_crates("std", &self.library, &[])
     }
 }
 
