@@ -120,6 +120,12 @@ mod tests {
     }
 
     #[test]
+    fn all_may_fail() {
+        let all = format!("running 3 tests\n{}", result(0, 3, 0));
+        assert_eq!(said(&all).unwrap(), "0 passed, 3 FAILED");
+    }
+
+    #[test]
     fn crash_is_not_a_pass() {
         let crash = "running 3 tests\ntest a ... ok\nSegmentation fault";
         assert!(said(crash).unwrap_err().contains("before the tests did"));

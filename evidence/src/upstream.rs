@@ -101,6 +101,8 @@ mod tests {
         for line in ["", "test net::tcp::b ... FAILED\n"] {
             assert!(with(line).unwrap_err().to_string().contains("tcp::b\""));
         }
+        let one_more = "test net::tcp::b ... ignored\ntest net::tcp::c ... ok\n";
+        assert!(with(one_more).unwrap_err().to_string().contains("tcp::c\""));
         assert!(same_verdicts("", "").is_err());
     }
 }

@@ -27,9 +27,11 @@ pub fn unclosed(source: &str) -> Vec<usize> {
         if ticks < least {
             continue;
         }
-        let opened = if open.is_some() && word.is_empty() { None } else { Some((number, ticks)) };
-        let before = std::mem::replace(&mut open, opened);
-        unclosed.extend(before.filter(|_| opened.is_some()).map(|(number, _)| number));
+        if open.is_some() && word.is_empty() {
+            open = None;
+        } else {
+            unclosed.extend(open.replace((number, ticks)).map(|(number, _)| number));
+        }
     }
     unclosed.extend(open.map(|(number, _)| number));
     unclosed
@@ -45,6 +47,7 @@ mod tests {
             "//! ```\n//! a();\n//! ```\n\n/// ```no_run\n/// b();\n/// ```\nfn b() {}\n",
             "/// ````\n/// ```\n/// a();\n/// ````\nfn b() {}\n",
             "/// - a\n///   ```\n///   b `c`\n///   ```\nfn b() {}\n",
+            "/// ```\n/// ```\nfn b() {}\n",
             "/// ```\n#[doc = \"a();\"]\n/// ```\nfn b() {}\n",
             "/// Text.\nconst A: &str = \"\n```\n\";\n",
         ] {

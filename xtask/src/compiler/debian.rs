@@ -74,7 +74,7 @@ fn download(apt: &PrivateApt, packages: &DebianCompiler, base: &Base, name: &Pat
     let (count, bytes) = sizes.fold((0, 0), |(count, bytes), size| (count + 1, bytes + size));
     let step = Step::start(format!(
         "downloading {count} packages of Debian, {} MB, because Rust {} is not installed. They become \
-         {}; which can be deleted",
+         {}, which you can delete",
         bytes / 1_000_000,
         base.release,
         name.display()
