@@ -4,7 +4,6 @@
 //! register itself in the checkout, leave objects there, and run its hooks; so, nothing is written there.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -99,8 +98,8 @@ impl Rehearse {
             println!("{}", stage.facts()?);
             stage.apply(lowest, None)?
         };
-        println!("patch {}: {verdict}\n", table.below);
-        let below = verdict.applies().then_some(lowest);
+        println!("patch {}: {}\n", table.below, verdict.1);
+        let below = verdict.0.then_some(lowest);
         let mut applying = BTreeMap::new();
         let count = table.pull_request.len();
         for PullRequest { name, patch: number, needs, optional, .. } in table.pull_request {
@@ -111,9 +110,9 @@ impl Rehearse {
                 stage.apply(patch, None)?;
             }
             let patch = patch(&number)?;
-            let verdict = stage.apply(patch, optional.as_deref())?;
+            let (applies, verdict) = stage.apply(patch, optional.as_deref())?;
             println!("{name:<16}{verdict}");
-            if verdict.applies() {
+            if applies {
                 applying.insert(name, patch);
             }
         }
@@ -121,31 +120,8 @@ impl Rehearse {
     }
 }
 
-/// What becomes of a patch.
-enum Verdict {
-    Applies,
-    AppliesWithMerge,
-    AlreadyThere,
-    /// And where.
-    Conflicts(String),
-}
-
-impl Verdict {
-    fn applies(&self) -> bool {
-        matches!(self, Verdict::Applies | Verdict::AppliesWithMerge)
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Verdict::Applies => f.write_str("applies"),
-            Verdict::AppliesWithMerge => f.write_str("applies with a merge"),
-            Verdict::AlreadyThere => f.write_str("already there"),
-            Verdict::Conflicts(places) => write!(f, "conflicts {places}"),
-        }
-    }
-}
+/// Whether a patch applies, and what becomes of it in words.
+type Verdict = (bool, String);
 
 /// A repository in which patches are applied to the commit that is checked out in another.
 struct Stage<'a> {
@@ -202,7 +178,7 @@ impl Stage<'_> {
         };
         // A merge would find that out as well, but needs the file that the patch was made for.
         if with_patch(&["apply", "--cached", "--check", "--reverse"])?.status.success() {
-            return Ok(Verdict::AlreadyThere);
+            return Ok((false, "already there".into()));
         }
         // A merge wants the files in the work tree. Those that are not there, the patch adds.
         let files = git.command(&["apply", "--numstat", "-z"]).arg(patch).read()?;
@@ -212,14 +188,13 @@ impl Stage<'_> {
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         if !output.status.success() {
             let errors = with_patch(&["apply", "--cached", "--check"])?.stderr;
-            return Ok(Verdict::Conflicts(
-                self.conflicts(&said, &String::from_utf8_lossy(&errors))?,
-            ));
+            let places = self.conflicts(&said, &String::from_utf8_lossy(&errors))?;
+            return Ok((false, format!("conflicts {places}")));
         }
         Ok(match git.rev("HEAD")? == before {
-            true => Verdict::AlreadyThere,
-            false if said.contains("Falling back") => Verdict::AppliesWithMerge,
-            false => Verdict::Applies,
+            true => (false, "already there".into()),
+            false if said.contains("Falling back") => (true, "applies with a merge".into()),
+            false => (true, "applies".into()),
         })
     }
 
