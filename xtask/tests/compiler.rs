@@ -164,24 +164,17 @@ fn debian_is_asked_where_rustup_has_none() {
 #[test]
 fn nothing_half_made_is_left_of_a_failure() {
     let machine = Machine::new();
-    machine.let_happen("missing");
-    machine
-        .fixture
-        .run(&["prepare"])
-        .code(3)
-        .stderr(contains("404").and(contains("rustup toolchain install")));
-    assert_eq!(machine.left_over(), [""; 0]);
-    fs::remove_file(machine.dir().join("missing")).unwrap();
-
-    machine.let_happen("full");
-    machine.fixture.run(&["prepare"]).code(3).stderr(contains("help: the disk is full"));
-    assert_eq!(machine.left_over(), [""; 0]);
-    fs::remove_file(machine.dir().join("full")).unwrap();
-
-    machine.let_happen("debs/rustc.deb/truncated");
-    machine.fixture.run(&["prepare"]).code(3).stderr(contains("unexpected end of file"));
-    assert_eq!(machine.left_over(), [""; 0]);
-    fs::remove_file(machine.dir().join("debs/rustc.deb/truncated")).unwrap();
+    for (what, said) in [
+        ("missing", "404  Not Found"),
+        ("full", "help: the disk is full"),
+        ("debs/rustc.deb/truncated", "unexpected end of file"),
+    ] {
+        machine.let_happen(what);
+        let stop = machine.fixture.run(&["prepare"]).code(3);
+        stop.stderr(contains(said).and(contains("rustup toolchain install")));
+        assert_eq!(machine.left_over(), [""; 0]);
+        fs::remove_file(machine.dir().join(what)).unwrap();
+    }
     machine.assert_ready();
 }
 

@@ -63,8 +63,12 @@ fn assert_stops(fixture: &Fixture) -> Assert {
 #[test]
 fn writes_patches_and_the_files_that_they_add() {
     let fixture = with_new_commit();
-    fs::write(fixture.patches().join("0000-cover-letter.md"), "text\n").unwrap();
+    // As `git format-patch --cover-letter` writes it.
+    let letter = fixture.patches().join("0000-cover-letter.patch");
+    fs::write(&letter, "text\n").unwrap();
     fixture.run(&["export"]).success().stdout(contains("0002-Add-a-ui-test.patch"));
+    fixture.run(&["prepare"]).success();
+    assert_eq!(fs::read_to_string(letter).unwrap(), "text\n");
 
     let patch = fs::read_to_string(fixture.patches().join("0002-Add-a-ui-test.patch")).unwrap();
     assert!(patch.contains("\nFrom: Worker <worker@project.example>\n"), "{patch}");
@@ -74,7 +78,6 @@ fn writes_patches_and_the_files_that_they_add() {
     // Of upstream's files, none comes along, changed or not.
     assert!(!fixture.root().join("library/std/src/lib.rs").exists());
     assert!(!fixture.root().join("tests/ui/std/old.rs").exists());
-    assert!(fixture.patches().join("0000-cover-letter.md").exists());
 }
 
 #[test]
@@ -100,17 +103,6 @@ fn removes_what_the_series_no_longer_adds() {
     assert!(!fixture.patches().join("0002-Add-a-ui-test.patch").exists());
 }
 
-#[test]
-fn refuses_uncommitted_changes() {
-    for change in
-        ["echo mine >library/std/src/lib.rs", "echo mine >untracked", "echo >new; git add -N new"]
-    {
-        let fixture = with_new_commit();
-        fixture.shell(&format!("cd build/rust; {change}")).success();
-        assert_stops(&fixture).stderr(contains("uncommitted changes"));
-    }
-}
-
 /// What git has at HEAD, or the last export wrote, is not kept once more.
 #[test]
 fn moves_what_it_replaces() {
@@ -132,17 +124,6 @@ fn moves_what_it_replaces() {
             fixture.shell(&format!("ls -l build/saved/*/{first} | grep '^[pl]'")).success();
         }
     }
-}
-
-/// As `git format-patch --cover-letter` writes it.
-#[test]
-fn cover_letter_is_no_patch() {
-    let fixture = with_new_commit();
-    let letter = fixture.patches().join("0000-cover-letter.patch");
-    fs::write(&letter, "text\n").unwrap();
-    fixture.run(&["export"]).success();
-    fixture.run(&["prepare"]).success();
-    assert_eq!(fs::read_to_string(letter).unwrap(), "text\n");
 }
 
 #[test]
@@ -201,10 +182,14 @@ fn moves_files_that_it_did_not_write() {
     }
 }
 
-/// In git's own words.
+/// Of what git is in the middle of, it says its own words.
 #[test]
-fn refuses_while_git_is_in_the_middle_of_something() {
+fn refuses_what_is_no_series() {
     for (begin, said) in [
+        ("echo mine >library/std/src/lib.rs", "uncommitted changes"),
+        ("echo mine >untracked", "uncommitted changes"),
+        ("echo >new; git add -N new", "uncommitted changes"),
+        ("git update-index --assume-unchanged x.py; echo >x.py", "x.py (hidden by"),
         ("git -c sequence.editor='sed -i s/^pick/edit/' rebase --quiet -i HEAD~1", "rebasing"),
         (
             "git format-patch -qo .. HEAD~1; git reset -q --hard HEAD~1; printf 'fn main() {}' >tests/ui/std/new.rs; \
@@ -213,6 +198,8 @@ fn refuses_while_git_is_in_the_middle_of_something() {
         ),
         ("git merge -q --no-commit --no-ff $(git commit-tree -p base -m Mine HEAD:)", "merging"),
         ("git checkout -q HEAD~1", "HEAD detached"),
+        ("git reset -q --hard base", "nothing to export"),
+        ("git merge -q --no-ff -m Merge $(git commit-tree -p base -m Mine base:)", "no merge"),
     ] {
         let fixture = with_new_commit();
         fixture.shell(&format!("cd build/rust; {begin}")).success();
@@ -237,31 +224,6 @@ fn exports_the_branch_that_is_checked_out() {
         let export = fixture.run(&["export"]).success();
         export.stdout(contains("0002-Add-a-ui-test.patch")).stderr(contains(said));
     }
-}
-
-#[test]
-fn refuses_a_merge() {
-    let fixture = with_new_commit();
-    fixture.git(&["switch", "--quiet", "--create", "side", "HEAD~1"]);
-    commit(&fixture, "tests/ui/std/side.rs", "fn main() {}\n", "Add another ui test");
-    fixture.git(&["switch", "--quiet", "series"]);
-    fixture.git(&["merge", "--quiet", "--no-ff", "side"]);
-    assert_stops(&fixture).stderr(contains("no merge"));
-}
-
-#[test]
-fn refuses_to_delete_the_whole_series() {
-    let fixture = exported();
-    fixture.git(&["reset", "--quiet", "--hard", "base"]);
-    assert_stops(&fixture).stderr(contains("nothing to export"));
-}
-
-#[test]
-fn refuses_what_git_was_told_to_overlook() {
-    let fixture = with_new_commit();
-    fixture.git(&["update-index", "--assume-unchanged", "library/std/src/lib.rs"]);
-    fs::write(fixture.tree().join("library/std/src/lib.rs"), "my work\n").unwrap();
-    assert_stops(&fixture).stderr(contains("library/std/src/lib.rs (hidden by"));
 }
 
 #[test]

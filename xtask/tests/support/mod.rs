@@ -64,9 +64,6 @@ sys.exit(int(os.environ.get("EXIT_CODE", "0")))
 "#;
 
 pub const HOST: &str = "x86_64-unknown-linux-gnu";
-/// A target that the toolchain also has a std for.
-pub const FOREIGN: &str = "wasm32-wasip2";
-
 /// A compiler that tells of itself, and does `{compile}` to compile.
 const RUSTC: &str = r#"
 while [ $# -gt 0 ]; do
@@ -74,26 +71,6 @@ while [ $# -gt 0 ]; do
     shift
 done
 echo 'commit-hash: {commit}'; echo 'host: {host}'; echo 'LLVM version: 22.1.2'
-"#;
-
-/// Cargo, as far as std is compiled with it: the library holds what the source does, and has a
-/// name that depends on it.
-const CARGO: &str = r#"
-if [ "$1" = fetch ]; then exit; fi
-while [ $# -gt 0 ]; do
-    case "$1" in
-        --target) target=$2;;
-        --target-dir) out=$2;;
-    esac
-    shift
-done
-source=std/src/lib.rs
-if grep -q 'does not compile' "$source"; then echo 'error: expected item' >&2; exit 101; fi
-deps="$out/$target/dist/deps"
-mkdir -p "$deps"
-name=libstd-$(cksum < "$source" | cut -d' ' -f1)
-echo "$target: $(cat "$source")" > "$deps/$name.rlib"
-touch "$deps/$name.rmeta" "$deps/std.d"
 "#;
 
 /// For the compiler: a file that says so is all that comes out.
@@ -211,11 +188,7 @@ impl Fixture {
 
     /// A patch that changes the line of library/std/src/lib.rs.
     pub fn write_patch(&self, name: &str, from: &str, to: &str) {
-        self.write_patch_of("library/std/src/lib.rs", name, from, to);
-    }
-
-    /// A patch that changes the one line of a file.
-    pub fn write_patch_of(&self, file: &str, name: &str, from: &str, to: &str) {
+        let file = "library/std/src/lib.rs";
         fs::create_dir_all(self.patches()).unwrap();
         let text = format!(
             "From {zero} Mon Sep 17 00:00:00 2001\n\
@@ -251,20 +224,16 @@ impl Fixture {
     pub fn write_toolchain(&self, commit: &str) {
         let toolchain = self.toolchain();
         let rustlib = toolchain.join("lib/rustlib");
-        for target in [HOST, FOREIGN] {
-            let libdir = rustlib.join(target).join("lib");
-            fs::create_dir_all(&libdir).unwrap();
-            fs::write(libdir.join("libstd-0.rlib"), "released std").unwrap();
-            fs::write(libdir.join("librt.asan.a"), "a run-time library").unwrap();
-            fs::write(libdir.join("crt1.o"), "a start file").unwrap();
-        }
+        let libdir = rustlib.join(HOST).join("lib");
+        fs::create_dir_all(&libdir).unwrap();
+        fs::write(libdir.join("libstd-0.rlib"), "released std").unwrap();
+        fs::write(libdir.join("librt.asan.a"), "a run-time library").unwrap();
         fs::write(toolchain.join("lib/librustc_driver.so"), "the compiler itself").unwrap();
         fs::write(rustlib.join("components"), "what rustup installed").unwrap();
         fs::create_dir_all(toolchain.join("share/doc")).unwrap();
         fs::write(toolchain.join("share/doc/index.html"), "documentation").unwrap();
         write_script(&toolchain.join("bin/rustc"), &compiler_script(commit, COMPILE));
-        write_script(&toolchain.join("bin/cargo"), CARGO);
-        for program in ["rustdoc", "rustfmt", "clippy-driver"] {
+        for program in ["cargo", "rustdoc", "rustfmt", "clippy-driver"] {
             write_script(&toolchain.join("bin").join(program), "");
         }
         fs::create_dir_all(self.rustup_toolchains()).unwrap();
@@ -463,19 +432,9 @@ fn archive(lines: &str) -> Vec<u8> {
         let path = format!("rustc-1.95.0-src/{name}");
         builder.append_data(&mut header, path, text.as_bytes()).unwrap();
     }
-    compress(&builder.into_inner().unwrap())
-}
-
-/// What `xz` makes of it.
-pub fn compress(bytes: &[u8]) -> Vec<u8> {
-    assert_cmd::Command::new("xz")
-        .arg("-0")
-        .write_stdin(bytes)
-        .assert()
-        .success()
-        .get_output()
-        .stdout
-        .clone()
+    let mut xz = assert_cmd::Command::new("xz");
+    let packed = xz.arg("-0").write_stdin(builder.into_inner().unwrap()).assert().success();
+    packed.get_output().stdout.clone()
 }
 
 /// A web server with one file. It can break off in the middle, and it keeps the requests.
