@@ -32,10 +32,8 @@ pub fn run(base: &Base, scenario: &str) -> Result<String> {
     let dir = dir.join(format!("{}-{}", base.name, suite::slot()));
     let _lock = lock::acquire(&dir.join("lock"), "a scenario of the lab")?;
     let sysroot = dir.join("sysroot");
-    let workshop = Workshop::open(&session, &session.compiler.host)?;
-    workshop.sources.show(&library_right_now(&session.tree)?)?;
-    workshop.sysroot(Profile::Dev, &sysroot)?;
-    drop(workshop);
+    let library = library_right_now(&session.tree)?;
+    Workshop::open(&session, &session.compiler.host, &library)?.sysroot(Profile::Dev, &sysroot)?;
     let mut lab = lab(&session.project);
     lab.arg("--sysroot").arg(sysroot).arg("--out").arg(dir.join("out")).arg(scenario);
     let output = lab.stderr(Stdio::piped()).answer()?;

@@ -93,8 +93,7 @@ fn build(session: &Session, dir: &Path) -> Result<()> {
         return Ok(());
     }
     ownership::discard(&done)?;
-    let workshop = Workshop::open(session, &compiler.host)?;
-    workshop.sources.show(&library)?;
+    let workshop = Workshop::open(session, &compiler.host, &library)?;
     mutate(&workshop.sources.library)?;
     let sysroot = dir.join("sysroot");
     workshop.sysroot(Profile::Dev, &sysroot)?;

@@ -16,9 +16,8 @@ pub fn check(base: &Base, host: &str) -> Result<String> {
     let dir = session.project.build().join("evidence/portability").join(host);
     let _lock = lock::acquire(&dir.join("lock"), "type-checking the tools")?;
     let sysroot = dir.join("sysroot");
-    let workshop = Workshop::open(&session, host)?;
-    workshop.sources.show(&library_right_now(&session.tree)?)?;
-    workshop.sysroot(Profile::Metadata, &sysroot)?;
+    let library = library_right_now(&session.tree)?;
+    Workshop::open(&session, host, &library)?.sysroot(Profile::Metadata, &sysroot)?;
     session
         .compiler
         .cargo()

@@ -1,6 +1,5 @@
 //! What the records of all suites have in common.
 
-use std::fmt;
 use std::process::Command;
 
 use anyhow::Result;
@@ -11,48 +10,24 @@ use xtask::run::command::CommandExt;
 use xtask::run::ownership::hex;
 use xtask::session::Session;
 
-/// What a test looked at.
-pub struct Subject {
-    base: String,
-    series: LibraryId,
-    compiler: String,
+/// A record that says what is looked at, and not yet what was found out.
+pub fn begin(session: &Session, series: &LibraryId) -> Result<Record> {
+    let Session { base, compiler, .. } = session;
+    Ok(Record {
+        key: String::new(),
+        base: format!("Rust {} ({})", base.release, &base.commit[..12]),
+        series: series.clone(),
+        compiler: format!("{} ({})", compiler.title(), compiler.version_field("commit-hash")?),
+        date: Command::new("date").args(["--utc", "+%F"]).read()?,
+        header: Vec::new(),
+        row: Vec::new(),
+        notes: Vec::new(),
+    })
 }
 
-impl Subject {
-    pub fn new(session: &Session, series: &LibraryId) -> Result<Subject> {
-        let Session { base, compiler, .. } = session;
-        Ok(Subject {
-            base: format!("Rust {} ({})", base.release, &base.commit[..12]),
-            series: series.clone(),
-            compiler: format!("{} ({})", compiler.title(), compiler.version_field("commit-hash")?),
-        })
-    }
-
-    pub fn record(
-        &self,
-        key: String,
-        header: &[&str],
-        row: &[&str],
-        notes: Vec<String>,
-    ) -> Result<Record> {
-        let own = |cells: &[&str]| cells.iter().map(|cell| cell.to_string()).collect();
-        Ok(Record {
-            key,
-            base: self.base.clone(),
-            series: self.series.clone(),
-            compiler: self.compiler.clone(),
-            date: Command::new("date").args(["--utc", "+%F"]).read()?,
-            header: own(header),
-            row: own(row),
-            notes,
-        })
-    }
-}
-
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{} {} {}", self.base, self.series, self.compiler)
-    }
+/// Cells of a table.
+pub fn cells(cells: &[&str]) -> Vec<String> {
+    cells.iter().map(|cell| cell.to_string()).collect()
 }
 
 /// A hash of the parts, and of where one ends and the next begins.

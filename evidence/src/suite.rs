@@ -42,15 +42,16 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// A test, which returns what is to be shown although it passed. It is in the quick set, and may take
-    /// ten minutes, unless more is said.
+    /// A test of a base, which returns what is to be shown although it passed. It is in the quick set, and
+    /// may take ten minutes, unless more is said.
     pub fn new(
         base: &Base,
         name: &str,
-        work: impl FnOnce() -> Result<String> + Send + 'static,
+        work: impl FnOnce(&Base) -> Result<String> + Send + 'static,
     ) -> Trial {
-        let name = format!("{}::{name}", base.name);
-        Trial { name, quick: true, limit: Duration::from_secs(600), work: Box::new(work) }
+        let (name, base) = (format!("{}::{name}", base.name), base.clone());
+        let work = Box::new(move || work(&base));
+        Trial { name, quick: true, limit: Duration::from_secs(600), work }
     }
 
     /// Whether it is in the quick set; the others run with `--ignored` or `--include-ignored` alone.

@@ -15,8 +15,8 @@ fn main() -> ExitCode {
         for name in &table.bases {
             let base = project.base(Some(name))?;
             for (workspace, krate) in table.crates() {
-                let (of, workspace, row) = (base.clone(), workspace.to_owned(), krate.clone());
-                let check = move || crates::check(&of, &workspace, &row);
+                let (workspace, row) = (workspace.to_owned(), krate.clone());
+                let check = move |base: &_| crates::check(base, &workspace, &row);
                 let trial = Trial::new(&base, &krate.spec(), check).quick(krate.quick);
                 // It waits for others, of which there may be many.
                 trials.push(trial.minutes(90));

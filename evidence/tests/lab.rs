@@ -8,16 +8,13 @@ use evidence::suite::{self, Trial};
 fn main() -> ExitCode {
     suite::main("lab", |project| {
         let scenarios = lab::scenarios(project)?;
-        let trials = project.bases().into_iter().flat_map(|base| {
-            let of_base = scenarios.iter().map(|scenario| {
-                let (of, name) = (base.clone(), scenario.clone());
-                let is_quick = base.default;
-                Trial::new(&base, scenario, move || lab::run(&of, &name))
-                    .quick(is_quick)
-                    .minutes(30)
-            });
-            of_base.collect::<Vec<_>>()
-        });
-        Ok(trials.collect())
+        let mut trials = Vec::new();
+        for base in project.bases() {
+            for name in scenarios.clone() {
+                let trial = Trial::new(&base, &name.clone(), move |base| lab::run(base, &name));
+                trials.push(trial.quick(base.default).minutes(30));
+            }
+        }
+        Ok(trials)
     })
 }

@@ -11,8 +11,8 @@ fn main() -> ExitCode {
         let names: Vec<_> = mutants::table()?.mutant.into_iter().map(|m| m.name).collect();
         for base in project.bases() {
             for mistake in [None].into_iter().chain(names.iter().cloned().map(Some)) {
-                let (of, name) = (base.clone(), mistake.clone().unwrap_or("no mistake".into()));
-                let test = move || mutants::test(&of, mistake.as_deref());
+                let name = mistake.clone().unwrap_or("no mistake".into());
+                let test = move |base: &_| mutants::test(base, mistake.as_deref());
                 trials.push(Trial::new(&base, &name, test).minutes(30));
             }
         }

@@ -14,8 +14,8 @@ fn main() -> ExitCode {
         for base in project.bases() {
             for platform in platforms::table()?.into_iter().filter(|platform| platform.is_of(&base))
             {
-                let (of, name, quick) = (base.clone(), platform.name(), platform.quick);
-                let test = move || platforms::test(&of, &platform);
+                let (name, quick) = (platform.name(), platform.quick);
+                let test = move |base: &_| platforms::test(base, &platform);
                 trials.push(Trial::new(&base, &name, test).quick(quick).minutes(60));
             }
         }

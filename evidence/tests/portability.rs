@@ -10,10 +10,7 @@ const HOSTS: [&str; 2] = ["aarch64-apple-darwin", "x86_64-unknown-freebsd"];
 fn main() -> ExitCode {
     suite::main("portability", |project| {
         let base = project.base(None)?;
-        let trial = |host| {
-            let of = base.clone();
-            Trial::new(&base, host, move || portability::check(&of, host)).minutes(30)
-        };
-        Ok(HOSTS.map(trial).into())
+        let trial = |host| Trial::new(&base, host, move |base| portability::check(base, host));
+        Ok(HOSTS.map(|host| trial(host).minutes(30)).into())
     })
 }

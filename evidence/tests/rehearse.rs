@@ -49,8 +49,7 @@ fn main() -> ExitCode {
     suite::main("rehearse", |project| {
         let base = project.base(Some("1.98"))?;
         let trial = |name, work: fn(&Base) -> Result<()>| {
-            let of = base.clone();
-            Trial::new(&base, name, move || work(&of).map(|()| String::new()))
+            Trial::new(&base, name, move |base| work(base).map(|()| String::new()))
         };
         Ok(vec![
             trial("pull requests apply to the base", to_base),

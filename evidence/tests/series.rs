@@ -7,12 +7,8 @@ use evidence::suite::{self, Trial};
 
 fn main() -> ExitCode {
     suite::main("series", |project| {
-        let of_base = |base| {
-            series::CHECKS.map(|(name, check)| {
-                let of = Clone::clone(&base);
-                Trial::new(&base, name, move || check(&of)).minutes(45)
-            })
-        };
+        let of_base =
+            |base| series::CHECKS.map(|(name, check)| Trial::new(&base, name, check).minutes(45));
         Ok(project.bases().into_iter().flat_map(of_base).collect())
     })
 }

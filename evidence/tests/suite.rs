@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 
 fn made_up(project: &Project) -> Result<Vec<Trial>> {
     let base = &project.base(None)?;
-    let mut endless = Trial::new(base, "endless", || {
+    let mut endless = Trial::new(base, "endless", |_| {
         let alive = alive();
         let mut shell = Command::new("sh");
         shell.args(["-c", "while :; do : >\"$0\"; sleep 0.05; done"]).arg(alive).status()?;
@@ -40,13 +40,13 @@ fn made_up(project: &Project) -> Result<Vec<Trial>> {
     });
     endless.limit = Duration::from_millis(500);
     Ok(vec![
-        Trial::new(base, "says", || Ok("12 passed".into())),
-        Trial::new(base, "fails", || {
+        Trial::new(base, "says", |_| Ok("12 passed".into())),
+        Trial::new(base, "fails", |_| {
             println!("{}the last words", "a line\n".repeat(100));
             bail!("it is wrong")
         }),
-        Trial::new(base, "lacks", || Err(NotRun("no such program\n  install it".into()))?),
-        Trial::new(base, "slow", || Ok("took its time".into())).quick(false),
+        Trial::new(base, "lacks", |_| Err(NotRun("no such program\n  install it".into()))?),
+        Trial::new(base, "slow", |_| Ok("took its time".into())).quick(false),
         endless,
     ])
 }

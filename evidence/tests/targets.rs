@@ -15,15 +15,13 @@ fn main() -> ExitCode {
         let table = targets::table()?;
         let mut trials = Vec::new();
         for base in project.bases() {
-            let of = base.clone();
-            trials.push(Trial::new(&base, "every backend has a target", move || {
-                targets::every_backend_has_a_target(&of)
-            }));
+            let every = targets::every_backend_has_a_target;
+            trials.push(Trial::new(&base, "every backend has a target", every));
             for target in Specs::of(&Compiler::find(&base)?)?.with_std() {
                 let known = table.get(target).cloned();
                 let is_quick = known.as_ref().is_some_and(|known| known.quick.contains(&base.name));
-                let (of, name) = (base.clone(), target.to_owned());
-                let check = move || targets::check(&of, &name, known.as_ref());
+                let name = target.to_owned();
+                let check = move |base: &_| targets::check(base, &name, known.as_ref());
                 trials.push(Trial::new(&base, target, check).quick(is_quick));
             }
         }

@@ -20,14 +20,11 @@ fn main() -> ExitCode {
     suite::main("upstream", |project| {
         let trial = |(base, name, args): (&str, _, &'static [_])| {
             let base = project.base(Some(base))?;
-            let of = base.clone();
-            Ok(Trial::new(&base, name, move || upstream::x_py(&of, args)).minutes(45))
+            Ok(Trial::new(&base, name, move |base| upstream::x_py(base, args)).minutes(45))
         };
         let mut trials = TRIALS.into_iter().map(trial).collect::<Result<Vec<_>>>()?;
-        let base = project.base(None)?;
-        let of = base.clone();
-        let compare = move || upstream::compare(&of);
-        trials.push(Trial::new(&base, "the quick way says the same", compare).minutes(45));
+        let compare = "the quick way says the same";
+        trials.push(Trial::new(&project.base(None)?, compare, upstream::compare).minutes(45));
         Ok(trials)
     })
 }

@@ -54,9 +54,8 @@ impl Test {
         // state of the tree, whatever is saved meanwhile, and cargo sees what changed even where the time
         // of a file did not. Only one invocation at a time has the copy, until its tests have run: they
         // bind the same ports each time.
-        let mut workshop = Workshop::open(&session, &session.compiler.host)?;
+        let mut workshop = Workshop::open(&session, &session.compiler.host, &library)?;
         workshop.show = true;
-        workshop.sources.show(&library)?;
         let programs = workshop.tests(&which)?;
         let mut codes = Vec::new();
         for (name, program) in &programs {

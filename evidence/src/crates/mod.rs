@@ -22,7 +22,7 @@ use xtask::session::Session;
 use self::check::{Checker, Found, Outcome};
 use self::table::Verdict;
 pub use self::table::{Crate, Table};
-use crate::record::{self, Subject};
+use crate::record::{self, cells};
 use crate::suite;
 
 /// Checks one crate of the table, and fails if what comes out is not what the table expects. What was
@@ -33,9 +33,9 @@ pub fn check(base: &Base, workspace: &str, krate: &Crate) -> Result<String> {
     let table = Table::read(project)?;
     let series = library_right_now(tree)?;
     let of_base = base_library(tree)?;
-    let subject = Subject::new(&session, &series)?;
+    let begun = record::begin(&session, &series)?;
     let made_of = table.made_of(workspace, krate)?;
-    let key = record::key(&[&subject.to_string(), &of_base, &made_of, "1"]);
+    let key = record::key(&[&begun.base, &begun.compiler, &series, &of_base, &made_of, "1"]);
     let test = format!("{}::{}", base.name, krate.spec());
     if Record::read(project, "crates", &test).is_some_and(|known| known.key == key) {
         return Ok(String::new());
@@ -70,9 +70,9 @@ pub fn check(base: &Base, workspace: &str, krate: &Crate) -> Result<String> {
     };
     let warnings = with_base.map(|base| lines(&base.collisions)).unwrap_or_default();
     let notes = [errors, warnings].into_iter().filter(|note| !note.is_empty()).collect();
-    let header = ["crate", "why it is here", "because of", "verdict"];
-    let row = [&*package, &krate.why, &because, &verdict];
-    subject.record(key, &header, &row, notes)?.write(project, "crates", &test)?;
+    let header = cells(&["crate", "why it is here", "because of", "verdict"]);
+    let row = cells(&[&package, &krate.why, &because, &verdict]);
+    Record { key, header, row, notes, ..begun }.write(project, "crates", &test)?;
     Ok(String::new())
 }
 
@@ -85,8 +85,7 @@ fn sysroot(session: &Session, dir: &Path, library: &LibraryId) -> Result<PathBuf
     // Metadata is of use to this very compiler alone: rustup's takes none from Debian's of the same commit.
     let sysroot = dir.join("sysroots").join(record::key(&[library, session.compiler.title()]));
     if !sysroot.exists() {
-        let workshop = Workshop::open(session, &session.compiler.host)?;
-        workshop.sources.show(library)?;
+        let workshop = Workshop::open(session, &session.compiler.host, library)?;
         whole::make(&sysroot, |new| workshop.sysroot(Profile::Metadata, new))?;
     }
     Ok(sysroot)

@@ -12,6 +12,7 @@ use anyhow::Result;
 use fs_err as fs;
 use serde::Deserialize;
 use xtask::base::Base;
+use xtask::docs::Record;
 use xtask::library::sources::library_right_now;
 use xtask::library::sysroot::{Profile, Workshop};
 use xtask::run::command::CommandExt;
@@ -21,9 +22,13 @@ use xtask::session::Session;
 
 use self::runner::Runner;
 use crate::libtest;
-use crate::record::Subject;
+use crate::record::{self, cells};
 use crate::specs::Specs;
 use crate::suite;
+
+/// What is found out of each.
+const HEADER: [&str; 7] =
+    ["target", "endian, width", "runner", "tests", "std's own", "system calls", "verdict"];
 
 /// A row of platforms.toml: a target and all that it takes to build and run tests for it.
 #[derive(Clone, Deserialize)]
@@ -110,11 +115,10 @@ pub fn test(base: &Base, platform: &Platform) -> Result<String> {
     let dir = shared.join(format!("{}-{name}", base.name));
     let _lock = lock::acquire(&dir.join("lock"), "testing on another platform")?;
 
-    let mut workshop = Workshop::open(&session, target)?;
+    let mut workshop = Workshop::open(&session, target, &library)?;
     workshop.linker = Some(linker.into());
     let expand = |flag: &String| flag.replace("{made}", &made.display().to_string());
     workshop.rustflags = platform.rustflags.iter().map(expand).collect();
-    workshop.sources.show(&library)?;
     let sysroot = dir.join("sysroot");
     workshop.sysroot(Profile::Dev, &sysroot)?;
     let compile = |source: &Path, options: &[&str]| -> Result<PathBuf> {
@@ -148,13 +152,10 @@ pub fn test(base: &Base, platform: &Platform) -> Result<String> {
     let not_traced = runner.check_calls(&made, &calls)?;
     let in_short = if not_traced.is_some() { "not traced" } else { "as expected" };
     let kind = Specs::of(compiler)?.kind(target)?;
-    let header =
-        ["target", "endian, width", "runner", "tests", "std's own", "system calls", "verdict"];
-    let version = runner.version()?;
-    let row = [&name, &kind, &version, &tests, &unit_tests, in_short, "passed"];
-    let subject = Subject::new(&session, &library)?;
-    let record =
-        subject.record(String::new(), &header, &row, Vec::from_iter(not_traced.clone()))?;
+    let header = cells(&HEADER);
+    let row = cells(&[&name, &kind, &runner.version()?, &tests, &unit_tests, in_short, "passed"]);
+    let notes = Vec::from_iter(not_traced.clone());
+    let record = Record { header, row, notes, ..record::begin(&session, &library)? };
     record.write(project, "platforms", &format!("{}::{name}", base.name))?;
     Ok(not_traced.unwrap_or_default())
 }

@@ -13,7 +13,6 @@ use xtask::base::Base;
 use xtask::base::project::display;
 use xtask::compiler::Compiler;
 use xtask::run::command::CommandExt;
-use xtask::run::files::file_name;
 use xtask::run::git::Git;
 use xtask::run::lock;
 use xtask::series::patches::Series;
@@ -24,14 +23,13 @@ use crate::suite;
 pub type Check = fn(&Base) -> Result<String>;
 
 /// What is checked of each series, by name.
-pub const CHECKS: [(&str, Check); 8] = [
+pub const CHECKS: [(&str, Check); 7] = [
     ("the archives in the cache are whole", archives),
     ("each patch says what and why", descriptions),
     ("the patches apply in order", |base| Applied::of(base).map(|_| String::new())),
     ("patches, library and tests are what an export writes", exported),
     ("each code fence closes", code_fences),
     ("each patch is formatted", formatted),
-    ("no patch has a whitespace error", whitespace),
     ("tidy has nothing to say", tidy::check),
 ];
 
@@ -42,41 +40,24 @@ fn archives(base: &Base) -> Result<String> {
     Ok(String::new())
 }
 
-/// Reads the headers and the message as `git am` would.
+/// Each commit has a subject, a body and an author; and beside the patches is what to say of them.
 fn descriptions(base: &Base) -> Result<String> {
-    let project = suite::project()?;
-    let (series, git) = (Series::of(&project, base), Git::at(&project.root));
-    for patch in series.patches()? {
-        let name = file_name(&patch);
-        let mut mailinfo =
-            git.command(&["mailinfo", "--encoding=UTF-8", "/dev/stdout", "/dev/null"]);
-        let info = mailinfo.stdin(fs::File::open(&patch)?.into_parts().0).read()?;
-        // mailinfo writes the message first, and the headers after it.
-        let header = |field: &str| {
-            let prefix = format!("{field}: ");
-            info.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap_or("").to_owned()
-        };
-        let mut body = info.lines().take_while(|line| !line.starts_with("Author: "));
-        if body.all(|line| line.trim().is_empty()) {
-            bail!("{name} has no body that says why");
-        }
-        if header("Subject").is_empty() {
-            bail!("{name} has no subject");
-        }
-        let (author, email) = (header("Author"), header("Email"));
-        let domain = email.split_once('@').map_or("", |(_, domain)| domain);
-        if author.is_empty() || !domain.contains('.') {
-            bail!("{name} has no plausible author: {author:?} <{email}>");
+    let series = Applied::of(base)?;
+    for commit in series.commits()? {
+        let show = ["show", "--no-patch", "--format=%ae%n%an%n%s%n%b", &commit];
+        let said = series.git.read(&show)?;
+        let is_plausible = |email: &str| email.split_once('@').is_some_and(|a| a.1.contains('.'));
+        let parts: Vec<_> = said.splitn(4, '\n').filter(|part| !part.trim().is_empty()).collect();
+        if parts.len() < 4 || !is_plausible(parts[0]) {
+            bail!("a patch lacks an author, a subject, or a body that says why:\n{said}");
         }
     }
+    let series = Series::of(&suite::project()?, base);
     let letters = series.cover_letters()?;
-    if letters.is_empty() {
-        bail!("{} has no cover letter", display(&series.dir));
-    }
-    for letter in letters {
-        if fs::read_to_string(&letter)?.trim().is_empty() {
-            bail!("{} is empty", display(&letter));
-        }
+    let read = |letter: &PathBuf| Ok(fs::read_to_string(letter)?.trim().to_owned());
+    let texts = letters.iter().map(read).collect::<Result<Vec<_>>>()?;
+    if texts.is_empty() || texts.contains(&String::new()) {
+        bail!("{} has no cover letter, or one with nothing in it", display(&series.dir));
     }
     Ok(String::new())
 }
@@ -113,7 +94,10 @@ fn formatted(base: &Base) -> Result<String> {
     fs::write(dir.path().join("rustfmt.toml"), series.text(&series.tip, "rustfmt.toml".as_ref())?)?;
     let source = dir.path().join("source");
     for commit in series.commits()? {
-        for path in series.sources(&format!("{commit}^"), &commit)? {
+        let parent = format!("{commit}^");
+        // Spaces at the end of a line, and the like, in any file.
+        series.git.run(&["diff", "--check", &parent, &commit])?;
+        for path in series.sources(&parent, &commit)? {
             // Upstream formats no ui tests: where code stands in them can be what is tested.
             if path.starts_with("tests/ui") {
                 continue;
@@ -129,14 +113,6 @@ fn formatted(base: &Base) -> Result<String> {
                 bail!("{} is not formatted at {commit}:\n{differences}", path.display());
             }
         }
-    }
-    Ok(String::new())
-}
-
-fn whitespace(base: &Base) -> Result<String> {
-    let series = Applied::of(base)?;
-    for commit in series.commits()? {
-        series.git.run(&["diff", "--check", &format!("{commit}^"), &commit])?;
     }
     Ok(String::new())
 }

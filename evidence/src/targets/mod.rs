@@ -15,7 +15,7 @@ use xtask::session::Session;
 
 use self::check::{Checker, METHOD, Methods, Outcome};
 use crate::diagnostic::{Diagnostic, added};
-use crate::record::{self, Subject};
+use crate::record::{self, cells};
 use crate::suite;
 
 /// A row of targets.toml.
@@ -61,8 +61,9 @@ pub fn check(base: &Base, target: &str, expected: Option<&Target>) -> Result<Str
     let Session { project, compiler, tree, .. } = &session;
     let series = library_right_now(tree)?;
     let of_base = sources::base_library(tree)?;
-    let subject = Subject::new(&session, &series)?;
-    let key = record::key(&[&[&*subject.to_string(), &of_base, target], METHOD].concat());
+    let begun = record::begin(&session, &series)?;
+    let subject = [&*begun.base, &begun.compiler, &series, &of_base, target];
+    let key = record::key(&[&subject, METHOD].concat());
     let name = format!("{}::{target}", base.name);
     if Record::read(project, "targets", &name).is_some_and(|known| known.key == key) {
         return Ok(String::new());
@@ -98,9 +99,9 @@ pub fn check(base: &Base, target: &str, expected: Option<&Target>) -> Result<Str
         }
         _ => String::new(),
     };
-    let row = [target, &backend, &of_base, &of_series, verdict];
-    let header = ["target", "backend", "base", "series", "verdict"];
-    subject.record(key, &header, &row, Vec::new())?.write(project, "targets", &name)?;
+    let row = cells(&[target, &backend, &of_base, &of_series, verdict]);
+    let header = cells(&["target", "backend", "base", "series", "verdict"]);
+    Record { key, header, row, ..begun }.write(project, "targets", &name)?;
     Ok(said)
 }
 

@@ -1,7 +1,7 @@
 //! Compiles std for one target, from its sources as they are shown, quickly. Every std that the tool works
 //! with, but for bootstrap's own, is from here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use fs_err as fs;
 use serde_json::Value;
 
 use crate::compiler::Compiler;
-use crate::library::sources::Sources;
+use crate::library::sources::{LibraryId, Sources};
 use crate::run::command::CommandExt;
 use crate::run::files::{entries, file_name};
 use crate::run::lock::{self, Lock};
@@ -33,15 +33,7 @@ const FINISHED: &str = "finished";
 pub const UNIT_TESTS: &str = "std";
 
 impl Profile {
-    /// Where cargo compiles to, in the workshop.
-    fn directory(self) -> &'static str {
-        match self {
-            Profile::Metadata => "metadata",
-            Profile::Dev => "target",
-        }
-    }
-
-    /// The files that are of use in a sysroot.
+    /// The files that are of use in a sysroot, and the directory in the workshop that cargo compiles them to.
     fn extension(self) -> &'static str {
         match self {
             Profile::Metadata => "rmeta",
@@ -69,13 +61,15 @@ pub struct Workshop<'a> {
 }
 
 impl<'a> Workshop<'a> {
-    /// Waits until nobody else uses the place.
-    pub fn open(session: &'a Session, target: &str) -> Result<Workshop<'a>> {
+    /// Waits until nobody else uses the place, and shows the sources there.
+    pub fn open(session: &'a Session, target: &str, library: &LibraryId) -> Result<Workshop<'a>> {
         let Session { project, base, compiler, tree, .. } = session;
         let dir = project.build_of(base, "std").join(target);
         let lock = lock::acquire(&dir.join("lock"), &format!("compiling std for {target}"))?;
+        let sources = Sources::at(tree, &dir);
+        sources.show(library)?;
         Ok(Workshop {
-            sources: Sources::at(tree, &dir),
+            sources,
             compiler,
             target: target.into(),
             linker: std::env::var_os(linker_variable(target)),
@@ -91,13 +85,27 @@ impl<'a> Workshop<'a> {
     /// caller has to itself. `--sysroot` takes it; and the compiler itself is in there, too, if it runs
     /// on the target.
     pub fn sysroot(&self, profile: Profile, sysroot: &Path) -> Result<()> {
-        let files = self.compile(profile)?;
+        self.sources.fetch_crates(self.compiler)?;
+        let (subcommand, what) = match profile {
+            Profile::Metadata => ("check", ["--package=sysroot", "--features=panic-unwind"]),
+            // Tests need no macros, whose crate would be compiled again after each edit of std.
+            Profile::Dev => ("build", ["--package=test", "--features=std/panic-unwind"]),
+        };
+        let messages = self.run(self.cargo(subcommand, profile).args(what))?;
         ownership::discard(sysroot)?;
         let libraries = sysroot.join("lib/rustlib").join(&self.target).join("lib");
         fs::create_dir_all(&libraries)?;
-        for file in files {
-            let new = libraries.join(&*file_name(&file));
-            fs::hard_link(&file, &new).or_else(|_| fs::copy(&file, &new).map(drop))?;
+        // What cargo compiles for this machine, such as build scripts, is elsewhere.
+        let out = self.dir.join(profile.extension()).join(&self.target);
+        let files = messages.iter().filter_map(|message| message["filenames"].as_array()).flatten();
+        for file in files.filter_map(|file| file.as_str().map(Path::new)) {
+            if file.starts_with(&out) && file.extension() == Some(profile.extension().as_ref()) {
+                let new = libraries.join(&*file_name(file));
+                fs::hard_link(file, &new).or_else(|_| fs::copy(file, &new).map(drop))?;
+            }
+        }
+        if entries(&libraries)?.is_empty() {
+            bail!("cargo compiled std, but names no library in {}", out.display());
         }
         if self.target == self.compiler.host {
             fs::create_dir_all(sysroot.join("bin"))?;
@@ -105,42 +113,6 @@ impl<'a> Workshop<'a> {
             fs_err::os::unix::fs::symlink(self.compiler.bin("rustc"), rustc)?;
         }
         Ok(())
-    }
-
-    /// Compiles as much of std as changed, and returns the files of it that a sysroot needs.
-    fn compile(&self, profile: Profile) -> Result<Vec<PathBuf>> {
-        self.sources.fetch_crates(self.compiler)?;
-        let out = self.dir.join(profile.directory()).join(&self.target).join("debug");
-        self.build(profile)?;
-        if has_a_crate_twice(&out.join("deps"))? {
-            // Something changed that makes other file names: start over, for what is left from before
-            // must not get in.
-            ownership::discard(&out)?;
-            self.build(profile)?;
-        }
-        let mut files = libraries(&out.join("deps"))?;
-        files.retain(|file| file.extension() == Some(profile.extension().as_ref()));
-        if files.is_empty() {
-            bail!("Cargo compiled std, but {} holds no library", out.display());
-        }
-        Ok(files)
-    }
-
-    fn build(&self, profile: Profile) -> Result<()> {
-        let cargo = match profile {
-            Profile::Metadata => {
-                let mut cargo = self.cargo("check", profile);
-                cargo.args(["--package=sysroot", "--features=panic-unwind"]);
-                cargo
-            }
-            // Tests need no macros, whose crate would be compiled again after each edit of std.
-            Profile::Dev => {
-                let mut cargo = self.cargo("build", profile);
-                cargo.args(["--package=test", "--features=std/panic-unwind"]);
-                cargo
-            }
-        };
-        self.run(cargo).map(drop)
     }
 
     /// Compiles std's own tests that cargo selects by `which`, such as `--lib`, and returns the programs
@@ -151,16 +123,13 @@ impl<'a> Workshop<'a> {
         self.sysroot(Profile::Dev, &finished)?;
         let mut cargo = self.cargo("test", Profile::Dev);
         cargo.args(["--package=std", "--features=panic-unwind", "--no-run"]).args(which);
-        cargo.arg("--message-format=json-render-diagnostics");
-        let said = self.run(cargo);
+        let messages = self.run(&mut cargo);
         ownership::discard(&finished)?;
-        let said = String::from_utf8(said?)?;
-        let lines = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let program = |line: Value| {
-            let name = line["target"]["name"].as_str()?.to_owned();
-            Some((name, line["executable"].as_str()?.into()))
+        let program = |message: Value| {
+            let name = message["target"]["name"].as_str()?.to_owned();
+            Some((name, message["executable"].as_str()?.into()))
         };
-        Ok(lines.filter_map(program).collect())
+        Ok(messages?.into_iter().filter_map(program).collect())
     }
 
     /// Compiles std's unit tests, and returns the program.
@@ -169,19 +138,16 @@ impl<'a> Workshop<'a> {
         programs.remove(UNIT_TESTS).context("cargo said that all is well, but built no unit tests")
     }
 
-    /// Whether it is the std of `cargo xtask test`.
-    fn is_edited(&self, profile: Profile) -> bool {
-        self.target == self.compiler.host && profile == Profile::Dev
-    }
-
-    /// Has cargo compile, and returns what it printed to standard output.
-    fn run(&self, mut cargo: Command) -> Result<Vec<u8>> {
+    /// Has cargo compile, and returns its messages.
+    fn run(&self, cargo: &mut Command) -> Result<Vec<Value>> {
+        cargo.arg("--message-format=json-render-diagnostics");
         if self.show {
             cargo.stderr(Stdio::inherit());
         }
         let output = cargo.answer()?;
         if output.status.success() {
-            return Ok(output.stdout);
+            let said = String::from_utf8(output.stdout)?;
+            return Ok(said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect());
         }
         if self.show {
             bail!("std or its tests do not compile: cargo says above why");
@@ -206,13 +172,14 @@ impl<'a> Workshop<'a> {
             // files that people edit.
             format!("--remap-path-prefix=={}", self.origin.display()),
         ]);
+        let is_edited = self.target == self.compiler.host && profile == Profile::Dev;
         let mut cargo = self.sources.cargo(self.compiler, subcommand);
         cargo
             .args(["--locked", "--offline", "--target", &self.target, "--target-dir"])
-            .arg(self.dir.join(profile.directory()))
+            .arg(self.dir.join(profile.extension()))
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
             // Of use where people edit and test, which is on this machine; elsewhere it takes a third longer.
-            .env("CARGO_INCREMENTAL", if self.is_edited(profile) { "1" } else { "0" })
+            .env("CARGO_INCREMENTAL", if is_edited { "1" } else { "0" })
             // Without it, Cargo gives libstd.so a name with no hash.
             .env("__CARGO_DEFAULT_LIB_METADATA", "tcp-keepalive");
         // The compiler's own choice for this machine: to name it would be another build.
@@ -234,18 +201,4 @@ pub fn libraries(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut libraries = entries(directory)?;
     libraries.retain(|path| path.extension().is_some_and(|e| kinds.iter().any(|kind| e == *kind)));
     Ok(libraries)
-}
-
-fn has_a_crate_twice(directory: &Path) -> Result<bool> {
-    let mut seen = BTreeSet::new();
-    for path in libraries(directory)? {
-        // libcore-0123456789abcdef.rlib
-        let name = file_name(&path);
-        let (stem, extension) = name.rsplit_once('.').context("a library has an extension")?;
-        let krate = stem.rsplit_once('-').map_or(stem, |(krate, _)| krate);
-        if !seen.insert(format!("{krate}.{extension}")) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
