@@ -67,7 +67,7 @@ impl Trial {
 
 /// Runs the suite of this name, or, in a process that was started for it, one trial of it.
 pub fn main(suite: &str, trials: impl FnOnce(&Project) -> Result<Vec<Trial>>) -> ExitCode {
-    command::pass_signals_on();
+    command::begin();
     let run = || {
         let project = project()?;
         std::env::set_current_dir(&project.root)?;

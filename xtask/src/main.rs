@@ -48,7 +48,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    run::command::pass_signals_on();
+    run::command::begin();
     match start(Cli::parse()) {
         Ok(code) => code,
         Err(error) => say::failure::failure(&error),

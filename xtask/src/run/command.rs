@@ -6,7 +6,6 @@ use std::ffi::OsStr;
 use std::io::{Read, Seek};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,7 +23,7 @@ pub fn show_commands() {
 /// network is reached. All others could change what is built or measured. Of a name that ends in `_`,
 /// all that begin like it. Proxies are looked up in small letters and in capitals, see curl(1).
 const INHERITED: &str = "HOME PATH USER LOGNAME TERM NO_COLOR TMPDIR XDG_ CARGO_HOME RUSTUP_HOME \
-    CARGO_HTTP_ CARGO_NET_ CARGO_REGISTRIES_ CARGO_SOURCE_ SSL_CERT_ CURL_CA_BUNDLE \
+    CARGO_HTTP_ CARGO_NET_ CARGO_REGISTRIES_ CARGO_SOURCE_ SSL_CERT_ CURL_CA_BUNDLE GIT_CONFIG_ \
     http_proxy https_proxy HTTPS_PROXY no_proxy NO_PROXY all_proxy";
 
 /// The variables that upstream's x.py must not see: those that cargo and rustup set for this tool, and
@@ -32,8 +31,8 @@ const INHERITED: &str = "HOME PATH USER LOGNAME TERM NO_COLOR TMPDIR XDG_ CARGO_
 const KEPT_FROM_X_PY: &str = "CI GITHUB_ACTIONS CARGO RUSTUP_TOOLCHAIN RUST_RECURSION_COUNT \
     CARGO_PKG_ CARGO_BIN_ CARGO_MANIFEST_ CARGO_CRATE_";
 
-/// The variables of git's that its children, and upstream's x.py, may need: how the network is reached,
-/// and where git's own programs are. Others would have it work elsewhere, or write otherwise.
+/// The variables of git's that whatever is started may need: how the network is reached, and where git's
+/// own programs are. Others would have it work elsewhere, or write otherwise.
 const INHERITED_OF_GIT: &str = "GIT_SSL_ GIT_PROXY_ GIT_SSH GIT_SSH_ GIT_ASKPASS GIT_EXEC_PATH";
 
 fn is_one_of(name: &OsStr, names: &str) -> bool {
@@ -89,7 +88,7 @@ impl CommandExt for Command {
     }
 
     fn answer(&mut self) -> Result<Output> {
-        ready(self);
+        announce(self);
         #[expect(clippy::disallowed_methods, reason = "programs are started here")]
         self.output().with_context(|| cannot_run(self))
     }
@@ -115,13 +114,13 @@ impl CommandExt for Command {
     }
 
     fn show(&mut self) -> Result<ExitStatus> {
-        ready(self);
+        announce(self);
         #[expect(clippy::disallowed_methods, reason = "programs are started here")]
         self.status().with_context(|| cannot_run(self))
     }
 
     fn start(&mut self) -> Result<Child> {
-        ready(self);
+        announce(self);
         #[expect(clippy::disallowed_methods, reason = "programs are started here")]
         self.spawn().with_context(|| cannot_run(self))
     }
@@ -166,7 +165,7 @@ impl CommandExt for Command {
     }
 
     fn replace(&mut self) -> Error {
-        ready(self);
+        announce(self);
         let error = self.exec();
         Error::new(error).context(cannot_run(self))
     }
@@ -195,8 +194,34 @@ fn signal(group: i32, signal: libc::c_int) {
     unsafe { libc::kill(-group, signal) };
 }
 
+/// Prepares this program for starting others; to be called first, while it has one thread.
+pub fn begin() {
+    let mut git = Command::new("git");
+    // From the root, so that no repository has a say.
+    git.args(["config", "--null", "--get-all", "safe.directory"]).current_dir("/");
+    #[expect(clippy::disallowed_methods, reason = "it is not one of the tool's commands")]
+    let safe = git.env_remove("GIT_DIR").output().map(|output| output.stdout).unwrap_or_default();
+    let safe = String::from_utf8_lossy(&safe);
+    // SAFETY: no other thread reads the environment.
+    unsafe {
+        for (name, _) in std::env::vars_os() {
+            if is_one_of(&name, "GIT_") && !is_one_of(&name, INHERITED_OF_GIT) {
+                std::env::remove_var(name);
+            }
+        }
+        // The directories of other owners that the user lets git work in. Of what the user tells git, this
+        // alone is passed on.
+        for (number, directory) in safe.split_terminator('\0').enumerate() {
+            std::env::set_var(format!("GIT_CONFIG_KEY_{number}"), "safe.directory");
+            std::env::set_var(format!("GIT_CONFIG_VALUE_{number}"), directory);
+            std::env::set_var("GIT_CONFIG_COUNT", (number + 1).to_string());
+        }
+    }
+    pass_signals_on();
+}
+
 /// From now on, ends what runs in groups of its own when this program is told to end.
-pub fn pass_signals_on() {
+fn pass_signals_on() {
     extern "C" fn pass_on(number: libc::c_int) {
         for place in &GROUPS {
             let group = place.load(Ordering::SeqCst);
@@ -227,45 +252,6 @@ pub fn pass_signals_on() {
 
 fn cannot_run(command: &Command) -> String {
     format!("cannot run `{}`", command.get_program().display())
-}
-
-/// Does what is done before every start.
-fn ready(command: &mut Command) {
-    let set: Vec<_> = command
-        .get_envs()
-        .filter(|(_, value)| value.is_some())
-        .map(|(n, _)| n.to_owned())
-        .collect();
-    for (name, _) in std::env::vars_os() {
-        let is_foreign = is_one_of(&name, "GIT_") && !is_one_of(&name, INHERITED_OF_GIT);
-        if is_foreign && !set.contains(&name) {
-            command.env_remove(name);
-        }
-    }
-    let safe = safe_directories();
-    for (number, directory) in safe.iter().enumerate() {
-        command.env(format!("GIT_CONFIG_KEY_{number}"), "safe.directory");
-        command.env(format!("GIT_CONFIG_VALUE_{number}"), directory);
-    }
-    if !safe.is_empty() {
-        command.env("GIT_CONFIG_COUNT", safe.len().to_string());
-    }
-    announce(command);
-}
-
-/// The directories of other owners that the user lets git work in. Of what the user tells git, this
-/// alone is passed on.
-fn safe_directories() -> &'static [String] {
-    static DIRECTORIES: OnceLock<Vec<String>> = OnceLock::new();
-    DIRECTORIES.get_or_init(|| {
-        let mut git = Command::new("git");
-        // From the root, so that no repository has a say.
-        git.args(["config", "--null", "--get-all", "safe.directory"]).current_dir("/");
-        #[expect(clippy::disallowed_methods, reason = "`ready` would be called again")]
-        let said = git.env_remove("GIT_DIR").output().map(|output| output.stdout);
-        let said = String::from_utf8(said.unwrap_or_default()).unwrap_or_default();
-        said.split_terminator('\0').map(str::to_owned).collect()
-    })
 }
 
 fn announce(command: &Command) {
