@@ -109,8 +109,6 @@ pub enum DebianKind {
 pub struct Mend {
     /// Files and directories of the archive that are not unpacked.
     pub leave_out: Vec<PathBuf>,
-    /// Workspace members for which an empty crate stands in where the archive has none.
-    pub crates: Vec<String>,
     /// Files, by path, with their text, where the archive has none.
     pub files: BTreeMap<String, String>,
 }

@@ -9,7 +9,6 @@ use fs_err as fs;
 use crate::base::{Archive, Base, Mend, TakeBack, archive};
 use crate::compiler::Compiler;
 use crate::run::command::{CommandExt, words};
-use crate::run::files::file_name;
 use crate::run::git::Git;
 use crate::run::ownership;
 use crate::say::failure::NotRun;
@@ -111,19 +110,14 @@ fn take_from_clone(clone: &Path, base: &Base, destination: &Path) -> Result<()> 
 
 /// Puts in what the archive lacks and bootstrap insists on.
 fn mend(tree: &Path, mend: &Mend, compiler: &Compiler) -> Result<()> {
-    for (name, text) in &mend.files {
+    let mut missing: Vec<_> = mend.files.iter().collect();
+    missing.retain(|(name, _)| !tree.join(name).exists());
+    for (name, text) in &missing {
         let file = tree.join(name);
-        if !file.exists() {
-            fs::create_dir_all(file.parent().expect("a file has a parent"))?;
-            fs::write(file, text)?;
-        }
+        fs::create_dir_all(file.parent().expect("a file has a parent"))?;
+        fs::write(file, text)?;
     }
-    let stand_ins: Vec<_> =
-        mend.crates.iter().filter(|c| !tree.join(c).join("Cargo.toml").exists()).collect();
-    for stand_in in &stand_ins {
-        write_empty_crate(&tree.join(stand_in))?;
-    }
-    if !stand_ins.is_empty() {
+    if missing.iter().any(|(name, _)| name.ends_with("Cargo.toml")) {
         update_lock_file(tree, compiler)?;
     }
     Ok(())
@@ -155,18 +149,7 @@ fn take_back(tree: &Path, leave_out: &[PathBuf], take_back: &TakeBack) -> Result
     Ok(())
 }
 
-fn write_empty_crate(directory: &Path) -> Result<()> {
-    let name = file_name(directory);
-    fs::create_dir_all(directory.join("src"))?;
-    fs::write(
-        directory.join("Cargo.toml"),
-        format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n"),
-    )?;
-    fs::write(directory.join("src/main.rs"), "fn main() {}\n")?;
-    Ok(())
-}
-
-/// Brings Cargo.lock up to date with the crates for which empty ones stand in. Cargo would do so on
+/// Brings Cargo.lock up to date with the crates in whose place others stand. Cargo would do so on
 /// first use; done here, the tree is clean afterwards.
 fn update_lock_file(tree: &Path, compiler: &Compiler) -> Result<()> {
     let step = Step::start("bringing Cargo.lock up to date");

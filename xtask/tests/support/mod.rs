@@ -113,7 +113,6 @@ impl Fixture {
                 default = "1.95"
                 [mend]
                 leave-out = ["vendor"]
-                crates = []
                 files = {{ ".gitmodules" = "", "src/llvm-project/llvm/.gitkeep" = "" }}
                 [base."1.95"]
                 release = "1.95.0"
