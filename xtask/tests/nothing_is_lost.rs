@@ -6,11 +6,15 @@
 //! `XTASK_ROUNDS` says how many random rounds there are, `XTASK_SEED` from which number they are made up. A
 //! round that fails says with which of them it comes again.
 
+// What is started here is the tests' own.
+#![allow(clippy::disallowed_methods)]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -268,30 +272,33 @@ impl Round {
         tokens
     }
 
+    /// What is in commits on top of the base, in the index and in stashes.
     fn collect_objects(&self, repository: &Path, refs: &BTreeSet<String>, tokens: &mut Tokens) {
-        let unknown: String = self
-            .refs_of(repository)
-            .difference(refs)
-            .map(|name| format!(" --exclude={name}"))
-            .collect();
-        let script = format!(
-            "cd '{}'; test -s .git/HEAD || exit 0; not=$(git rev-parse -q --verify 'base^{{commit}}' | sed s/^/^/)
-             under_way=$(find .git -name autostash -o -name MERGE_HEAD -o -name CHERRY_PICK_HEAD)
-             git rev-list --objects --indexed-objects --exclude='refs/xtask/*'{unknown} --all $not \
-                 $(git reflog show --format=%H refs/stash 2>/dev/null) \
-                 $(test -z \"$under_way\" || cat $under_way) | cut -d' ' -f1 |
-             git cat-file --batch",
-            repository.display()
-        );
-        let assert = self.fixture.shell(&script);
-        collect(&assert.get_output().stdout, &repository.join(".git"), tokens);
-    }
-
-    fn refs_of(&self, repository: &Path) -> BTreeSet<String> {
-        let script =
-            format!("git -C '{}' for-each-ref --format='%(refname)' || :", repository.display());
-        let assert = self.fixture.shell(&script);
-        String::from_utf8_lossy(&assert.get_output().stdout).lines().map(str::to_owned).collect()
+        let git = repository.join(".git");
+        if !fs::metadata(git.join("HEAD")).is_ok_and(|head| head.len() > 0) {
+            return;
+        }
+        let mut list = git_at(repository);
+        list.args(["rev-list", "--objects", "--no-object-names", "--indexed-objects"]);
+        list.args(["--ignore-missing", "^base^{commit}", "HEAD"]).args(refs);
+        let stashes = fs::read_to_string(git.join("logs/refs/stash")).unwrap_or_default();
+        list.args(stashes.lines().filter_map(|line| line.split(' ').nth(1)));
+        let linked = fs::read_dir(git.join("worktrees")).into_iter().flatten();
+        let linked: Vec<_> = linked.map(|entry| entry.unwrap().path()).collect();
+        list.args(linked.iter().map(|dir| dir.strip_prefix(&git).unwrap().join("HEAD")));
+        for dir in linked.iter().chain([&git]) {
+            let heads = ["MERGE_HEAD", "CHERRY_PICK_HEAD"];
+            for name in
+                heads.into_iter().chain(["rebase-merge/autostash", "rebase-apply/autostash"])
+            {
+                list.args(fs::read_to_string(dir.join(name)).unwrap_or_default().lines());
+            }
+        }
+        let mut listed = list.stdout(Stdio::piped()).spawn().unwrap();
+        let mut objects = git_at(repository);
+        objects.args(["cat-file", "--batch"]).stdin(listed.stdout.take().unwrap());
+        collect(&objects.output().unwrap().stdout, &git, tokens);
+        assert!(listed.wait().unwrap().success(), "{}", self.history);
     }
 
     /// Somebody types `script` in build/rust. Returns whether all of it works.
@@ -369,8 +376,21 @@ impl Round {
     /// The names that git knows in the trees.
     fn refs(&self) -> BTreeSet<String> {
         let trees = ["rust", "rust-1.96"].map(|name| self.fixture.root().join("build").join(name));
-        trees.iter().filter(|tree| tree.exists()).flat_map(|tree| self.refs_of(tree)).collect()
+        let mut refs = BTreeSet::new();
+        for tree in trees.iter().filter(|tree| tree.exists()) {
+            let mut list = git_at(tree);
+            let listed = list.args(["for-each-ref", "--format=%(refname)"]).output().unwrap();
+            refs.extend(String::from_utf8(listed.stdout).unwrap().lines().map(str::to_owned));
+        }
+        refs
     }
+}
+
+/// git, as somebody would use it there.
+fn git_at(repository: &Path) -> Command {
+    let mut git = Command::new("git");
+    support::forget_variables_of_git(git.arg("-C").arg(repository).stderr(Stdio::null()));
+    git
 }
 
 /// Somebody's copy of the project, as it was left.

@@ -11,9 +11,10 @@ use std::net::TcpListener;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use assert_cmd::assert::Assert;
 
@@ -285,10 +286,7 @@ impl Fixture {
         let mut command = self.xtask(&[]);
         let mut shell = Command::new("sh");
         shell.args(["-ec", script]).current_dir(self.root()).stdin(Stdio::null());
-        // Where a hook of git's runs the tests, git would work in the repository of whoever runs them.
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GIT_")) {
-            shell.env_remove(name);
-        }
+        forget_variables_of_git(&mut shell);
         for (name, value) in command.env("XTASK", env!("CARGO_BIN_EXE_xtask")).get_envs() {
             shell.env(name, value.unwrap());
         }
@@ -327,6 +325,13 @@ impl Fixture {
     }
 }
 
+/// Where a hook of git's runs the tests, git would work in the repository of whoever runs them.
+pub fn forget_variables_of_git(command: &mut Command) {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GIT_")) {
+        command.env_remove(name);
+    }
+}
+
 /// Starts a program whose output the test reads. It is ended, with all that it started, when it takes too
 /// long.
 pub fn start(mut command: Command) -> Child {
@@ -357,17 +362,14 @@ pub fn finish(mut command: Command) -> Assert {
     let (mut stdout, mut stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
     command.stdout(stdout.try_clone().unwrap()).stderr(stderr.try_clone().unwrap());
     let mut child = in_a_group(&mut command).spawn().unwrap();
-    let started = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        if started.elapsed() > LIMIT {
-            kill_process_group(Pid::from_child(&child), Signal::KILL).unwrap();
-            panic!("{command:?} still ran after {LIMIT:?}");
-        }
-        thread::sleep(Duration::from_millis(1));
+    let group = Pid::from_child(&child);
+    let (sender, ended) = channel();
+    thread::spawn(move || sender.send(child.wait()));
+    let Ok(status) = ended.recv_timeout(LIMIT) else {
+        kill_process_group(group, Signal::KILL).unwrap();
+        panic!("{command:?} still ran after {LIMIT:?}");
     };
+    let status = status.unwrap();
     let read = |file: &mut std::fs::File| {
         file.rewind().unwrap();
         let mut bytes = Vec::new();
