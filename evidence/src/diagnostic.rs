@@ -86,19 +86,11 @@ pub fn read_rustc(stderr: &[u8], library: &Path) -> Vec<Diagnostic> {
     messages.filter_map(|message| diagnostic(message, library)).collect()
 }
 
-impl Said {
-    /// The compiler's errors as it shows them, or else the last lines that cargo wrote to `stderr`.
-    pub fn errors(&self, stderr: &[u8]) -> String {
-        let errors = self.diagnostics.iter().filter(|diagnostic| diagnostic.is_error());
-        let errors: Vec<_> = errors.map(|error| error.rendered.as_str()).collect();
-        if errors.is_empty() { ending(&String::from_utf8_lossy(stderr)) } else { errors.join("\n") }
-    }
-}
-
 /// The last lines of what a program printed.
-pub fn ending(text: &str) -> String {
+pub fn ending(printed: &[u8]) -> String {
+    let text = String::from_utf8_lossy(printed);
     let lines: Vec<_> = text.trim_end().lines().collect();
-    lines[lines.len().saturating_sub(20)..].join("\n")
+    lines[lines.len().saturating_sub(60)..].join("\n")
 }
 
 /// The message with paths as they are on every machine; `None` for those that only sum up others.

@@ -21,6 +21,8 @@ use xtask::run::command::{self, CommandExt};
 use xtask::say::failure::{NOT_RUN, failure};
 use xtask::session::{Invocation, Session};
 
+use crate::diagnostic::ending;
+
 /// The variable that, set to anything, has the trials of the quick set fail where the machine lacks
 /// what they need. `.ci/run` sets it.
 const REQUIRE: &str = "EVIDENCE_REQUIRE";
@@ -29,9 +31,6 @@ const REQUIRE: &str = "EVIDENCE_REQUIRE";
 /// by side it is.
 const TRIAL: &str = "EVIDENCE_TRIAL";
 const SLOT: &str = "EVIDENCE_SLOT";
-
-/// How much of a failed trial's log is shown.
-const LINES_OF_LOG: usize = 60;
 
 pub struct Trial {
     name: String,
@@ -175,9 +174,8 @@ impl Desk {
                 Ok(Completion::ignored_with(reason.lines().next().unwrap_or_default()))
             }
             _ => {
-                let lines: Vec<_> = log.trim_end().lines().collect();
-                let end = lines[lines.len().saturating_sub(LINES_OF_LOG)..].join("\n");
-                Err(format!("{end}\n\nthe whole log: {}", self.log(name).display()).into())
+                let (end, log) = (ending(log.as_bytes()), self.log(name));
+                Err(format!("{end}\n\nthe whole log: {}", log.display()).into())
             }
         }
     }

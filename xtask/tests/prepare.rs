@@ -395,25 +395,6 @@ fn what_is_no_file_is_no_patch() {
     fixture.run(&["prepare"]).code(1).stderr(contains("0002-x.patch is no file"));
 }
 
-/// What was exported and then taken out of patches/ again is only in build/rust, whoever committed it.
-#[test]
-fn exported_commits_stay_when_the_patches_go() {
-    for email in ["worker@project.example", "maintainers@tcp-keepalive.example"] {
-        let fixture = Fixture::new();
-        fixture.run(&["prepare"]).success();
-        let work = "echo mine >library/std/src/lines.rs; git commit -qam Mine -m 'There was none.'";
-        fixture
-            .shell(&format!("cd build/rust; export GIT_COMMITTER_EMAIL={email}; {work}"))
-            .success();
-        fixture.run(&["export"]).success();
-        fs::remove_dir_all(fixture.patches()).unwrap();
-        fixture.write_patch("0001-first.patch", "hello", "hello, again");
-        fixture.run(&["prepare"]).success().stderr(contains("what it held is the branch series-"));
-        let branch = fixture.git(&["branch", "--list", "--format=%(refname)", "series-*"]);
-        assert_eq!(fixture.git(&["show", &format!("{branch}:library/std/src/lines.rs")]), "mine");
-    }
-}
-
 #[test]
 fn ignored_file_in_the_way_stays() {
     let fixture = Fixture::new();

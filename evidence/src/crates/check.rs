@@ -93,8 +93,7 @@ impl<'a> Checker<'a> {
             }
         }
         if !outcome.built && outcome.errors.is_empty() {
-            let stderr = String::from_utf8_lossy(&output.stderr);
-            bail!("cargo failed without an error of the compiler:\n{}", ending(&stderr));
+            bail!("cargo failed without an error of the compiler:\n{}", ending(&output.stderr));
         }
         Ok(outcome)
     }

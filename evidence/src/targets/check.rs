@@ -8,7 +8,7 @@ use fs_err as fs;
 use glob::Pattern;
 use walkdir::WalkDir;
 
-use crate::diagnostic::{self, Diagnostic};
+use crate::diagnostic::{self, Diagnostic, ending};
 use xtask::compiler::Compiler;
 use xtask::library::sources::{LibraryId, Sources};
 use xtask::run::command::CommandExt;
@@ -36,17 +36,14 @@ pub struct Outcome {
     pub diagnostics: Vec<Diagnostic>,
     /// The file or directory of `sys::net` with the target's sockets.
     pub backend: Option<String>,
-    pub methods: Methods,
+    /// Of the base, nobody asks for them.
+    pub methods: Option<Methods>,
 }
 
 #[derive(Clone, Copy)]
 pub enum Methods {
-    /// Nobody asked: this is the base.
-    Unasked,
-    /// std and a caller of both methods compile.
+    /// std compiles. What a caller of both methods lacks is among the diagnostics.
     Compiled,
-    /// std compiles, but the caller does not.
-    Missing,
     /// std does not compile, but the compiler did look into the bodies of both methods.
     Reached,
     /// std does not compile, and nothing can be said of the methods.
@@ -75,12 +72,10 @@ impl<'a> Checker<'a> {
         self.sources.fetch_crates(self.compiler)?;
         let StdCheck { mut diagnostics, backend, metadata } = self.check_std(target)?;
         let methods = match metadata {
-            _ if !with_methods => Methods::Unasked,
+            _ if !with_methods => None,
             Some(metadata) => {
-                let said = self.check_caller(target, &metadata)?;
-                let fails = said.iter().any(Diagnostic::is_error);
-                diagnostics.extend(said);
-                if fails { Methods::Missing } else { Methods::Compiled }
+                diagnostics.extend(self.check_caller(target, &metadata)?);
+                Some(Methods::Compiled)
             }
             None => {
                 let found = self.check_with_probes(library, target)?;
@@ -89,7 +84,7 @@ impl<'a> Checker<'a> {
                     found.iter().any(|diagnostic| diagnostic.identity.message.contains(&probe))
                 };
                 let all = PROBES.iter().all(|(_, probe)| is_found(probe));
-                if all { Methods::Reached } else { Methods::Unreached }
+                Some(if all { Methods::Reached } else { Methods::Unreached })
             }
         };
         Ok(Outcome { diagnostics, backend, methods })
@@ -112,10 +107,7 @@ impl<'a> Checker<'a> {
             .answer()?;
         let said = diagnostic::read(&output.stdout, &self.sources.library);
         if !output.status.success() && !said.diagnostics.iter().any(Diagnostic::is_error) {
-            bail!(
-                "cargo failed without an error of the compiler:\n{}",
-                said.errors(&output.stderr)
-            );
+            bail!("cargo failed without an error of the compiler:\n{}", ending(&output.stderr));
         }
         let std = said.artifacts.into_iter().find(|artifact| artifact.target.name == "std");
         let mut files = std.into_iter().flat_map(|artifact| artifact.filenames);
@@ -151,8 +143,7 @@ impl<'a> Checker<'a> {
             diagnostic.identity.file = Some("a caller of both methods".into());
         }
         if !output.status.success() && !diagnostics.iter().any(Diagnostic::is_error) {
-            let said = String::from_utf8_lossy(&output.stderr);
-            bail!("rustc failed without an error:\n{}", diagnostic::ending(&said));
+            bail!("rustc failed without an error:\n{}", ending(&output.stderr));
         }
         Ok(diagnostics)
     }

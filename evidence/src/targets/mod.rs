@@ -5,7 +5,7 @@ mod check;
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use xtask::base::Base;
 use xtask::docs::Record;
@@ -113,20 +113,17 @@ fn verdict(base: Option<&Outcome>, series: &Outcome, is_unreached: bool) -> Resu
         let rendered = new.iter().map(|diagnostic| &*diagnostic.rendered).collect::<Vec<_>>();
         bail!("with the series, the compiler says more than at the base:\n{}", rendered.join("\n"));
     }
-    Ok(match series.methods {
+    Ok(match series.methods.context("nobody asked for the methods")? {
         Methods::Unreached if is_unreached => "not known",
         _ if is_unreached => {
             bail!("the compiler looks at the methods, and evidence/targets.toml says no")
         }
+        // A caller that fails says so with an error, which the base cannot have.
         Methods::Compiled => "compiled",
         Methods::Reached => "no worse",
         Methods::Unreached => bail!(
             "std breaks at the base before the compiler looks at the methods, so nothing is known of them"
         ),
-        // A caller that fails says so with an error, which the base cannot have.
-        Methods::Missing | Methods::Unasked => {
-            bail!("std compiles, and nobody asked for the methods")
-        }
     })
 }
 
@@ -158,7 +155,11 @@ mod tests {
             rendered: format!("error: {message}"),
             package: None,
         };
-        Outcome { diagnostics: errors.iter().map(error).collect(), backend: None, methods }
+        Outcome {
+            diagnostics: errors.iter().map(error).collect(),
+            backend: None,
+            methods: Some(methods),
+        }
     }
 
     #[test]
@@ -166,7 +167,7 @@ mod tests {
         let compiled = outcome(&[], Methods::Compiled);
         assert_eq!(verdict(None, &compiled, false).unwrap(), "compiled");
         assert!(verdict(None, &compiled, true).unwrap_err().to_string().contains("says no"));
-        let broken = outcome(&["A"], Methods::Unasked);
+        let broken = outcome(&["A"], Methods::Unreached);
         let said = |methods, errors: &[&str]| {
             let series = outcome(errors, methods);
             verdict(Some(&broken), &series, false).map_err(|error| error.to_string())
@@ -177,6 +178,6 @@ mod tests {
         assert_eq!(said(Methods::Compiled, &[]).unwrap(), "compiled");
         assert!(said(Methods::Unreached, &["A"]).unwrap_err().contains("nothing is known"));
         assert!(said(Methods::Reached, &["A", "B"]).unwrap_err().contains("error: B"));
-        assert!(said(Methods::Missing, &["A", "no method"]).unwrap_err().contains("no method"));
+        assert!(said(Methods::Compiled, &["no method"]).unwrap_err().contains("no method"));
     }
 }
