@@ -139,7 +139,7 @@ fn refuses_a_repository_in_the_tree() {
 #[test]
 fn never_follows_a_link() {
     let fixture = with_new_commit();
-    let outside = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir_in(fixture.dir()).unwrap();
     let theirs = outside.path().join("theirs.txt");
     fs::write(&theirs, "theirs\n").unwrap();
     fs::create_dir(fixture.root().join("tests")).unwrap();

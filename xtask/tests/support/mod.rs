@@ -103,8 +103,7 @@ impl Fixture {
 
     /// A project whose archive is at `url` alone.
     pub fn without_cache(url: &str) -> Fixture {
-        let dir = tempfile::tempdir().unwrap();
-        let fixture = Fixture { archive: archive(LINES), dir };
+        let fixture = Fixture { archive: archive(LINES), dir: directory() };
         fs::create_dir_all(fixture.root()).unwrap();
         let sha256 = sha256(&fixture.archive);
         fs::write(
@@ -149,7 +148,7 @@ impl Fixture {
 
     /// The same project in another place, with the same stand-ins.
     pub fn copy(&self) -> Fixture {
-        let fixture = Fixture { dir: tempfile::tempdir().unwrap(), archive: self.archive.clone() };
+        let fixture = Fixture { dir: directory(), archive: self.archive.clone() };
         let mut copy = Command::new("cp");
         finish({
             copy.args(["-a", "--"]).arg(self.dir().join(".")).arg(fixture.dir());
@@ -257,6 +256,7 @@ impl Fixture {
             .current_dir(self.root())
             .env("XTASK_ROOT", self.root())
             .env("XDG_CACHE_HOME", self.dir.path().join("cache"))
+            .env("TMPDIR", self.dir.path().parent().unwrap())
             .env("PATH", self.path())
             .stdin(Stdio::null());
         command
@@ -323,6 +323,20 @@ impl Fixture {
     pub fn std_line(&self) -> String {
         fs::read_to_string(self.tree().join("library/std/src/lib.rs")).unwrap()
     }
+}
+
+/// A directory of a test's own, in memory where programs may run there: most of the time that these tests
+/// take, some disks remove directories.
+fn directory() -> TempDir {
+    let runs_programs = |dir: &TempDir| {
+        let program = dir.path().join("program");
+        write_script(&program, "");
+        let runs = Command::new(&program).status().is_ok();
+        fs::remove_file(program).unwrap();
+        runs
+    };
+    let memory = tempfile::tempdir_in("/dev/shm").ok().filter(runs_programs);
+    memory.unwrap_or_else(|| tempfile::tempdir().unwrap())
 }
 
 /// Where a hook of git's runs the tests, git would work in the repository of whoever runs them.
