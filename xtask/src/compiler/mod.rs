@@ -12,7 +12,6 @@ use crate::base::{Base, CompilerOrigin, DebianCompiler};
 use crate::run::command::CommandExt;
 use crate::run::{lock, ownership, whole};
 use crate::say::failure::NotRun;
-use crate::say::progress::Step;
 
 /// An installed compiler that std can be built with.
 pub struct Compiler {
@@ -69,30 +68,6 @@ impl Compiler {
         cargo.clean_env().env("RUSTC", self.bin("rustc")).env("RUSTDOC", self.bin("rustdoc"));
         cargo.env("CARGO_INCREMENTAL", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
         cargo
-    }
-
-    /// Has what the workspace `what` in `dir` depends on in cargo's cache. With all of it there, no network
-    /// is needed.
-    pub fn fetch_crates(&self, what: &str, dir: &Path, options: &[&str]) -> Result<()> {
-        let fetch = || {
-            let mut cargo = self.cargo();
-            // std's own manifest is written for the unstable features of its release.
-            cargo.env("RUSTC_BOOTSTRAP", "1").current_dir(dir);
-            cargo.args(["fetch", "--locked"]).args(options);
-            cargo
-        };
-        if fetch().arg("--offline").run().is_ok() {
-            return Ok(());
-        }
-        let step = Step::start(format!("downloading the crates that {what} depends on"));
-        fetch().run().with_context(|| {
-            format!(
-                "the crates that {what} depends on are not all in cargo's cache, and cannot be \
-                 downloaded. With the network there once, later runs do without"
-            )
-        })?;
-        step.done();
-        Ok(())
     }
 
     /// Its compiler, in an environment that does not depend on who calls.

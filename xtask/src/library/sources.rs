@@ -11,6 +11,7 @@ use crate::compiler::Compiler;
 use crate::run::command::CommandExt;
 use crate::run::git::Git;
 use crate::run::ownership;
+use crate::say::progress::Step;
 use crate::series::tree::Tree;
 
 /// The hash by which git knows a state of library/.
@@ -43,9 +44,24 @@ impl Sources {
         command
     }
 
-    /// Has the crates that std depends on, for all targets, in cargo's cache.
+    /// Has the crates that std depends on, for all targets, in cargo's cache. With all of them there, no
+    /// network is needed.
     pub fn fetch_crates(&self, toolchain: &Compiler) -> Result<()> {
-        toolchain.fetch_crates("std", &self.library, &[])
+        let fetch = || {
+            let mut cargo = self.cargo(toolchain, "fetch");
+            cargo.arg("--locked");
+            cargo
+        };
+        if fetch().arg("--offline").run().is_ok() {
+            return Ok(());
+        }
+        let step = Step::start("downloading the crates that std depends on");
+        fetch().run().context(
+            "the crates that std depends on are not all in cargo's cache, and cannot be downloaded. With \
+             the network there once, later runs do without",
+        )?;
+        step.done();
+        Ok(())
     }
 }
 
