@@ -12,7 +12,8 @@ use xtask::base::Base;
 use xtask::compiler::Compiler;
 use xtask::library::sources;
 use xtask::run::command::CommandExt;
-use xtask::run::{lock, ownership};
+use xtask::run::lock::{self, Lock};
+use xtask::run::ownership;
 
 use super::Applied;
 use crate::suite;
@@ -24,10 +25,7 @@ pub fn check(base: &Base) -> Result<String> {
     let dir = project.build().join("evidence/series");
     let tool = compile(&dir, &newest, &Compiler::find(&project.base(None)?)?)?;
 
-    let dir = dir.join(&applied.name);
-    let _lock = lock::acquire(&dir.join("lock"), "running tidy")?;
-    let tree = dir.join("tree");
-    sources::show(&applied.git, &tree, &applied.tip)?;
+    let (_lock, tree) = shown(&dir, &applied)?;
     // Tests of the compiler, whose form changes from release to release: a newer tidy breaks off.
     let mir_opt = tree.join("tests/mir-opt");
     ownership::discard(&mir_opt)?;
@@ -40,7 +38,7 @@ pub fn check(base: &Base) -> Result<String> {
         .arg("--concurrency=1")
         .arg(format!("--root-path={}", tree.display()))
         .arg(format!("--cargo-path={}", newest.compiler.bin("cargo").display()))
-        .arg(format!("--output-dir={}", dir.display()))
+        .arg(format!("--output-dir={}", dir.join(&applied.name).display()))
         .current_dir(&tree)
         .env("CARGO_NET_RETRY", "0")
         .env("NO_COLOR", "1")
@@ -60,12 +58,19 @@ pub fn check(base: &Base) -> Result<String> {
     Ok(String::new())
 }
 
+/// The series' tree, which others leave alone while the lock is held.
+fn shown(dir: &Path, series: &Applied) -> Result<(Lock, PathBuf)> {
+    let dir = dir.join(&series.name);
+    let lock = lock::acquire(&dir.join("lock"), "running tidy")?;
+    sources::show(&series.git, &dir.join("tree"), &series.tip)?;
+    Ok((lock, dir.join("tree")))
+}
+
 /// Compiles the tidy that is part of a series' tree, and returns the program. With a compiler and options
 /// for which this takes a quarter of the time that upstream's would.
 fn compile(dir: &Path, newest: &Applied, compiler: &Compiler) -> Result<PathBuf> {
-    let _lock = lock::acquire(&dir.join("lock"), "compiling tidy")?;
-    let (tree, target) = (dir.join("tool"), dir.join("tidy"));
-    sources::show(&newest.git, &tree, &newest.tip)?;
+    let (_lock, tree) = shown(dir, newest)?;
+    let target = dir.join("tidy");
     let mut cargo = compiler.cargo();
     cargo.args(["build", "--package=tidy", "--bin=rust-tidy", "--target-dir"]).arg(&target);
     cargo.current_dir(tree).run()?;

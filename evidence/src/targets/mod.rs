@@ -11,6 +11,7 @@ use xtask::base::Base;
 use xtask::docs::Record;
 use xtask::library::sources::{self, library_right_now};
 use xtask::run::lock;
+use xtask::say::failure::NotRun;
 use xtask::session::Session;
 
 use self::check::{Checker, METHOD, Methods, Outcome};
@@ -84,7 +85,16 @@ pub fn check(base: &Base, target: &str, expected: Option<&Target>) -> Result<Str
     };
     let outcome = outcome();
     checker.clear(target)?;
-    let (with_base, with_series) = outcome?;
+    let header = cells(&["target", "backend", "base", "series", "verdict"]);
+    let (with_base, with_series) = match outcome {
+        Err(lack) if lack.is::<NotRun>() => {
+            // The table says so, and since there is no key, the next run looks again.
+            let (row, notes) = (cells(&[target, "-", "-", "-", "not run"]), vec![lack.to_string()]);
+            Record { header, row, notes, ..begun }.write(project, "targets", &name)?;
+            return Err(lack);
+        }
+        outcome => outcome?,
+    };
     let is_unreached = expected.is_some_and(|target| target.unreached.contains(&base.name));
     let verdict = verdict(with_base.as_ref(), &with_series, is_unreached)?;
     let backend = with_series.backend.clone().unwrap_or_else(|| "-".into());
@@ -100,7 +110,6 @@ pub fn check(base: &Base, target: &str, expected: Option<&Target>) -> Result<Str
         _ => String::new(),
     };
     let row = cells(&[target, &backend, &of_base, &of_series, verdict]);
-    let header = cells(&["target", "backend", "base", "series", "verdict"]);
     Record { key, header, row, ..begun }.write(project, "targets", &name)?;
     Ok(said)
 }
@@ -122,7 +131,9 @@ fn verdict(base: Option<&Outcome>, series: &Outcome, is_unreached: bool) -> Resu
         Methods::Compiled => "compiled",
         Methods::Reached => "no worse",
         Methods::Unreached => bail!(
-            "std breaks at the base before the compiler looks at the methods, so nothing is known of them"
+            "std breaks at the base before the compiler looks at the methods, so nothing is known of them. It \
+             says:\n{}",
+            known.iter().map(|diagnostic| &*diagnostic.rendered).collect::<Vec<_>>().join("\n")
         ),
     })
 }
