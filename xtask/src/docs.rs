@@ -75,15 +75,31 @@ fn file(project: &Project, suite: &str, test: &str) -> PathBuf {
 impl Docs {
     pub fn run(self, on: Invocation) -> Result<ExitCode> {
         on.refuse_base("docs")?;
-        let (name, title) = match self.suite {
-            Suite::Targets => ("targets", "std type-checked for each target"),
-            Suite::Platforms => ("platforms", "The tests of keepalive, run on other platforms"),
-            Suite::Crates => ("crates", "Published crates, with the methods made stable"),
+        let (name, title, meaning) = match self.suite {
+            Suite::Targets => (
+                "targets",
+                "std type-checked for each target",
+                "No target got a diagnostic that it did not have at the base, which is asked where anything \
+                 is said with the series. *compiled*: so did a caller of both methods. *no worse*: std breaks \
+                 there by itself, and the compiler did look into both methods. *not known*: it breaks before \
+                 that. *not run*: this compiler cannot be asked.",
+            ),
+            Suite::Platforms => (
+                "platforms",
+                "The tests of keepalive, run on other platforms",
+                "*tests* are those of `tcp_keepalive.rs`, *std's own* its unit tests of `net::tcp`.",
+            ),
+            Suite::Crates => (
+                "crates",
+                "Published crates, with the methods made stable",
+                "*breaks*: it compiles at the base, and not with the series. *not built*: with neither.",
+            ),
         };
         let tests = tests(&on.project, name)?;
         let records = tests.iter().map(|test| (&**test, Record::read(&on.project, name, test)));
+        let tables = tables(records)?;
         let text =
-            format!("# {title}\n\nWritten by `cargo xtask docs {name}`.\n{}", tables(records)?);
+            format!("# {title}\n\nWritten by `cargo xtask docs {name}`. {meaning}\n{tables}");
         let file = on.project.root.join("docs").join(format!("{name}.md"));
         ownership::write(&file, text.as_bytes())?;
         println!("{}", display(&file));
