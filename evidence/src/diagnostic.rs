@@ -86,6 +86,12 @@ pub fn read_rustc(stderr: &[u8], library: &Path) -> Vec<Diagnostic> {
     messages.filter_map(|message| diagnostic(message, library)).collect()
 }
 
+/// The diagnostics as the compiler shows them.
+pub fn rendered<'d>(diagnostics: impl IntoIterator<Item = &'d Diagnostic>) -> String {
+    let rendered = diagnostics.into_iter().map(|diagnostic| &*diagnostic.rendered);
+    rendered.collect::<Vec<_>>().join("\n")
+}
+
 /// The last lines of what a program printed.
 pub fn ending(printed: &[u8]) -> String {
     let text = String::from_utf8_lossy(printed);
@@ -120,11 +126,17 @@ pub fn portable(file: &str, library: &str) -> String {
     if let Some(rest) = file.strip_prefix(library) {
         return format!("library/{rest}");
     }
-    if let Some((_, rest)) = file.split_once("/registry/src/") {
-        return rest.split_once('/').map_or(rest, |(_, rest)| rest).to_owned();
+    if let Some(registry) = registry(file) {
+        return file[registry.len()..].to_owned();
     }
     // The compiler runs in library/.
     if Path::new(file).is_relative() { format!("library/{file}") } else { file.to_owned() }
+}
+
+/// What is before the package's directory in the path of a file that cargo downloaded.
+pub fn registry(path: &str) -> Option<&str> {
+    let packages = path.find("/registry/src/")? + "/registry/src/".len();
+    Some(&path[..packages + path[packages..].find('/')? + 1])
 }
 
 #[cfg(test)]

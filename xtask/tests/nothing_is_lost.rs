@@ -257,10 +257,8 @@ impl Round {
             }
             if metadata.is_dir() && name == ".git" {
                 self.collect_objects(path.parent().unwrap(), refs, &mut tokens);
-                let linked = fs::read_dir(path.join("worktrees")).into_iter().flatten();
-                let linked = linked.map(|entry| entry.unwrap().path());
-                for path in linked.chain([path.clone()]) {
-                    paths.extend(["rebase-apply", "rebase-merge"].map(|name| path.join(name)));
+                for dir in of_work_trees(&path) {
+                    paths.extend(["rebase-apply", "rebase-merge"].map(|name| dir.join(name)));
                 }
                 paths.push(path.join("hooks"));
             } else if metadata.is_dir() {
@@ -280,17 +278,14 @@ impl Round {
         }
         let mut list = git_at(repository);
         list.args(["rev-list", "--objects", "--no-object-names", "--indexed-objects"]);
-        list.args(["--ignore-missing", "^base^{commit}", "HEAD"]).args(refs);
+        list.args(["--ignore-missing", "^base^{commit}"]).args(refs);
         let stashes = fs::read_to_string(git.join("logs/refs/stash")).unwrap_or_default();
         list.args(stashes.lines().filter_map(|line| line.split(' ').nth(1)));
-        let linked = fs::read_dir(git.join("worktrees")).into_iter().flatten();
-        let linked: Vec<_> = linked.map(|entry| entry.unwrap().path()).collect();
-        list.args(linked.iter().map(|dir| dir.strip_prefix(&git).unwrap().join("HEAD")));
-        for dir in linked.iter().chain([&git]) {
-            let heads = ["MERGE_HEAD", "CHERRY_PICK_HEAD"];
-            for name in
-                heads.into_iter().chain(["rebase-merge/autostash", "rebase-apply/autostash"])
-            {
+        const UNDER_WAY: [&str; 4] =
+            ["MERGE_HEAD", "CHERRY_PICK_HEAD", "rebase-merge/autostash", "rebase-apply/autostash"];
+        for dir in of_work_trees(&git) {
+            list.arg(dir.strip_prefix(&git).unwrap().join("HEAD"));
+            for name in UNDER_WAY {
                 list.args(fs::read_to_string(dir.join(name)).unwrap_or_default().lines());
             }
         }
@@ -384,6 +379,12 @@ impl Round {
         }
         refs
     }
+}
+
+/// Where git keeps what is about one work tree: about each linked one, and its own.
+fn of_work_trees(git: &Path) -> impl Iterator<Item = PathBuf> {
+    let linked = fs::read_dir(git.join("worktrees")).into_iter().flatten();
+    linked.map(|entry| entry.unwrap().path()).chain([git.to_owned()])
 }
 
 /// git, as somebody would use it there.

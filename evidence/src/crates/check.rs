@@ -9,7 +9,7 @@ use xtask::compiler::Compiler;
 use xtask::run::command::CommandExt;
 
 use super::table::{Crate, Table};
-use crate::diagnostic::{self, Diagnostic, ending};
+use crate::diagnostic::{self, Diagnostic, ending, registry};
 
 /// A place to check the crates of one workspace in, one after the other.
 pub struct Checker<'a> {
@@ -114,11 +114,7 @@ fn text(rendered: &str, beside: &Path) -> String {
     let arrow = rendered.lines().find(|line| line.trim_start().starts_with("--> "));
     let text = rendered.lines().take(1).chain(arrow).collect::<Vec<_>>().join("\n");
     let path = arrow.and_then(|line| line.split_once("--> ")).map_or("", |(_, path)| path);
-    let registry = path.find("/registry/src/").and_then(|at| {
-        let packages = at + "/registry/src/".len();
-        Some(&path[..packages + path[packages..].find('/')? + 1])
-    });
-    text.replace(registry.unwrap_or(&format!("{}/", beside.display())), "")
+    text.replace(registry(path).unwrap_or(&format!("{}/", beside.display())), "")
 }
 
 /// Whether the warning is about a call that the methods will take over.

@@ -15,7 +15,7 @@ use xtask::say::failure::NotRun;
 use xtask::session::Session;
 
 use self::check::{Checker, METHOD, Methods, Outcome};
-use crate::diagnostic::{Diagnostic, added};
+use crate::diagnostic::{Diagnostic, added, rendered};
 use crate::record::{self, cells};
 use crate::suite;
 
@@ -119,8 +119,7 @@ fn verdict(base: Option<&Outcome>, series: &Outcome, is_unreached: bool) -> Resu
     let known = base.map_or(&[][..], |base| &base.diagnostics);
     let new = added(known, &series.diagnostics);
     if !new.is_empty() {
-        let rendered = new.iter().map(|diagnostic| &*diagnostic.rendered).collect::<Vec<_>>();
-        bail!("with the series, the compiler says more than at the base:\n{}", rendered.join("\n"));
+        bail!("with the series, the compiler says more than at the base:\n{}", rendered(new));
     }
     Ok(match series.methods.context("nobody asked for the methods")? {
         Methods::Unreached if is_unreached => "not known",
@@ -133,7 +132,7 @@ fn verdict(base: Option<&Outcome>, series: &Outcome, is_unreached: bool) -> Resu
         Methods::Unreached => bail!(
             "std breaks at the base before the compiler looks at the methods, so nothing is known of them. It \
              says:\n{}",
-            known.iter().map(|diagnostic| &*diagnostic.rendered).collect::<Vec<_>>().join("\n")
+            rendered(known)
         ),
     })
 }

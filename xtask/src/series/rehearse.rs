@@ -93,13 +93,13 @@ impl Rehearse {
         let stage = || Stage::set(&checkout, &tree, &start);
 
         let lowest = patch(&table.below)?;
-        let verdict = {
+        let (applies, verdict) = {
             let stage = stage()?;
             println!("{}", stage.facts()?);
             stage.apply(lowest, None)?
         };
-        println!("patch {}: {}\n", table.below, verdict.1);
-        let below = verdict.0.then_some(lowest);
+        println!("patch {}: {verdict}\n", table.below);
+        let below = applies.then_some(lowest);
         let mut applying = BTreeMap::new();
         let count = table.pull_request.len();
         for PullRequest { name, patch: number, needs, optional, .. } in table.pull_request {

@@ -12,7 +12,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -256,7 +256,7 @@ impl Fixture {
             .current_dir(self.root())
             .env("XTASK_ROOT", self.root())
             .env("XDG_CACHE_HOME", self.dir.path().join("cache"))
-            .env("TMPDIR", self.dir.path().parent().unwrap())
+            .env("TMPDIR", &*PLACE)
             .env("PATH", self.path())
             .stdin(Stdio::null());
         command
@@ -325,18 +325,20 @@ impl Fixture {
     }
 }
 
-/// A directory of a test's own, in memory where programs may run there: most of the time that these tests
-/// take, some disks remove directories.
-fn directory() -> TempDir {
-    let runs_programs = |dir: &TempDir| {
+/// Where directories for tests are made: in memory where programs may run there, since most of the time that
+/// these tests take, some disks remove directories.
+static PLACE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let runs_programs = |dir: TempDir| {
         let program = dir.path().join("program");
         write_script(&program, "");
-        let runs = Command::new(&program).status().is_ok();
-        fs::remove_file(program).unwrap();
-        runs
+        Command::new(&program).status().is_ok()
     };
-    let memory = tempfile::tempdir_in("/dev/shm").ok().filter(runs_programs);
-    memory.unwrap_or_else(|| tempfile::tempdir().unwrap())
+    let in_memory = tempfile::tempdir_in("/dev/shm").is_ok_and(runs_programs);
+    if in_memory { "/dev/shm".into() } else { std::env::temp_dir() }
+});
+
+fn directory() -> TempDir {
+    tempfile::tempdir_in(&*PLACE).unwrap()
 }
 
 /// Where a hook of git's runs the tests, git would work in the repository of whoever runs them.
