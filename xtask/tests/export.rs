@@ -199,7 +199,11 @@ fn refuses_what_is_no_series() {
         ("git merge -q --no-commit --no-ff $(git commit-tree -p base -m Mine HEAD:)", "merging"),
         ("git checkout -q HEAD~1", "HEAD detached"),
         ("git reset -q --hard base", "nothing to export"),
-        ("git merge -q --no-ff -m Merge $(git commit-tree -p base -m Mine base:)", "no merge"),
+        (
+            "git switch -qc side HEAD~1; echo 'fn main() {}' >tests/ui/std/side.rs; git add .; \
+             git commit -qm Side -m 'There was none.'; git switch -q series; git merge -q --no-ff -m Merge side",
+            "no merge",
+        ),
     ] {
         let fixture = with_new_commit();
         fixture.shell(&format!("cd build/rust; {begin}")).success();
