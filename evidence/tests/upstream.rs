@@ -20,7 +20,8 @@ fn main() -> ExitCode {
     suite::main("upstream", |project| {
         let trial = |(base, name, args): (&str, _, &'static [_])| {
             let base = project.base(Some(base))?;
-            Ok(Trial::new(&base, name, move |base| upstream::x_py(base, args)).minutes(45))
+            let pass = if name == "std" { upstream::pass_with_own } else { upstream::pass };
+            Ok(Trial::new(&base, name, move |base| pass(base, args)).minutes(45))
         };
         let mut trials = TRIALS.into_iter().map(trial).collect::<Result<Vec<_>>>()?;
         let compare = "the quick way says the same";
