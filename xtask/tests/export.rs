@@ -13,6 +13,7 @@ use assert_cmd::assert::Assert;
 use fs_err as fs;
 use predicates::str::contains;
 use support::{Fixture, finish};
+use walkdir::WalkDir;
 
 /// A project whose patches are as an export writes them.
 fn exported() -> Fixture {
@@ -39,17 +40,10 @@ fn commit(fixture: &Fixture, file: &str, text: &str, subject: &str) {
 
 /// The files in patches/, library/ and tests/, with their texts.
 fn written(fixture: &Fixture) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    let mut paths = vec![fixture.patches(), fixture.root().join("library")];
-    paths.push(fixture.root().join("tests"));
-    while let Some(path) = paths.pop() {
-        if path.is_dir() {
-            paths.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
-        } else if path.exists() {
-            files.insert(path.clone(), fs::read(path).unwrap());
-        }
-    }
-    files
+    let places = ["patches/1.95", "library", "tests"].map(|place| fixture.root().join(place));
+    let entries = places.into_iter().flat_map(WalkDir::new).filter_map(Result::ok);
+    let files = entries.filter(|entry| entry.path().is_file()).map(walkdir::DirEntry::into_path);
+    files.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
 /// An export stops with code 1, and writes nothing.

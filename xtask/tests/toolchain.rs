@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use fs_err as fs;
 use predicates::str::contains;
 use support::{Fixture, HOST};
+use walkdir::WalkDir;
 
 fn assembled(fixture: &Fixture) -> PathBuf {
     fixture.root().join("build/toolchain")
@@ -29,18 +30,13 @@ fn std_of(fixture: &Fixture) -> String {
 
 /// Every file below a directory: which one it is, its contents, and when it was last written.
 fn snapshot(directory: &Path) -> BTreeMap<PathBuf, (u64, Vec<u8>, SystemTime)> {
-    let mut files = BTreeMap::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(snapshot(&path));
-        } else {
-            let metadata = fs::metadata(&path).unwrap();
-            let modified = metadata.modified().unwrap();
-            files.insert(path.clone(), (metadata.ino(), fs::read(&path).unwrap(), modified));
-        }
-    }
-    files
+    let entries = WalkDir::new(directory).into_iter().map(Result::unwrap);
+    let files = entries.filter(|entry| !entry.path().is_dir()).map(|entry| {
+        let metadata = fs::metadata(entry.path()).unwrap();
+        let text = fs::read(entry.path()).unwrap();
+        (entry.into_path(), (metadata.ino(), text, metadata.modified().unwrap()))
+    });
+    files.collect()
 }
 
 #[test]

@@ -7,8 +7,9 @@ use std::io::{Read, Seek};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::mpsc::channel;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Error, Result, bail};
 
@@ -134,21 +135,23 @@ impl CommandExt for Command {
             place.compare_exchange(0, group, Ordering::SeqCst, Ordering::SeqCst).is_ok()
         };
         let place = GROUPS.iter().find(is_free);
-        let ended = ends_within(&mut child, limit)?;
-        if !ended {
+        let (sender, ended) = channel();
+        thread::spawn(move || sender.send(child.wait()));
+        let status = ended.recv_timeout(limit);
+        if status.is_err() {
             // Kindly at first, so that its own groups are ended, too.
             signal(group, libc::SIGTERM);
-            ends_within(&mut child, Duration::from_secs(2))?;
+            let _ = ended.recv_timeout(Duration::from_secs(2));
             signal(group, libc::SIGKILL);
+            let _ = ended.recv();
         }
-        let status = child.wait()?;
         if let Some(place) = place {
             place.store(0, Ordering::SeqCst);
         }
-        if !ended {
+        let Ok(status) = status else {
             bail!("`{}` was ended: it still ran after {} seconds", words(self), limit.as_secs());
-        }
-        Ok(status)
+        };
+        Ok(status?)
     }
 
     fn run_within(&mut self, limit: Duration) -> Result<Finished> {
@@ -177,17 +180,6 @@ const MOST_GROUPS: usize = 64;
 /// The groups of processes that were started with a time limit. The terminal's Ctrl-C does not reach
 /// them, so this program passes it on.
 static GROUPS: [AtomicI32; MOST_GROUPS] = [const { AtomicI32::new(0) }; MOST_GROUPS];
-
-fn ends_within(child: &mut Child, limit: Duration) -> Result<bool> {
-    let started = Instant::now();
-    while child.try_wait()?.is_none() {
-        if started.elapsed() > limit {
-            return Ok(false);
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-    Ok(true)
-}
 
 fn signal(group: i32, signal: libc::c_int) {
     // SAFETY: `kill` touches no memory. A group that has ended by itself is no error.

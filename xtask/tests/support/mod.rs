@@ -5,13 +5,12 @@
 #![allow(dead_code, clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::io::{Read, Seek, Write};
+use std::ffi::{OsStr, OsString};
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::channel;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -23,6 +22,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use walkdir::WalkDir;
+use xtask::run::command::{CommandExt as _, Finished};
 
 pub const COMMIT: &str = "59807616e1fa2540724bfbac14d7976d7e4a3860";
 pub const ARCHIVE: &str = "rustc-src.tar.xz";
@@ -150,11 +150,8 @@ impl Fixture {
     pub fn copy(&self) -> Fixture {
         let fixture = Fixture { dir: directory(), archive: self.archive.clone() };
         let mut copy = Command::new("cp");
-        finish({
-            copy.args(["-a", "--"]).arg(self.dir().join(".")).arg(fixture.dir());
-            copy
-        })
-        .success();
+        copy.args(["-a", "--"]).arg(self.dir().join(".")).arg(fixture.dir());
+        finish(copy).success();
         fixture
     }
 
@@ -250,9 +247,15 @@ impl Fixture {
     }
 
     pub fn xtask(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let mut xtask = self.command(env!("CARGO_BIN_EXE_xtask"));
+        xtask.args(args);
+        xtask
+    }
+
+    /// A program, started in the project, that finds the stand-ins.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
         command
-            .args(args)
             .current_dir(self.root())
             .env("XTASK_ROOT", self.root())
             .env("XDG_CACHE_HOME", self.dir.path().join("cache"))
@@ -283,22 +286,16 @@ impl Fixture {
     /// A script, run by somebody who works in the project. `cargo xtask` is the tool.
     pub fn shell(&self, script: &str) -> Assert {
         write_script(&self.bin().join("cargo"), "shift; exec \"$XTASK\" \"$@\"");
-        let mut command = self.xtask(&[]);
-        let mut shell = Command::new("sh");
-        shell.args(["-ec", script]).current_dir(self.root()).stdin(Stdio::null());
+        let mut shell = self.command("sh");
+        shell.args(["-ec", script]).env("XTASK", env!("CARGO_BIN_EXE_xtask"));
         forget_variables_of_git(&mut shell);
-        for (name, value) in command.env("XTASK", env!("CARGO_BIN_EXE_xtask")).get_envs() {
-            shell.env(name, value.unwrap());
-        }
         // They have a name of their own, and an editor that leaves all as it is.
         for role in ["AUTHOR", "COMMITTER"] {
             shell.env(format!("GIT_{role}_NAME"), "Worker");
             shell.env(format!("GIT_{role}_EMAIL"), "worker@project.example");
         }
-        finish({
-            shell.env("GIT_EDITOR", "true").env("GIT_CONFIG_GLOBAL", "/dev/null");
-            shell
-        })
+        shell.env("GIT_EDITOR", "true").env("GIT_CONFIG_GLOBAL", "/dev/null");
+        finish(shell)
     }
 
     /// The files in build/saved/, with their texts, by their paths in the project.
@@ -351,7 +348,7 @@ pub fn forget_variables_of_git(command: &mut Command) {
 /// Starts a program whose output the test reads. It is ended, with all that it started, when it takes too
 /// long.
 pub fn start(mut command: Command) -> Child {
-    let child = in_a_group(&mut command).spawn().unwrap();
+    let child = for_ctrl_c(&mut command).process_group(0).spawn().unwrap();
     let group = Pid::from_child(&child);
     thread::spawn(move || {
         thread::sleep(LIMIT);
@@ -361,12 +358,11 @@ pub fn start(mut command: Command) -> Child {
     child
 }
 
-/// In a group of its own, which Ctrl-C ends: a shell that starts the tests in the background, as some CI
-/// systems do, has it ignored.
-fn in_a_group(command: &mut Command) -> &mut Command {
+/// A shell that starts the tests in the background, as some CI systems do, has Ctrl-C ignored.
+fn for_ctrl_c(command: &mut Command) -> &mut Command {
     // SAFETY: `signal` may be called between fork and exec.
     unsafe {
-        command.process_group(0).pre_exec(|| {
+        command.pre_exec(|| {
             libc::signal(libc::SIGINT, libc::SIG_DFL);
             Ok(())
         })
@@ -375,24 +371,8 @@ fn in_a_group(command: &mut Command) -> &mut Command {
 
 /// Runs a program to its end, and ends it with all that it started when it takes too long.
 pub fn finish(mut command: Command) -> Assert {
-    let (mut stdout, mut stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
-    command.stdout(stdout.try_clone().unwrap()).stderr(stderr.try_clone().unwrap());
-    let mut child = in_a_group(&mut command).spawn().unwrap();
-    let group = Pid::from_child(&child);
-    let (sender, ended) = channel();
-    thread::spawn(move || sender.send(child.wait()));
-    let Ok(status) = ended.recv_timeout(LIMIT) else {
-        kill_process_group(group, Signal::KILL).unwrap();
-        panic!("{command:?} still ran after {LIMIT:?}");
-    };
-    let status = status.unwrap();
-    let read = |file: &mut std::fs::File| {
-        file.rewind().unwrap();
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).unwrap();
-        bytes
-    };
-    Assert::new(Output { status, stdout: read(&mut stdout), stderr: read(&mut stderr) })
+    let Finished { status, stdout, stderr } = for_ctrl_c(&mut command).run_within(LIMIT).unwrap();
+    Assert::new(Output { status, stdout: stdout.into(), stderr: stderr.into() })
 }
 
 /// The commands that the tool told to type: the indented lines below the one with `heading`.
