@@ -87,7 +87,7 @@ impl X {
         let (session, lock) = self.setup.open(on, &format!("x.py {}", line.join(" ")))?;
         let bootstrap = Bootstrap::of(&session, self.setup.lane())?;
         bootstrap.configure()?;
-        if self.args.first().is_some_and(|arg| arg == "test" || arg == "t") {
+        if self.args.iter().any(|arg| arg == "test" || arg == "t") {
             say_if_no_ipv6();
         }
         let mut x_py = bootstrap.x_py_for(&self.args)?;
