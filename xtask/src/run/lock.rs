@@ -4,6 +4,8 @@
 use std::fs::TryLockError;
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Result;
 use fs_err as fs;
@@ -34,6 +36,8 @@ impl Lock {
 pub fn acquire(path: &Path, purpose: &str) -> Result<Lock> {
     let mut file = open(path)?;
     if !take(&file)? {
+        // Who has just got it is about to write down what for.
+        thread::sleep(Duration::from_millis(10));
         let mut holder = String::new();
         file.read_to_string(&mut holder)?;
         eprintln!("waiting for another invocation to finish: {}", holder.trim_end());
