@@ -1,14 +1,13 @@
 //! Runs upstream's own tests with `./x.py`, as the README has it.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use std::thread;
 
 use anyhow::{Result, bail};
 use xtask::base::Base;
 use xtask::run::command::CommandExt;
-use xtask::say::failure::{NOT_RUN, NotRun};
+use xtask::say::failure::NOT_RUN;
 
 use crate::{libtest, suite};
 
@@ -31,42 +30,30 @@ fn counts(printed: &str) -> Result<String> {
 }
 
 /// Runs `./x.py ARGS`, and returns what it printed on its standard output, each test on a line of its
-/// own.
-///
-/// The standard error, with what cargo says there, is not in it: x.py writes the line with a program's
-/// results in pieces, and cargo may name the next program between two of them.
+/// own. What cargo says on the standard error is not in it: x.py writes the line with a program's results
+/// in pieces, and cargo may name the next program between two of them.
 fn x_py(base: &Base, args: &[&str]) -> Result<String> {
     let mut x_py = Command::new("python3");
     x_py.args(["x.py", "--base", &base.name]).args(VERBOSE).args(args);
     x_py.current_dir(suite::project()?.root).env_of_x_py();
-    let mut child =
-        x_py.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).start()?;
-    let [stdout, stderr] = [child.stdout.take().map(follow), child.stderr.take().map(follow)]
-        .map(|output| output.expect("both are pipes").join().expect("reading does not panic"));
+    let mut child = x_py.stdin(Stdio::null()).stdout(Stdio::piped()).start()?;
+    let mut printed = String::new();
+    // It is at its end when the last who writes to it has ended.
+    for line in BufReader::new(child.stdout.take().expect("it is a pipe")).split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).into_owned();
+        println!("{line}");
+        printed += &format!("{line}\n");
+    }
     match child.wait()?.code() {
-        Some(0) => Ok(stdout?),
-        Some(code) if code == i32::from(NOT_RUN) => {
-            Err(NotRun(stderr?.lines().last().unwrap_or_default().into()))?
-        }
+        Some(0) => Ok(printed),
+        // It has said why.
+        Some(code) if code == i32::from(NOT_RUN) => std::process::exit(code),
         _ => bail!("`./x.py --base {} {}` failed", base.name, args.join(" ")),
     }
 }
 
 /// Without it, upstream's x.py prints a dot for each test.
 const VERBOSE: [&str; 2] = ["--set", "rust.verbose-tests=true"];
-
-/// Shows what comes until the last who writes has ended, and returns it.
-fn follow(output: impl Read + Send + 'static) -> thread::JoinHandle<io::Result<String>> {
-    thread::spawn(move || {
-        let mut printed = String::new();
-        for line in BufReader::new(output).split(b'\n') {
-            let line = String::from_utf8_lossy(&line?).into_owned();
-            println!("{line}");
-            printed += &format!("{line}\n");
-        }
-        Ok(printed)
-    })
-}
 
 /// Stops unless each of the file's tests was run.
 fn has_tests_of(file: &str, printed: &str) -> Result<()> {
@@ -75,8 +62,7 @@ fn has_tests_of(file: &str, printed: &str) -> Result<()> {
     let own: Vec<_> = file.split("#[test]").skip(1).filter_map(name).collect();
     let missing: Vec<_> = own.iter().filter(|name| !ran.contains_key(name.as_str())).collect();
     if own.is_empty() || !missing.is_empty() {
-        let (file, own) = (libtest::KEEPALIVE, own.len());
-        bail!("{file} has {own} tests; x.py did not run {missing:?}");
+        bail!("{} has {} tests; x.py did not run {missing:?}", libtest::KEEPALIVE, own.len());
     }
     Ok(())
 }
