@@ -6,13 +6,14 @@
 mod support;
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use fs_err as fs;
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
-use support::{COMMIT, Fixture, HOST, compiler_script, write_script};
+use support::{COMMIT, Fixture, HOST, compiler_script, start_waiting, write_script};
+use xtask::run::files::{entries, file_name};
 
 /// apt-get, as far as the tool uses it: an "archive" is a directory, which it copies.
 const APT_GET: &str = r#"
@@ -77,8 +78,8 @@ impl Machine {
         machine
     }
 
-    fn dir(&self) -> PathBuf {
-        self.fixture.bin().parent().unwrap().to_owned()
+    fn dir(&self) -> &Path {
+        self.fixture.dir()
     }
 
     fn write_program(&self, path: PathBuf, script: &str) {
@@ -117,8 +118,8 @@ impl Machine {
 
     /// What is in the cache beside the archive of the sources and the lock.
     fn left_over(&self) -> Vec<String> {
-        let names = fs::read_dir(self.fixture.cache()).unwrap();
-        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let paths = entries(&self.fixture.cache()).unwrap();
+        let names = paths.iter().map(|path| file_name(path).into_owned());
         names.filter(|name| *name != "lock" && *name != support::ARCHIVE).collect()
     }
 
@@ -151,10 +152,7 @@ fn debian_is_asked_where_rustup_has_none() {
     ] {
         assert!(sysroot.join(file).is_file(), "no {file}");
     }
-    let mut names: Vec<_> =
-        fs::read_dir(&sysroot).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    names.sort();
-    assert_eq!(names, ["bin", "lib"]);
+    assert_eq!(entries(&sysroot).unwrap(), ["bin", "lib"].map(|name| sysroot.join(name)));
     let patched = fs::read_to_string(machine.dir().join("patched")).unwrap();
     let loader = sysroot.join("lib/private/ld-linux-x86-64.so.2");
     assert!(patched.contains(&format!("--set-interpreter {}", loader.display())), "{patched}");
@@ -202,9 +200,7 @@ fn two_clones_get_it_once() {
     second.let_happen("missing");
     let mut command = second.fixture.xtask(&["prepare"]);
     command.env("XDG_CACHE_HOME", first.fixture.cache().parent().unwrap());
-    let mut waiting = command.stderr(Stdio::piped()).spawn().unwrap();
-    let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines();
-    assert!(said.any(|line| line.unwrap().contains("waiting for another invocation")));
+    let (mut waiting, _said) = start_waiting(command, "getting a compiler");
     fs::remove_file(first.dir().join("hold")).unwrap();
     assert!(getting.wait().unwrap().success());
     assert!(waiting.wait().unwrap().success());

@@ -5,7 +5,6 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -17,7 +16,7 @@ use fs_err as fs;
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use rustix::process::{Pid, Signal, kill_process_group};
-use support::{Fixture, start, write_script};
+use support::{Fixture, start, start_waiting, write_script};
 
 /// Cargo, as far as std's tests are compiled with it. It says that it has begun, and waits while the file
 /// `hold` is there, before it looks at the sources.
@@ -59,8 +58,7 @@ mod net {
 /// A project with unit tests in std, and an integration test that is not committed yet. The base has
 /// another, which does not compile.
 fn fixture() -> Fixture {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
+    let fixture = Fixture::prepared();
     write(&fixture, "src/lib.rs", STD);
     write(&fixture, "tests/fresh.rs", "#[test] fn both_ends() {}");
     let sysroot = Command::new("rustc").arg("--print=sysroot").output().unwrap().stdout;
@@ -169,13 +167,7 @@ fn what_is_saved_while_cargo_compiles_counts_the_next_time() {
 fn second_one_waits_and_goes_on_after_an_interruption() {
     let fixture = fixture();
     let (mut first, hold) = compiling(&fixture);
-    let mut second = fixture.xtask(&["test"]);
-    second.stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut second = start(second);
-    let mut said = BufReader::new(second.stderr.take().unwrap());
-    let mut waiting = String::new();
-    said.read_line(&mut waiting).unwrap();
-    assert!(waiting.contains("waiting for another invocation"), "{waiting}");
+    let (mut second, _said) = start_waiting(fixture.xtask(&["test"]), "compiling std");
 
     // Ctrl-C.
     kill_process_group(Pid::from_child(&first), Signal::INT).unwrap();

@@ -17,8 +17,7 @@ use walkdir::WalkDir;
 
 /// A project whose patches are as an export writes them.
 fn exported() -> Fixture {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
+    let fixture = Fixture::prepared();
     fixture.run(&["export"]).success();
     fs::remove_dir_all(fixture.root().join("build/saved")).unwrap();
     fixture

@@ -34,7 +34,7 @@ impl Launched {
         let dir = tempfile::Builder::new().prefix("in Köln ").tempdir().unwrap();
         fs::create_dir_all(dir.path().join("bin")).unwrap();
         for program in ["rustc", "rustdoc", "clippy-driver"] {
-            fs::copy(&COMPILED.1, dir.path().join("bin").join(program)).unwrap();
+            fs::hard_link(&COMPILED.1, dir.path().join("bin").join(program)).unwrap();
             let script =
                 r#"echo "RUSTC_BOOTSTRAP=$RUSTC_BOOTSTRAP"; printf '%s\n' "$@"; exit $CODE"#;
             write_script(&dir.path().join("libexec").join(program), script);

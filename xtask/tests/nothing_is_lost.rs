@@ -423,8 +423,7 @@ fn play(template: &Fixture, seed: u64) {
 
 /// A project with two bases, whose patches are committed as an export writes them.
 fn template() -> Fixture {
-    let template = Fixture::new();
-    template.run(&["prepare"]).success();
+    let template = Fixture::prepared();
     fs::write(template.tree().join("tests/ui/std/of-the-series.rs"), "fn main() {}\n").unwrap();
     template.git(&["add", "."]);
     template.git(&["commit", "--quiet", "-m", "Add a ui test\n\nThere was none."]);

@@ -14,12 +14,11 @@ use std::time::Duration;
 use fs_err as fs;
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
-use support::{ARCHIVE, COMMIT, Fixture, Server, advice, finish, start, write_script};
-
-/// What is in the archive of every fixture.
-fn archive_body() -> Vec<u8> {
-    Fixture::without_cache("http://127.0.0.1:1/unused").archive
-}
+use support::{
+    ARCHIVE, COMMIT, Fixture, LINES, advice, archive, finish, serve, start, start_waiting,
+    write_script,
+};
+use xtask::run::files::entries;
 
 #[test]
 fn prepares_once_and_runs_x_py_whose_code_it_exits_with() {
@@ -79,8 +78,7 @@ fn suite_without_tests_is_not_run() {
 
 #[test]
 fn format_is_checked_by_a_rustfmt_that_can() {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
+    let fixture = Fixture::prepared();
     let config = fixture.root().join("build/rust-prebuilt/bootstrap.toml");
     let config = fs::read_to_string(config).unwrap();
     let rustfmt = fixture.root().join("build/rust-prebuilt/rustfmt");
@@ -125,8 +123,7 @@ fn wrong_arguments_are_refused_at_once() {
 
 #[test]
 fn bootstrap_gets_the_configuration_and_the_compiler() {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
+    let fixture = Fixture::prepared();
     let config = fixture.root().join("build/rust-prebuilt/bootstrap.toml");
     let config = fs::read_to_string(config).unwrap();
     assert!(config.contains("x.py-config.toml"), "{config}");
@@ -142,8 +139,7 @@ fn bootstrap_gets_the_configuration_and_the_compiler() {
 /// What bootstrap is told is not in the tree.
 #[test]
 fn bootstrap_configuration_of_the_user_stays() {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
+    let fixture = Fixture::prepared();
     let config = fixture.tree().join("bootstrap.toml");
     assert!(!config.exists());
     fs::write(&config, "profile = \"library\"\n").unwrap();
@@ -158,11 +154,11 @@ fn bootstrap_configuration_of_the_user_stays() {
 
 #[test]
 fn what_came_of_each_source_is_told() {
-    let server = Server::start(b"another archive".to_vec(), vec![]);
+    let url = serve(b"another archive".to_vec(), vec![]);
     for (url, said) in [
         ("http://127.0.0.1:1/gone", "127.0.0.1:1/gone"),
-        (&format!("{}.gone", server.url), "error: 404"),
-        (&server.url, "another hash than base.toml gives"),
+        (&format!("{url}.gone"), "error: 404"),
+        (&url, "another hash than base.toml gives"),
     ] {
         let fixture = Fixture::without_cache(url);
         let stop = fixture.run(&["prepare"]).code(3);
@@ -230,8 +226,7 @@ fn clone_is_used_at_the_commit_of_the_base() {
 
 #[test]
 fn clone_without_the_commit_is_refused() {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
+    let fixture = Fixture::prepared();
     let clone = fixture.tree();
     let other = Fixture::new();
     other
@@ -246,15 +241,15 @@ fn what_is_damaged_in_the_cache_is_refused_and_left_alone() {
     for (damage, found) in
         [("cut -c1-100 archive | head -1 >", "and should be"), ("mkfifo", "that of no file")]
     {
-        let server = Server::start(archive_body(), vec![]);
-        let fixture = Fixture::without_cache(&server.url);
+        let fixture = Fixture::without_cache(&serve(archive(LINES), vec![]));
         fs::create_dir_all(fixture.cache()).unwrap();
         let mine = fixture.root().join("archive");
         fs::write(mine, &fixture.archive).unwrap();
         let cached = fixture.cache().join(ARCHIVE);
         fixture.shell(&format!("{damage} '{}'", cached.display())).success();
-        let stop = fixture.run(&["prepare"]).code(1).stderr(contains(found));
-        assert!(cached.exists() && server.requests.lock().unwrap().is_empty());
+        let stop = fixture.run(&["prepare"]).code(1);
+        let stop = stop.stderr(contains(found).and(contains("downloading").not()));
+        assert!(cached.exists());
         let said = String::from_utf8_lossy(&stop.get_output().stderr).into_owned();
         let advice = said.lines().find(|line| line.trim_start().starts_with("rm ")).unwrap();
         fixture.shell(advice).success();
@@ -276,8 +271,7 @@ fn files_have_the_permissions_that_the_user_wants() {
 
 #[test]
 fn source_is_not_looked_at_where_the_tree_is() {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
+    let fixture = Fixture::prepared();
     fixture
         .run(&["prepare", "--source", "/no/such/file"])
         .success()
@@ -286,8 +280,7 @@ fn source_is_not_looked_at_where_the_tree_is() {
 
 #[test]
 fn interrupted_download_is_never_taken_for_a_whole_one() {
-    let server = Server::start(archive_body(), vec![100_000]);
-    let fixture = Fixture::without_cache(&server.url);
+    let fixture = Fixture::without_cache(&serve(archive(LINES), vec![100_000]));
     fixture.run(&["prepare"]).code(3).stderr(contains("cannot download"));
     assert!(!fixture.cache().join(ARCHIVE).exists());
     fixture.run(&["prepare"]).success();
@@ -312,8 +305,7 @@ fn killed_anywhere_it_goes_on() {
 
 #[test]
 fn changed_patches_are_applied() {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
+    let fixture = Fixture::prepared();
     fixture.write_patch("0002-second.patch", "hello, patched", "hello twice");
     fixture.run(&["prepare"]).success();
     assert_eq!(fixture.std_line(), "hello twice\n");
@@ -342,8 +334,7 @@ fn work_in_the_tree_is_never_touched() {
         // In a linked tree is the branch, and here an older commit.
         ("git checkout -q --detach; git worktree add -q ../linked series", "HEAD detached"),
     ] {
-        let fixture = Fixture::new();
-        fixture.run(&["prepare"]).success();
+        let fixture = Fixture::prepared();
         let mine = "echo mine >library/std/src/lines.rs";
         fixture.shell(&format!("cd build/rust; mine() {{ {mine}; }}; {work}")).success();
         // With the same patches, work in progress is what x.py is there for.
@@ -372,8 +363,7 @@ fn work_in_the_tree_is_never_touched() {
 /// git would take the repository of the project itself.
 #[test]
 fn tree_whose_repository_is_broken_is_left_alone() {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
+    let fixture = Fixture::prepared();
     let commit = "git init -q && echo /build/ >.gitignore && git add . && git commit -qm Project";
     fixture.shell(commit).success();
     fixture.shell(": >build/rust/.git/HEAD").success();
@@ -392,8 +382,7 @@ fn what_is_no_file_is_no_patch() {
 
 #[test]
 fn ignored_file_in_the_way_stays() {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
+    let fixture = Fixture::prepared();
     fixture.shell("echo mine.rs >>build/rust/.git/info/exclude").success();
     fixture.git(&["switch", "--quiet", "--create", "other"]);
     fs::write(fixture.tree().join("mine.rs"), "of the series\n").unwrap();
@@ -408,8 +397,7 @@ fn ignored_file_in_the_way_stays() {
 
 #[test]
 fn patch_that_does_not_apply_is_explained() {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
+    let fixture = Fixture::prepared();
     fixture.write_patch("0002-second.patch", "something else", "hello twice");
     fixture.run(&["prepare"]).code(1).stderr(
         contains("0002-second.patch does not apply")
@@ -427,8 +415,7 @@ fn patch_that_does_not_apply_is_explained() {
 
 #[test]
 fn patches_are_merged_into_a_new_base() {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
+    let fixture = Fixture::prepared();
     fixture.shell("sed -i s/eight/acht/ build/rust/library/std/src/lines.rs").success();
     fixture.git(&["commit", "--quiet", "--all", "-m", "Say acht\n\nIt was eight."]);
     fixture.run(&["export"]).success();
@@ -449,8 +436,7 @@ fn patches_are_merged_into_a_new_base() {
 /// git asks who owns a repository, and works in one of someone else's only where the user lets it.
 #[test]
 fn repository_of_another_owner_is_used_where_the_user_lets_it() {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
+    let fixture = Fixture::prepared();
     let git = which::which("git").unwrap();
     let script =
         format!("export GIT_TEST_ASSUME_DIFFERENT_OWNER=1; exec '{}' \"$@\"", git.display());
@@ -502,8 +488,7 @@ fn toolchain_of_another_commit_is_refused() {
 #[test]
 #[cfg(target_os = "linux")] // for /dev/full
 fn full_disk_is_said_so() {
-    let server = Server::start(archive_body(), vec![]);
-    let fixture = Fixture::without_cache(&server.url);
+    let fixture = Fixture::without_cache(&serve(archive(LINES), vec![]));
     fs::create_dir_all(fixture.cache()).unwrap();
     // Every write to this device fails as on a full disk.
     let partial = fixture.cache().join(format!("{ARCHIVE}.part"));
@@ -517,8 +502,7 @@ fn full_disk_is_said_so() {
 
 #[test]
 fn second_invocation_waits_and_says_for_what() {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
+    let fixture = Fixture::prepared();
     let hold = fixture.root().join("hold");
     fs::write(&hold, "").unwrap();
     let mut first = fixture.xtask(&["x", "test", "library/alloc"]);
@@ -531,14 +515,8 @@ fn second_invocation_waits_and_says_for_what() {
         assert_ne!(printed.read_line(&mut line).unwrap(), 0, "{line}");
     }
 
-    let mut second = fixture.xtask(&["prepare"]);
-    second.stderr(Stdio::piped());
-    let mut second = start(second);
-    let mut waiting = String::new();
-    let mut said = BufReader::new(second.stderr.take().unwrap());
-    said.read_line(&mut waiting).unwrap();
-    assert!(waiting.contains("waiting for another invocation"), "{waiting}");
-    assert!(waiting.contains("x.py test library/alloc"), "{waiting}");
+    let for_what = "x.py test library/alloc";
+    let (mut second, _said) = start_waiting(fixture.xtask(&["prepare"]), for_what);
     std::thread::sleep(Duration::from_millis(50));
     assert!(second.try_wait().unwrap().is_none(), "it did not wait");
 
@@ -549,8 +527,7 @@ fn second_invocation_waits_and_says_for_what() {
 
 #[test]
 fn clean_deletes_what_is_generated_and_moves_the_rest() {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
+    let fixture = Fixture::prepared();
     fixture
         .shell("cd build; mkdir my-notes std; echo mine >my-notes/mine; echo made >std/made")
         .success();
@@ -564,14 +541,9 @@ fn clean_deletes_what_is_generated_and_moves_the_rest() {
     for file in ["my-notes/mine", "mutants/x/mine", "rust/mine", "rust/x.py", "linked/x.py"] {
         assert!(saved.contains_key(&Path::new("build").join(file)), "{file}: {:?}", saved.keys());
     }
-    let left: Vec<_> = fs::read_dir(fixture.root().join("build"))
-        .unwrap()
-        .map(|e| e.unwrap().file_name())
-        .collect();
-    assert!(
-        left.iter().all(|name| name == "saved" || name.to_string_lossy().ends_with(".lock")),
-        "{left:?}"
-    );
+    for path in entries(&fixture.root().join("build")).unwrap() {
+        assert!(path.ends_with("saved") || path.extension() == Some("lock".as_ref()), "{path:?}");
+    }
     assert!(fixture.cache().join(ARCHIVE).exists());
     // What was moved works on.
     fixture
@@ -587,8 +559,7 @@ fn clean_deletes_what_is_generated_and_moves_the_rest() {
 /// At any time, a tree is whole under its name, or somewhere else. `XTASK_ROUNDS` says how many there are.
 #[test]
 fn clean_that_is_interrupted_leaves_trees_whole_or_moved() {
-    let template = Fixture::new();
-    template.run(&["prepare"]).success();
+    let template = Fixture::prepared();
     template.shell("mkdir -p build/std build/evidence; cd build/std; touch $(seq 300)").success();
     let whole =
         |tree: &Path| ["padding", "x.py", ".git/index"].iter().all(|f| tree.join(f).exists());
@@ -603,7 +574,7 @@ fn clean_that_is_interrupted_leaves_trees_whole_or_moved() {
     // Where the machine is slower by now, it takes more of them until something is moved.
     while number < rounds || moved == 0 && number < 20 * rounds {
         let fixture = template.copy();
-        let mut clean = fixture.start(&["clean"]);
+        let mut clean = fixture.xtask(&["clean"]).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(took * number / rounds);
         clean.kill().unwrap();
         clean.wait().unwrap();
@@ -638,8 +609,7 @@ fn what_is_moved_to_another_disk_arrives() {
 
 #[test]
 fn cache_below_build_stays() {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
+    let fixture = Fixture::prepared();
     fixture
         .shell("cp -r \"$XDG_CACHE_HOME\"/rust-tcp-keepalive build/rust-tcp-keepalive")
         .success();
@@ -651,24 +621,14 @@ fn cache_below_build_stays() {
 
 #[test]
 fn clean_waits_for_every_lock() {
-    let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
+    let fixture = Fixture::prepared();
     let std = fixture.root().join("build/std");
     let lock = std.join("wasm32-wasip2/lock");
     fs::create_dir_all(lock.parent().unwrap()).unwrap();
     fs::write(&lock, "compiling std (process 1)\n").unwrap();
     let lock = fs::File::open(lock).unwrap().into_parts().0;
     lock.lock().unwrap();
-    let mut clean = fixture.xtask(&["clean"]);
-    clean.stderr(Stdio::piped());
-    let mut clean = start(clean);
-    let mut waiting = String::new();
-    let mut said = BufReader::new(clean.stderr.take().unwrap());
-    said.read_line(&mut waiting).unwrap();
-    assert!(
-        waiting.contains("waiting for another invocation to finish: compiling std"),
-        "{waiting}"
-    );
+    let (mut clean, _said) = start_waiting(fixture.xtask(&["clean"]), "compiling std");
     assert!(std.exists() && fixture.tree().exists());
     lock.unlock().unwrap();
     assert!(clean.wait().unwrap().success());

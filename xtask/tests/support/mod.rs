@@ -6,12 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::LazyLock;
 use std::thread;
 use std::time::Duration;
 
@@ -101,6 +101,13 @@ impl Fixture {
         fixture
     }
 
+    /// The same, with build/rust.
+    pub fn prepared() -> Fixture {
+        let fixture = Fixture::new();
+        fixture.run(&["prepare"]).success();
+        fixture
+    }
+
     /// A project whose archive is at `url` alone.
     pub fn without_cache(url: &str) -> Fixture {
         let fixture = Fixture { archive: archive(LINES), dir: directory() };
@@ -130,6 +137,7 @@ impl Fixture {
         .unwrap();
         fs::write(fixture.root().join("x.py-config.toml"), "change-id = \"ignore\"\n").unwrap();
         fixture.write_toolchain(COMMIT);
+        write_script(&fixture.bin().join("cargo"), "shift; exec \"$XTASK\" \"$@\"");
         fixture.write_patch("0001-first.patch", "hello", "hello, patched");
         fixture
     }
@@ -278,14 +286,8 @@ impl Fixture {
         assert_eq!(status.signal(), Some(9), "{point} was not reached: {assert}");
     }
 
-    /// Starts the tool, which says nothing.
-    pub fn start(&self, args: &[&str]) -> Child {
-        self.xtask(args).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
-    }
-
     /// A script, run by somebody who works in the project. `cargo xtask` is the tool.
     pub fn shell(&self, script: &str) -> Assert {
-        write_script(&self.bin().join("cargo"), "shift; exec \"$XTASK\" \"$@\"");
         let mut shell = self.command("sh");
         shell.args(["-ec", script]).env("XTASK", env!("CARGO_BIN_EXE_xtask"));
         forget_variables_of_git(&mut shell);
@@ -358,6 +360,19 @@ pub fn start(mut command: Command) -> Child {
     child
 }
 
+/// Starts a program that has to wait for another, which is at work with `what`, and says so. Dropped, the
+/// other end of its standard error would end it.
+pub fn start_waiting(mut command: Command, what: &str) -> (Child, BufReader<ChildStderr>) {
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = start(command);
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    let expected = format!("waiting for another invocation to finish: {what}");
+    assert!(line.starts_with(&expected), "{line}");
+    (child, said)
+}
+
 /// A shell that starts the tests in the background, as some CI systems do, has Ctrl-C ignored.
 fn for_ctrl_c(command: &mut Command) -> &mut Command {
     // SAFETY: `signal` may be called between fork and exec.
@@ -393,7 +408,10 @@ pub fn compiler_script(commit: &str, compile: &str) -> String {
 pub fn write_script(path: &Path, script: &str) {
     use std::os::unix::fs::PermissionsExt;
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    // By a process of its own. From this one, a program that another thread starts meanwhile might take along
+    // the open file, and no file is executed that somebody may write to.
+    let mut tee = assert_cmd::Command::new("tee");
+    tee.arg(path).write_stdin(format!("#!/bin/sh\n{script}\n")).assert().success();
     fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
@@ -402,10 +420,10 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 /// A file in which what stands around a change can change, too.
-const LINES: &str = "one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine\n";
+pub const LINES: &str = "one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine\n";
 
 /// The archive of a base. The padding makes it larger than what one read returns.
-fn archive(lines: &str) -> Vec<u8> {
+pub fn archive(lines: &str) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     let mut state = 1_u32;
     let padding: String = (0..300_000)
@@ -438,41 +456,30 @@ fn archive(lines: &str) -> Vec<u8> {
     packed.get_output().stdout.clone()
 }
 
-/// A web server with one file. It can break off in the middle, and it keeps the requests.
-pub struct Server {
-    pub url: String,
-    pub requests: Arc<Mutex<Vec<String>>>,
-}
-
-impl Server {
-    /// Serves `body`, but sends no more than `limits[n]` bytes in answer to the n-th request.
-    pub fn start(body: Vec<u8>, limits: Vec<usize>) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/{ARCHIVE}", listener.local_addr().unwrap());
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let kept = requests.clone();
-        thread::spawn(move || {
-            for (n, stream) in listener.incoming().enumerate() {
-                let mut stream = stream.unwrap();
-                let mut request = Vec::new();
-                while !request.ends_with(b"\r\n\r\n") {
-                    let mut byte = [0];
-                    stream.read_exact(&mut byte).unwrap();
-                    request.push(byte[0]);
-                }
-                let request = String::from_utf8(request).unwrap().to_lowercase();
-                let (status, rest) = match request.starts_with(&format!("get /{ARCHIVE} ")) {
-                    true => ("200 OK", &body[..]),
-                    false => ("404 Not Found", &[][..]),
-                };
-                kept.lock().unwrap().push(request);
-                let limit = limits.get(n).copied().unwrap_or(usize::MAX).min(rest.len());
-                let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", rest.len());
-                // The client may be gone; that is what some tests are about.
-                let _ = stream.write_all(head.as_bytes());
-                let _ = stream.write_all(&rest[..limit]);
+/// A web server with one file, whose address is returned. It sends no more than `limits[n]` bytes of `body` in
+/// answer to the n-th request.
+pub fn serve(body: Vec<u8>, limits: Vec<usize>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/{ARCHIVE}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for (n, stream) in listener.incoming().enumerate() {
+            let mut stream = stream.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                request.push(byte[0]);
             }
-        });
-        Server { url, requests }
-    }
+            let (status, rest) = match request.starts_with(format!("GET /{ARCHIVE} ").as_bytes()) {
+                true => ("200 OK", &body[..]),
+                false => ("404 Not Found", &[][..]),
+            };
+            let limit = limits.get(n).copied().unwrap_or(usize::MAX).min(rest.len());
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", rest.len());
+            // The client may be gone; that is what some tests are about.
+            let _ = stream.write_all(head.as_bytes());
+            let _ = stream.write_all(&rest[..limit]);
+        }
+    });
+    url
 }
