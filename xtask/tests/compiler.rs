@@ -63,8 +63,7 @@ struct Machine {
 impl Machine {
     /// A machine on which rustup does not have the compiler, and Debian has.
     fn new() -> Machine {
-        let fixture = Fixture::new();
-        let machine = Machine { fixture };
+        let machine = Machine { fixture: Fixture::new() };
         for (name, script) in [("rustup", "exit 1"), ("apt-get", APT_GET), ("dpkg-deb", DPKG_DEB)] {
             machine.write_program(machine.fixture.bin().join(name), script);
         }
@@ -191,8 +190,7 @@ fn killed_while_it_assembles_it_starts_over() {
 fn two_clones_get_it_once() {
     let (first, second) = (Machine::new(), Machine::new());
     first.let_happen("hold");
-    let mut command = first.fixture.xtask(&["prepare"]);
-    let mut getting = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut getting = first.fixture.xtask(&["prepare"]).stderr(Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(getting.stderr.take().unwrap()).lines();
     assert!(said.any(|line| line.unwrap().contains("downloading 2 packages")));
 

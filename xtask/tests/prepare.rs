@@ -227,10 +227,9 @@ fn clone_is_used_at_the_commit_of_the_base() {
 #[test]
 fn clone_without_the_commit_is_refused() {
     let fixture = Fixture::prepared();
-    let clone = fixture.tree();
     let other = Fixture::new();
     other
-        .run(&["prepare", "--source", clone.to_str().unwrap()])
+        .run(&["prepare", "--source", fixture.tree().to_str().unwrap()])
         .code(1)
         .stderr(contains(COMMIT).and(contains("git fetch origin tag 1.95.0")));
     assert!(!other.tree().exists());
@@ -243,8 +242,7 @@ fn what_is_damaged_in_the_cache_is_refused_and_left_alone() {
     {
         let fixture = Fixture::without_cache(&serve(archive(LINES), vec![]));
         fs::create_dir_all(fixture.cache()).unwrap();
-        let mine = fixture.root().join("archive");
-        fs::write(mine, &fixture.archive).unwrap();
+        fs::write(fixture.root().join("archive"), &fixture.archive).unwrap();
         let cached = fixture.cache().join(ARCHIVE);
         fixture.shell(&format!("{damage} '{}'", cached.display())).success();
         let stop = fixture.run(&["prepare"]).code(1);
