@@ -27,6 +27,8 @@ fn lab(project: &Project) -> Command {
 
 /// Runs one scenario, which leaves its captures and pictures below build/evidence/lab/.
 pub fn run(base: &Base, scenario: &str) -> Result<String> {
+    // Before anything is compiled for it.
+    pass(lab(&suite::project()?).args(["--check", scenario]))?;
     let session = suite::open(base)?;
     let dir = session.project.build().join("evidence/lab");
     let dir = dir.join(format!("{}-{}", base.name, suite::slot()));
@@ -35,12 +37,17 @@ pub fn run(base: &Base, scenario: &str) -> Result<String> {
     let library = library_right_now(&session.tree)?;
     Workshop::open(&session, &session.compiler.host, &library)?.sysroot(Profile::Dev, &sysroot)?;
     let mut lab = lab(&session.project);
-    lab.arg("--sysroot").arg(sysroot).arg("--out").arg(dir.join("out")).arg(scenario);
+    pass(lab.arg("--sysroot").arg(sysroot).arg("--out").arg(dir.join("out")).arg(scenario))?;
+    Ok(String::new())
+}
+
+/// Stops if the lab says that it cannot run, or that a scenario did not pass.
+fn pass(lab: &mut Command) -> Result<()> {
     let output = lab.stderr(Stdio::piped()).answer()?;
     let said = String::from_utf8_lossy(&output.stderr);
     println!("{}{said}", String::from_utf8_lossy(&output.stdout));
     match output.status.code().context("the lab was killed")? {
-        0 => Ok(String::new()),
+        0 => Ok(()),
         code if code == i32::from(NOT_RUN) => Err(NotRun(said.trim().into()))?,
         _ => bail!("something that was expected was not seen"),
     }

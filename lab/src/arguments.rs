@@ -43,6 +43,9 @@ pub struct Args {
     /// Say what scenarios there are, and stop
     #[arg(long)]
     pub list: bool,
+    /// Say what this machine lacks for the scenarios, if anything, and stop
+    #[arg(long)]
+    pub check: bool,
     /// Whose keepalive to test; several give columns side by side
     #[arg(long = "std", value_name = "STD", value_delimiter = ',', default_value = "patched")]
     pub stds: Vec<Std>,

@@ -97,7 +97,7 @@ fn run(args: Args) -> Result<bool> {
         }
         return Ok(true);
     }
-    if args.stds.contains(&Std::Patched) && args.sysroot.is_none() {
+    if args.stds.contains(&Std::Patched) && args.sysroot.is_none() && !args.check {
         let message = "the patched std is in no toolchain: --sysroot says where it is (see \
                        --help), or --std which other to test";
         Args::command().error(ErrorKind::MissingRequiredArgument, message).exit();
@@ -114,6 +114,9 @@ fn run(args: Args) -> Result<bool> {
         eprintln!("{lacks}");
     }
     let sandbox = Sandbox::new(args.as_user)?;
+    if args.check {
+        return Ok(true);
+    }
 
     fs::create_dir_all(&args.out)?;
     let out = fs::canonicalize(&args.out)?;

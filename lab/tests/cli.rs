@@ -47,6 +47,8 @@ fn the_list_names_each_scenario_once_a_line() {
 
 #[test]
 fn a_machine_without_the_tools_is_not_run_and_the_packages_are_named() {
-    let assert = lab_without("nft", &["--std", "noop"]).assert().code(3);
-    assert.stderr(contains("not run").and(contains("nft (package nftables)")));
+    for args in [&["--std", "noop"][..], &["--check", "power-loss"]] {
+        let assert = lab_without("nft", args).assert().code(3);
+        assert.stderr(contains("not run").and(contains("nft (package nftables)")));
+    }
 }
