@@ -40,7 +40,9 @@ fn commit(fixture: &Fixture, file: &str, text: &str, subject: &str) {
 /// The files in patches/, library/ and tests/, with their texts.
 fn written(fixture: &Fixture) -> BTreeMap<PathBuf, Vec<u8>> {
     let places = ["patches/1.95", "library", "tests"].map(|place| fixture.root().join(place));
-    let entries = places.into_iter().flat_map(WalkDir::new).filter_map(Result::ok);
+    let walk = |place| WalkDir::new(place).follow_links(true);
+    // Not all of them are always there.
+    let entries = places.into_iter().flat_map(walk).filter_map(Result::ok);
     let files = entries.filter(|entry| entry.path().is_file()).map(walkdir::DirEntry::into_path);
     files.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }

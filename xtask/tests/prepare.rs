@@ -240,13 +240,13 @@ fn what_is_damaged_in_the_cache_is_refused_and_left_alone() {
     for (damage, found) in
         [("cut -c1-100 archive | head -1 >", "and should be"), ("mkfifo", "that of no file")]
     {
-        let fixture = Fixture::without_cache(&serve(archive(LINES), vec![]));
+        // Only the first request is answered: one that came too early would be missed in the end.
+        let fixture = Fixture::without_cache(&serve(archive(LINES), vec![usize::MAX, 0]));
         fs::create_dir_all(fixture.cache()).unwrap();
         fs::write(fixture.root().join("archive"), &fixture.archive).unwrap();
         let cached = fixture.cache().join(ARCHIVE);
         fixture.shell(&format!("{damage} '{}'", cached.display())).success();
-        let stop = fixture.run(&["prepare"]).code(1);
-        let stop = stop.stderr(contains(found).and(contains("downloading").not()));
+        let stop = fixture.run(&["prepare"]).code(1).stderr(contains(found));
         assert!(cached.exists());
         let said = String::from_utf8_lossy(&stop.get_output().stderr).into_owned();
         let advice = said.lines().find(|line| line.trim_start().starts_with("rm ")).unwrap();

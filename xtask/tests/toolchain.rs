@@ -30,7 +30,7 @@ fn std_of(fixture: &Fixture) -> String {
 
 /// Every file below a directory: which one it is, its contents, and when it was last written.
 fn snapshot(directory: &Path) -> BTreeMap<PathBuf, (u64, Vec<u8>, SystemTime)> {
-    let entries = WalkDir::new(directory).into_iter().map(Result::unwrap);
+    let entries = WalkDir::new(directory).follow_links(true).into_iter().map(Result::unwrap);
     let files = entries.filter(|entry| !entry.path().is_dir()).map(|entry| {
         let metadata = fs::metadata(entry.path()).unwrap();
         let text = fs::read(entry.path()).unwrap();

@@ -360,8 +360,8 @@ pub fn start(mut command: Command) -> Child {
     child
 }
 
-/// Starts a program that has to wait for another, which is at work with `what`, and says so. Dropped, the
-/// other end of its standard error would end it.
+/// Starts a program that has to wait for another, which is at work with `what`, and says so. The reader of its
+/// standard error is to be kept: without one, the next line that it writes would end it.
 pub fn start_waiting(mut command: Command, what: &str) -> (Child, BufReader<ChildStderr>) {
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = start(command);
@@ -373,7 +373,8 @@ pub fn start_waiting(mut command: Command, what: &str) -> (Child, BufReader<Chil
     (child, said)
 }
 
-/// A shell that starts the tests in the background, as some CI systems do, has Ctrl-C ignored.
+/// Lets Ctrl-C end the program: a shell that starts the tests in the background, as some CI systems do, has it
+/// ignored.
 fn for_ctrl_c(command: &mut Command) -> &mut Command {
     // SAFETY: `signal` may be called between fork and exec.
     unsafe {
