@@ -58,9 +58,10 @@ const VERBOSE: [&str; 2] = ["--set", "rust.verbose-tests=true"];
 /// Stops unless each of the file's tests was run.
 fn has_tests_of(file: &str, printed: &str) -> Result<()> {
     let ran = libtest::verdicts("", printed);
-    let name = |test: &str| Some(test.split_once("fn ")?.1.split_once('(')?.0.to_owned());
-    let own: Vec<_> = file.split("#[test]").skip(1).filter_map(name).collect();
-    let missing: Vec<_> = own.iter().filter(|name| !ran.contains_key(name.as_str())).collect();
+    let tests = file.split("#[test]").skip(1);
+    let names = tests.filter_map(|test| Some(test.split_once("fn ")?.1.split_once('(')?.0));
+    let own: Vec<_> = names.collect();
+    let missing: Vec<_> = own.iter().filter(|name| !ran.contains_key(**name)).collect();
     if own.is_empty() || !missing.is_empty() {
         bail!("{} has {} tests; x.py did not run {missing:?}", libtest::KEEPALIVE, own.len());
     }
