@@ -2,8 +2,11 @@
 //!
 //! A module is a suite and returns its trials. [`suite`] runs the trials of all suites in one test program.
 
+pub mod diagnostic;
+pub mod specs;
 pub mod suite;
 pub mod tables;
+pub mod targets;
 
 /// The suites, the longest trials first.
-pub const SUITES: [suite::Suite; 0] = [];
+pub const SUITES: [suite::Suite; 1] = [("targets", targets::trials)];

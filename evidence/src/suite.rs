@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use fs_err as fs;
 use libtest_mimic::{Arguments, Completion, Conclusion, Failed};
 use xtask::base::Base;
@@ -100,9 +100,9 @@ pub struct Opened {
 }
 
 impl Opened {
-    fn open(project: &Project, base: &Base) -> Result<Opened> {
+    pub fn open(project: &Project, base: &Base) -> Result<Opened> {
         let compiler = Compiler::find(base)?;
-        let store = Store::open(project, base, None)?;
+        let store = Store::open(project, base, &compiler, None)?;
         Ok(Opened { base: base.clone(), compiler, store })
     }
 
@@ -127,13 +127,15 @@ pub struct Place {
     name: String,
     dir: PathBuf,
     log: PathBuf,
-    opened: Option<Ready>,
+    opened: Arc<Opened>,
     /// The lock of `dir`.
     _lock: fs::File,
 }
 
+type Open = fn(&Project, &Base) -> Result<Opened>;
+
 /// An opened base, or why it cannot be opened.
-type Ready = Result<Arc<Opened>, Arc<anyhow::Error>>;
+type Ready = Result<Arc<Opened>>;
 
 impl Place {
     pub fn project(&self) -> &Project {
@@ -152,13 +154,7 @@ impl Place {
 
     /// Returns the base's store and compiler, which all trials of a process share.
     pub fn opened(&self) -> Result<Arc<Opened>> {
-        match self.opened.as_ref().context("the base was not opened")? {
-            Ok(opened) => Ok(opened.clone()),
-            Err(error) => match error.downcast_ref::<NotRun>() {
-                Some(NotRun(reason)) => Err(NotRun(reason.clone()))?,
-                None => bail!("{error:#}"),
-            },
-        }
+        Ok(self.opened.clone())
     }
 
     /// Appends the text to the trial's log.
@@ -207,8 +203,12 @@ impl Place {
         }
     }
 
-    /// Writes the trial's row of the suite's table.
+    /// Writes the trial's row of the suite's table, with today's date unless the row has a date.
     pub fn record(&self, row: &Row) -> Result<()> {
+        let mut row = row.clone();
+        if row.date.is_empty() {
+            row.date = Command::new("date").args(["-u", "+%F"]).stdout_of()?;
+        }
         row.write(&self.project.build, &self.row_file()?)
     }
 
@@ -218,8 +218,8 @@ impl Place {
     }
 
     fn row_file(&self) -> Result<PathBuf> {
-        let dir = tables::dir(&self.project, &self.suite).join(self.opened()?.found_with()?);
-        Ok(dir.join(tables::file_name(&self.name)))
+        let found_with = self.opened()?.found_with()?;
+        Ok(tables::file(&self.project, &self.suite, &found_with, &self.name))
     }
 }
 
@@ -256,13 +256,23 @@ pub fn main(suites: &[Suite]) -> ExitCode {
         let project = Project::of_cargo()?;
         std::env::set_current_dir(&project.root)?;
         let trials = trials(&project, suites)?;
-        let (conclusion, report) = run(&project, Arguments::from_args(), trials, Opened::open)?;
+        let is_required = std::env::var_os(REQUIRE).is_some();
+        let arguments = Arguments::from_args();
+        let (conclusion, report) = run(&project, arguments, trials, Opened::open, is_required);
         print!("{report}");
         Ok(conclusion.exit_code())
     };
     run().unwrap_or_else(|error| report(&error))
 }
 
+/// Returns the base and the name of each trial of a suite.
+pub fn names(project: &Project, suites: &[Suite], suite: &str) -> Result<Vec<(String, String)>> {
+    let suites: Vec<_> = suites.iter().filter(|(name, _)| *name == suite).copied().collect();
+    let trials = trials(project, &suites)?.into_iter();
+    Ok(trials.map(|trial| (trial.base.name, trial.name)).collect())
+}
+
+/// Returns the trials of all suites. An empty suite is an error.
 fn trials(project: &Project, suites: &[Suite]) -> Result<Vec<Trial>> {
     let mut trials = Vec::new();
     for (suite, make) in suites {
@@ -301,7 +311,7 @@ struct State {
     running: BTreeMap<String, Running>,
     /// The texts of the trials that passed, by name.
     texts: BTreeMap<String, String>,
-    /// The trials that were not run, by what the machine lacks.
+    /// The trials that were not run, by the reason: mostly what the machine lacks.
     lacking: BTreeMap<String, Vec<String>>,
 }
 
@@ -316,8 +326,9 @@ fn run(
     project: &Project,
     mut arguments: Arguments,
     trials: Vec<Trial>,
-    open: fn(&Project, &Base) -> Result<Opened>,
-) -> Result<(Conclusion, String)> {
+    open: Open,
+    is_required: bool,
+) -> (Conclusion, String) {
     // libtest-mimic can select, but wants its own type.
     let of_libtest = |trial: &Trial, run: Box<dyn FnOnce() -> Result<Completion, Failed> + Send>| {
         libtest_mimic::Trial::ignorable_test(trial.full_name(), run)
@@ -326,7 +337,7 @@ fn run(
     let empty = || Box::new(|| Ok(Completion::Completed)) as Box<_>;
     if arguments.list {
         let all = trials.iter().map(|trial| of_libtest(trial, empty())).collect();
-        return Ok((libtest_mimic::run(&arguments, all), String::new()));
+        return (libtest_mimic::run(&arguments, all), String::new());
     }
     let total = trials.len();
     let (mut selected, mut others, mut not_quick) = (Vec::new(), Vec::new(), Vec::new());
@@ -341,18 +352,20 @@ fn run(
         }
     }
 
-    let is_required = std::env::var_os(REQUIRE).is_some();
     let bases = open_bases(project, &selected, open);
-    let mut state = State::default();
-    selected.retain(|trial| match bases.get(&trial.base.name) {
-        Some(Err(error)) if !(is_required && trial.is_quick) => match error.downcast_ref() {
-            Some(NotRun(reason)) => {
-                state.lacking.entry(reason.clone()).or_default().push(trial.full_name());
-                false
-            }
-            None => true,
-        },
-        _ => true,
+    let (mut state, mut failed) = (State::default(), BTreeSet::new());
+    selected.retain(|trial| {
+        let Err(error) = &bases[&trial.base.name] else { return true };
+        let is_lack = error.is::<NotRun>() && !is_required;
+        // The first trial of a base fails for all.
+        if !is_lack && failed.insert(trial.base.name.clone()) {
+            return true;
+        }
+        let base = &trial.base.name;
+        let failed = format!("the base {base} cannot be opened, as a failed trial says");
+        let reason = if is_lack { format!("{error:#}") } else { failed };
+        state.lacking.entry(reason).or_default().push(trial.full_name());
+        false
     });
     state.queue = selected.iter().map(|trial| trial.needs).enumerate().collect();
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
@@ -384,28 +397,24 @@ fn run(
     if ran == 0 {
         report += &format!("\nno trial ran. Without the filter there are {total}, see `--list`.\n");
     }
-    Ok((conclusion, report))
+    (conclusion, report)
 }
 
 /// Opens the bases of the trials side by side.
-fn open_bases(
-    project: &Project,
-    trials: &[Trial],
-    open: fn(&Project, &Base) -> Result<Opened>,
-) -> BTreeMap<String, Ready> {
+fn open_bases(project: &Project, trials: &[Trial], open: Open) -> BTreeMap<String, Ready> {
     let bases: BTreeMap<_, _> = trials.iter().map(|trial| (&trial.base.name, &trial.base)).collect();
     thread::scope(|scope| {
         let open = |(name, base)| (name, scope.spawn(move || ready(project, base, open)));
         let opening: Vec<(&String, _)> = bases.into_iter().map(open).collect();
         let join = |thread: thread::ScopedJoinHandle<Ready>| {
-            thread.join().unwrap_or_else(|_| Err(Arc::new(anyhow::anyhow!("opening panicked"))))
+            thread.join().unwrap_or_else(|_| Err(anyhow!("opening a base panicked")))
         };
         opening.into_iter().map(|(name, thread)| (name.clone(), join(thread))).collect()
     })
 }
 
-fn ready(project: &Project, base: &Base, open: fn(&Project, &Base) -> Result<Opened>) -> Ready {
-    let opened = open(project, base).map_err(Arc::new)?;
+fn ready(project: &Project, base: &Base, open: Open) -> Ready {
+    let opened = open(project, base)?;
     if has_work_beside(&project.tree(base), &opened.store.git) {
         eprintln!(
             "note: {} has work that patches/{} lacks. The trials are about the patches.",
@@ -467,9 +476,12 @@ impl Run {
     }
 
     fn place(&self, suite: String, base: Base, name: String, log: PathBuf) -> Result<Place> {
+        let opened = match &self.bases[&base.name] {
+            Ok(opened) => opened.clone(),
+            Err(error) => bail!("{error:#}"),
+        };
         fs::create_dir_all(log.parent().context("a file is in a directory")?)?;
         fs::write(&log, "")?;
-        let opened = self.bases.get(&base.name).cloned();
         let (dir, lock) = free_place(&self.project, &format!("{suite}-{}", base.name))?;
         let project = self.project.clone();
         Ok(Place { project, base, suite, name, dir, log, opened, _lock: lock })
@@ -523,7 +535,7 @@ impl Run {
         }
         let lacking: usize = state.lacking.values().map(Vec::len).sum();
         if lacking > 0 {
-            report += &format!("\nleft out, because this machine lacks something: {lacking} trials\n");
+            report += &format!("\nleft out, for these reasons: {lacking} trials\n");
         }
         for (reason, names) in &state.lacking {
             let names = match &names[..] {
@@ -624,5 +636,150 @@ fn log_file(project: &Project, full_name: &str) -> PathBuf {
 fn clear_line() {
     if std::io::stderr().is_terminal() {
         eprint!("\x1b[2K");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Returns a project with three bases.
+    fn project(dir: &Path) -> Project {
+        let mut text = "default = \"a\"\n[mend]\nleave-out = []\nfiles = {}\n".to_owned();
+        for base in ["a", "broken", "lacking"] {
+            text += &format!("[base.{base}]\nrelease = \"\"\ncommit = \"\"\ndate = \"\"\n");
+            text += "compiler = []\narchive = []\n";
+        }
+        fs::write(dir.join("base.toml"), text).unwrap();
+        Project::open(dir).unwrap()
+    }
+
+    /// Runs the trials, and returns what libtest counted and all that was printed.
+    fn run_with(args: &[&str], make: fn(&Base) -> Vec<Trial>, is_required: bool) -> (Conclusion, String) {
+        let dir = tempfile::tempdir().unwrap();
+        let project = project(dir.path());
+        let printed = dir.path().join("printed");
+        let args = [&["evidence", "--logfile", printed.to_str().unwrap()], args].concat();
+        let trials = project.bases().iter().flat_map(make).collect();
+        let open: Open = |project, base| match &*base.name {
+            "lacking" => Err(NotRun("no compiler\ninstall it".into()))?,
+            "broken" => bail!("no patch applies"),
+            _ => {
+                let sysroot = Command::new("rustc").args(["--print", "sysroot"]).stdout_of()?;
+                let (compiler, base) = (Compiler::at(sysroot.into())?, base.clone());
+                Ok(Opened { store: Store::at(project, &base), base, compiler })
+            }
+        };
+        let arguments = Arguments::from_iter(args);
+        let (conclusion, report) = run(&project, arguments, trials, open, is_required);
+        (conclusion, fs::read_to_string(printed).unwrap() + &report)
+    }
+
+    fn passed(text: &str) -> Result<Outcome> {
+        Ok(Outcome::Passed(text.into()))
+    }
+
+    fn made_up(base: &Base) -> Vec<Trial> {
+        vec![
+            Trial::new("s", base, "says", |_| passed("12 tests")),
+            Trial::new("s", base, "fails", |_| bail!("it is wrong")),
+            Trial::new("s", base, "lacks", |_| Err(NotRun("no program\napt-get it".into()))?),
+            Trial::new("s", base, "slow", |_| passed("")).quick(false),
+        ]
+    }
+
+    #[test]
+    fn report_counts_and_groups_what_did_not_run() {
+        let (conclusion, printed) = run_with(&["--skip=broken"], made_up, false);
+        let Conclusion { num_passed, num_failed, num_ignored, .. } = conclusion;
+        assert_eq!((num_passed, num_failed, num_ignored), (1, 1, 1), "{printed}");
+        for text in [
+            "s::a::says: 12 tests\n",
+            "it is wrong\n\nthe log: ",
+            "test s::a::lacks ... ignored (no program)\n",
+            "reasons: 4 trials\n  s::lacking::says, s::lacking::fails, s::lacking::lacks:\n    no compiler\n    \
+             install it\n  s::a::lacks:\n    no program\n    apt-get it\n",
+            "runs them: 2 trials\n  s::a 1, s::lacking 1\n",
+            "logs/: a log for each trial\n",
+        ] {
+            assert!(printed.replace("    ... ", " ... ").contains(text), "{text}\n{printed}");
+        }
+        assert!(!printed.contains("test s::lacking") && !printed.contains("slow"), "{printed}");
+    }
+
+    #[test]
+    fn first_trial_fails_for_a_base_that_cannot_be_opened() {
+        let (conclusion, printed) = run_with(&["broken"], made_up, false);
+        assert_eq!((conclusion.num_failed, conclusion.num_passed), (1, 0));
+        assert!(printed.contains("\nno patch applies\n"), "{printed}");
+        assert!(printed.contains("2 trials\n  s::broken::fails, s::broken::lacks:\n"), "{printed}");
+    }
+
+    #[test]
+    fn lack_is_a_failure_where_all_must_run() {
+        let (conclusion, printed) = run_with(&["lack", "--skip=broken"], made_up, true);
+        assert_eq!((conclusion.num_failed, conclusion.num_passed), (2, 0), "{printed}");
+    }
+
+    #[test]
+    fn selection_is_that_of_libtest() {
+        let passed = |args: &[&str]| run_with(args, made_up, false).0.num_passed;
+        assert_eq!(passed(&["s::a", "--include-ignored", "--skip=fails"]), 2);
+        assert_eq!(passed(&["--exact", "s::a::slow", "--ignored"]), 1);
+        let (conclusion, printed) = run_with(&["no-such-name"], made_up, false);
+        assert!(!conclusion.has_failed() && printed.contains("the filter there are 12,"), "{printed}");
+        let (_, printed) = run_with(&["s::a::slow"], made_up, false);
+        assert!(printed.contains("runs them: 1 trials\n  s::a 1\n\nno trial ran"), "{printed}");
+    }
+
+    #[test]
+    fn suite_without_trials_and_name_of_two_trials_are_errors() {
+        let dir = tempfile::tempdir().unwrap();
+        let project = project(dir.path());
+        let error = |suite: Suite| trials(&project, &[suite]).err().unwrap().to_string();
+        assert!(error(("empty", |_| Ok(vec![]))).contains("empty has no trials"));
+        let twice = |project: &Project| Ok([(); 2].map(|()| made_up(&project.bases()[0]).remove(0)).into());
+        assert!(error(("s", twice)).contains("s::a::says"));
+    }
+
+    static RUNNING: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+
+    /// Counts how many trials of a kind run, and fails above `most`.
+    fn counted(kind: usize, most: usize) -> Result<Outcome> {
+        let running = RUNNING[kind].fetch_add(1, Ordering::SeqCst) + 1;
+        thread::yield_now();
+        RUNNING[kind].fetch_sub(1, Ordering::SeqCst);
+        if running > most { bail!("{running} run") } else { passed("") }
+    }
+
+    #[test]
+    fn resource_and_processors_are_limited() {
+        let many = |base: &Base| {
+            let name = |n: usize| format!("{n:03}");
+            let alone = (0..100).map(|n| {
+                Trial::new("alone", base, &name(n), |_| counted(0, 1)).alone("ports").waits()
+            });
+            let working = (0..100).map(|n| Trial::new("work", base, &name(n), |_| counted(1, 2)));
+            alone.chain(working).collect()
+        };
+        let (conclusion, printed) = run_with(&["--test-threads=2", "::a::"], many, false);
+        assert_eq!(conclusion.num_passed, 200, "{printed}");
+    }
+
+    #[test]
+    fn limit_ends_a_program_with_its_children() {
+        let endless = |base: &Base| {
+            let run = |place: &Place| {
+                let mut shell = Command::new("sh");
+                // A child that went on would keep the output open.
+                place.run(shell.args(["-c", "sleep 1000 & echo waiting; wait"]), 1)?;
+                passed("")
+            };
+            vec![Trial::new("s", base, "endless", run)]
+        };
+        let (_, printed) = run_with(&["::a::"], endless, false);
+        assert!(printed.contains("still ran after 1 seconds and was ended"), "{printed}");
     }
 }
