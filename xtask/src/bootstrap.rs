@@ -55,8 +55,8 @@ pub struct Bootstrap<'a> {
 impl<'a> Bootstrap<'a> {
     /// Returns upstream's build system, configured and with its compiler.
     pub fn configured(prepared: &'a Prepared, lane: Lane) -> Result<Bootstrap<'a>> {
-        let Prepared { project, compiler, store, tree, .. } = prepared;
-        let out = store.dir.join(if lane == Lane::Full { "full" } else { "prebuilt" });
+        let Prepared { project, compiler, store, tree, out, .. } = prepared;
+        let out = out.join(if lane == Lane::Full { "full" } else { "prebuilt" });
         let base_commit = store.rev("base")?;
         let bootstrap = Bootstrap { project, src: &tree.src, compiler, lane, base_commit, out };
         let _lock = project.build.lock(&bootstrap.out)?;

@@ -148,7 +148,7 @@ impl Store {
 
     /// Returns the hash of a directory in a commit, such as `series:library`.
     pub fn tree_of(&self, name: &str) -> Result<String> {
-        self.git.stdout_of(&["rev-parse", "--verify", &format!("{name}^{{tree}}")])
+        self.git.stdout_of(&["rev-parse", "--verify", "--end-of-options", name])
     }
 
     /// Makes the files in `directory` those of a tree. Only files that differ are written, so that cargo

@@ -43,7 +43,7 @@ pub struct Test {
 
 impl Test {
     pub fn run(self, project: Project, base: Base) -> Result<ExitCode> {
-        let Prepared { project, base, compiler, store, tree } =
+        let Prepared { project, base, compiler, store, tree, .. } =
             Prepared::open(project, base, None)?;
         let mut which: Vec<_> = self.tests.iter().map(|name| format!("--test={name}")).collect();
         if which.is_empty() {

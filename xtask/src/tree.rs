@@ -41,13 +41,15 @@ pub struct Tree {
     base: Base,
 }
 
-/// A base with its compiler, its store, and the clone in which people work.
+/// A base with its compiler, its store and a clone.
 pub struct Prepared {
     pub project: Project,
     pub base: Base,
     pub compiler: Compiler,
     pub store: Store,
     pub tree: Tree,
+    /// The directory for what is compiled from the clone's files.
+    pub out: PathBuf,
 }
 
 impl Prepared {
@@ -77,7 +79,28 @@ impl Prepared {
             let _lock = project.build.lock(&store.dir)?;
             tree.follow(&store)?;
         }
-        Ok(Prepared { project, base, compiler, store, tree })
+        let out = store.dir.clone();
+        Ok(Prepared { project, base, compiler, store, tree, out })
+    }
+
+    /// Opens a base with a clone that belongs to the tool, in `build/<base>/apart/`. The clone's files are those
+    /// of `patches/`, whatever there is in the clone in which people work.
+    pub fn apart(project: Project, base: Base) -> Result<Prepared> {
+        let compiler = Compiler::find(&base)?;
+        let store = Store::open(&project, &base, &compiler, None)?;
+        let out = store.dir.join("apart");
+        fs::create_dir_all(&out)?;
+        let src = out.join("rust");
+        let tree = Tree { git: Git::at(&src), src, base: base.clone() };
+        tree.make(&project, &store)?;
+        let _lock = project.build.lock(&out)?;
+        let series = store.rev("series")?;
+        if tree.git.rev("HEAD")? != series {
+            tree.fetch(&store)?;
+            // git writes the files that differ, so only what changed is compiled again.
+            tree.git.run(&["reset", "--quiet", "--hard", &series])?;
+        }
+        Ok(Prepared { project, base, compiler, store, tree, out })
     }
 }
 

@@ -58,7 +58,7 @@ pub struct BuildToolchain {
 impl BuildToolchain {
     pub fn run(self, project: Project, base: Base) -> Result<ExitCode> {
         let prepared = Prepared::open(project, base, None)?;
-        let directory = directory(&prepared.project, &prepared.base);
+        let directory = directory(&prepared);
         let is_new = bring_up_to_date(&prepared, &self.targets)?;
         println!("{} is {}", shown(&directory), if is_new { "ready" } else { "up to date" });
         if self.link {
@@ -68,28 +68,28 @@ impl BuildToolchain {
     }
 }
 
-/// Returns the directory of a base's toolchain.
-pub fn directory(project: &Project, base: &Base) -> PathBuf {
-    project.dir(base).join("toolchain")
+/// Returns the directory of the toolchain.
+pub fn directory(prepared: &Prepared) -> PathBuf {
+    prepared.out.join("toolchain")
 }
 
 /// Assembles the toolchain, with std for `targets` and for those that it already has. Returns whether anything
 /// changed.
 pub fn bring_up_to_date(prepared: &Prepared, targets: &[String]) -> Result<bool> {
-    let Prepared { project, base, compiler, store, tree } = prepared;
-    let directory = directory(project, base);
+    let Prepared { project, base, compiler, store, tree, out } = prepared;
+    let directory = directory(prepared);
     let mut all = installed_targets(&directory)?;
     all.extend(targets.iter().cloned());
     all.remove(&compiler.host);
     require_known(compiler, base, &all)?;
     let bootstrap = Bootstrap::configured(prepared, Lane::Prebuilt)?;
     bootstrap.provide_patched_std()?;
-    let _lock = project.build.lock(&store.dir.join("std"))?;
+    let _lock = project.build.lock(&out.join("std"))?;
     let library = tree.src.join("library");
     let mut files = libraries(&bootstrap.libdir())?;
     let mut stds = Vec::new();
     for target in &all {
-        let dir = store.dir.join("std").join(target);
+        let dir = out.join("std").join(target);
         let libdir = dir.join("libraries");
         project.build.make(&libdir, |new| compile_std(compiler, &library, target, &dir, new))?;
         files.extend(libraries(&libdir)?);
