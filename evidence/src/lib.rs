@@ -3,10 +3,21 @@
 //! A module is a suite and returns its trials. [`suite`] runs the trials of all suites in one test program.
 
 pub mod diagnostic;
+pub mod libtest;
+pub mod portability;
+pub mod series;
 pub mod specs;
 pub mod suite;
 pub mod tables;
 pub mod targets;
+pub mod toolchain;
+pub mod upstream;
 
 /// The suites, the longest trials first.
-pub const SUITES: [suite::Suite; 1] = [("targets", targets::trials)];
+pub const SUITES: [suite::Suite; 5] = [
+    ("upstream", upstream::trials),
+    ("toolchain", toolchain::trials),
+    ("portability", portability::trials),
+    ("series", series::trials),
+    ("targets", targets::trials),
+];

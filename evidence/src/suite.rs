@@ -48,10 +48,10 @@ pub struct Trial {
 }
 
 /// The resources that a trial occupies while it runs.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Needs {
     waits: bool,
-    alone: Option<&'static str>,
+    alone: Vec<&'static str>,
 }
 
 impl Trial {
@@ -78,13 +78,15 @@ impl Trial {
     }
 
     /// Lets no other trial that names this resource run at the same time.
-    pub fn alone(self, resource: &'static str) -> Trial {
-        Trial { needs: Needs { alone: Some(resource), ..self.needs }, ..self }
+    pub fn alone(mut self, resource: &'static str) -> Trial {
+        self.needs.alone.push(resource);
+        self
     }
 
     /// Says that the trial mostly waits, so that it needs no processor of its own.
-    pub fn waits(self) -> Trial {
-        Trial { needs: Needs { waits: true, ..self.needs }, ..self }
+    pub fn waits(mut self) -> Trial {
+        self.needs.waits = true;
+        self
     }
 
     fn full_name(&self) -> String {
@@ -367,7 +369,7 @@ fn run(
         state.lacking.entry(reason).or_default().push(trial.full_name());
         false
     });
-    state.queue = selected.iter().map(|trial| trial.needs).enumerate().collect();
+    state.queue = selected.iter().map(|trial| trial.needs.clone()).enumerate().collect();
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let run = Arc::new(Run {
         project: project.clone(),
@@ -442,12 +444,12 @@ impl Run {
     fn run_one(&self, index: usize, trial: Trial) -> Result<Completion, Failed> {
         let Trial { suite, base, name, is_quick, needs, work } = trial;
         let full_name = format!("{suite}::{}::{name}", base.name);
-        let turn = self.wait_for_turn(index, &full_name, needs);
+        let turn = self.wait_for_turn(index, &full_name, &needs);
         let log = log_file(&self.project, &full_name);
         let outcome = self.place(suite, base, name, log.clone()).and_then(|place| {
             // Another process may run its trials side by side, as nextest does.
-            let resource = |name| lock(&self.project.build.root.join("evidence").join(name));
-            let _lock = needs.alone.map(resource).transpose()?;
+            let resource = |name: &&str| lock(&self.project.build.root.join("evidence").join(name));
+            let _locks = needs.alone.iter().map(resource).collect::<Result<Vec<_>>>()?;
             work(&place)
         });
         drop(turn);
@@ -488,14 +490,14 @@ impl Run {
     }
 
     /// Waits until a processor and the resource are free, and no earlier trial could start instead.
-    fn wait_for_turn(&self, index: usize, name: &str, needs: Needs) -> Turn<'_> {
+    fn wait_for_turn<'r>(&'r self, index: usize, name: &str, needs: &'r Needs) -> Turn<'r> {
         let mut state = self.state();
         while state.first(self.processors) != Some(index) {
             state = self.changed.wait(state).expect("nothing panics with the lock held");
         }
         state.queue.remove(&index);
         state.busy += usize::from(!needs.waits);
-        state.taken.extend(needs.alone);
+        state.taken.extend(&needs.alone);
         state.running.insert(name.into(), Running { since: Instant::now(), is_slow: false });
         // The next trial may be able to start, too.
         self.changed.notify_all();
@@ -578,7 +580,7 @@ impl State {
     fn first(&self, processors: usize) -> Option<usize> {
         let may_start = |needs: &Needs| {
             (needs.waits || self.busy < processors)
-                && needs.alone.is_none_or(|resource| !self.taken.contains(resource))
+                && needs.alone.iter().all(|resource| !self.taken.contains(resource))
         };
         self.queue.iter().find(|(_, needs)| may_start(needs)).map(|(index, _)| *index)
     }
@@ -588,16 +590,14 @@ impl State {
 struct Turn<'r> {
     run: &'r Run,
     name: String,
-    needs: Needs,
+    needs: &'r Needs,
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut state = self.run.state();
         state.busy -= usize::from(!self.needs.waits);
-        if let Some(resource) = self.needs.alone {
-            state.taken.remove(resource);
-        }
+        state.taken.retain(|resource| !self.needs.alone.contains(resource));
         state.running.remove(&self.name);
         self.run.changed.notify_all();
     }
