@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What choosing std over a crate saves: prints how long server.rs takes to build from nothing with each,
-with all sources there already, and how large it is. Needs `cargo xtask toolchain --link`."""
+"""Prints what choosing std over a crate saves: for std and for each crate, the time of a clean build of
+server.rs without downloads, and the size of the program. Needs `cargo xtask toolchain --link`."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ import subprocess
 
 WAYS = ["std", "socket2", "nix", "rustix", ""]
 ROUNDS = 3
-OUT = "../build/bench-programs"
+OUT = "../../build/bench-programs"
 
 
 def cargo(command, way, *options):
@@ -19,7 +19,7 @@ def cargo(command, way, *options):
 
 
 def build(way):
-    """Returns the seconds that it takes, and those of all processors together."""
+    """Builds from nothing. Returns the elapsed seconds and the processors' seconds."""
     shutil.rmtree(OUT, ignore_errors=True)
     before = os.times()
     cargo("build", way, "--release", "--bin=server", "--target-dir", OUT)

@@ -1,33 +1,35 @@
 #!/bin/bash
-# The contributor's clock, in two tables. The first: how long `./x.py ARGS… test library/std` takes from
-# nothing but the archive of Rust's sources, and after an edit. The second: how long it takes from an edit of
-# one line to the last test's result, by upstream's x.py and by `cargo xtask test`, in turns; the medians of
-# five edits of each file. In parentheses, the time of all processors together.
+# Measures how long a contributor waits, and prints two tables. The time of all processors together is in
+# parentheses.
 #
-#     bench/clock.sh             both tables, in half an hour
-#     bench/clock.sh --full      the first one, with a compiler built from source, in an hour
-#     EDITS=1 bench/clock.sh     both, with fewer edits
+# 1. `./x.py ARGS... test library/std`, from nothing but the archive of Rust's sources, and after an edit.
+# 2. From an edit of one line to the last test's result, with upstream's x.py and with `cargo xtask test` in
+#    turns: the median of five edits of each file.
 #
-# It works in a clone of its own, of what is committed.
+#     evidence/bench/clock.sh             both tables, in half an hour
+#     evidence/bench/clock.sh --full      table 1 with a compiler built from source, in an hour
+#     EDITS=1 evidence/bench/clock.sh     both tables, with one edit of each file
+#
+# The script clones what is committed to build/clock, and works there.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 clone=$PWD/build/clock
 trap 'rm -rf "$clone"' EXIT
 rm -rf "$clone"
 git clone --quiet . "$clone"
 cd "$clone"
 
-# Prints the seconds that a command takes, and those of all processors. Shows its output if it fails.
+# Runs a command. Prints the elapsed seconds and the processors' seconds; shows the output of a failure.
 seconds() {
     local TIMEFORMAT='%R %U %S' times
     times=$({ time "$@" > clock.log 2>&1; } 2>&1) || { cat clock.log >&2; exit 1; }
     awk '{ print $1, $2 + $3 }' <<< "$times"
 }
 
-# Has a statement, in a line of its own, come after another one, which is new each time.
+# Puts a statement with a new number in front of STATEMENT, in the same line.
 edits=0
 edit() { # FILE STATEMENT
-    local file=build/rust/library/std/$1
+    local file=rust/library/std/$1
     edits=$((edits + 1))
     sed -i -E "0,/^( +)(core::hint::black_box\([0-9]+\); )?($2)$/s//\1core::hint::black_box($edits); \3/" "$file"
     grep -q "black_box($edits); " "$file" || { echo "$file has no line '$2'" >&2; exit 1; }
@@ -44,7 +46,7 @@ ways=(
     'cargo xtask test'
 )
 
-# A cell for each line, with the ratio to the first one where there are several.
+# Prints a table cell for each input line. From the second line on, the cell has the ratio to the first.
 cells() {
     awk '{ printf " %.1f s (%.1f s)", $1, $2 }
          NR == 1 { first = $1 } NR > 1 { printf ", 1/%.1f", first / $1 } { printf " |" }'

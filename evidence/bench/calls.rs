@@ -1,13 +1,13 @@
-//! What a call costs: std's methods and those of the crates that are used instead of them, each beside
-//! the system call made through libc. Prints a table of times and of instructions.
+//! Measures one call of std's methods, and of the crates that are used instead, in time and in
+//! instructions. The system call through libc is the unit.
 //!
 //!     cargo +tcp-keepalive bench      the patched std
-//!     cargo +nightly bench            upstream's
-//!     cargo +nightly test             sees that all ways do the same, and measures nothing
+//!     cargo +nightly bench            upstream's std
+//!     cargo +nightly test             checks that all ways agree, and measures nothing
 //!
-//! The differences are about one in a hundred, less than a machine's speed changes from one second to
-//! the next. So a harness that times one function after the other cannot show them: here, short batches
-//! of all ways take turns, and each is compared with libc's of the same round.
+//! The differences are about 1 %, less than a machine's speed changes from one second to the next. A
+//! harness that times one function after the other cannot show them. Here, short batches of all ways
+//! take turns, and each batch is compared with libc's batch of the same round.
 
 #![feature(tcp_keepalive)]
 
@@ -24,25 +24,25 @@ use nix::sys::socket::{getsockopt, setsockopt, sockopt::KeepAlive};
 use rustix::net::sockopt::{set_socket_keepalive, socket_keepalive};
 use socket2::SockRef;
 
-/// How often the program that times is started: where its stack and its code lie makes a difference of
-/// a few per cent, which stays the same for one process.
+/// The number of measuring processes. The addresses of stack and code make a difference of a few per
+/// cent, which is constant within a process.
 const PROCESSES: usize = 15;
 const ROUNDS: usize = 201;
-/// A quarter of a millisecond, more or less; short beside a scheduler's slice.
+/// The calls in a batch: about 0.25 ms, short beside a scheduler's slice.
 const BATCH: u32 = 1000;
 
 const OPERATIONS: [&str; 2] = ["set", "get"];
 
-/// A way to set the option, to true and to false in turn, and to read it: that many times.
+/// A way to set and to get the option. The second argument is the number of calls.
 struct Way {
     name: &'static str,
     set: fn(&TcpStream, u32),
-    /// Returns what the last call said.
+    /// Returns the last call's result.
     get: fn(&TcpStream, u32) -> bool,
 }
 
 const WAYS: [Way; 5] = [
-    // First: the others are compared with it.
+    // libc is first: `time` and `print_table` compare the other ways with the first.
     Way { name: "libc", set: |s, n| set(s, n, libc_set), get: |s, n| get(s, n, libc_get) },
     Way {
         name: "std",
@@ -66,8 +66,8 @@ const WAYS: [Way; 5] = [
     },
 ];
 
-/// The loop around the calls. The optimizer can neither see what goes in nor leave out what comes back,
-/// and a failure is noticed, as it is in a program.
+/// Sets the option `count` times, to true and to false in turn. The optimizer can neither see the
+/// arguments nor leave out the results. A failure panics, as in a program.
 #[inline(never)]
 fn set<E>(stream: &TcpStream, count: u32, call: impl Fn(&TcpStream, bool) -> Result<(), E>) {
     for n in 0..count {
@@ -82,7 +82,7 @@ fn get<E>(stream: &TcpStream, count: u32, call: impl Fn(&TcpStream) -> Result<bo
     let mut last = false;
     for _ in 0..count {
         match call(black_box(stream)) {
-            // Looked at where it is: hiding the whole result would copy it.
+            // A black_box around the Result would copy the Result.
             Ok(on) => last = black_box(on),
             Err(_) => failed(),
         }
@@ -96,7 +96,7 @@ fn failed() -> ! {
     panic!("the call failed")
 }
 
-/// The system call as one writes it who needs the value and notices failure.
+/// Makes the system call as a program does that checks for failure.
 #[inline(always)]
 fn libc_set(stream: &TcpStream, on: bool) -> Result<(), ()> {
     let value = c_int::from(on);
@@ -130,14 +130,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             let way = WAYS.iter().find(|known| known.name == way).ok_or("no such way")?;
             way.run(operation, &stream, count.parse()?);
         }
-        // What `cargo bench` says, and `cargo test` does not.
+        // The argument comes from `cargo bench`, not from `cargo test`.
         [.., "--bench"] => print_table()?,
         _ => agree(&stream),
     }
     Ok(())
 }
 
-/// Whatever sets the option, all ways read it.
+/// Checks that each way reads what each way has set.
 fn agree(stream: &TcpStream) {
     for setter in &WAYS {
         // The last call of two sets it to false.
@@ -162,14 +162,14 @@ impl Way {
     }
 }
 
-/// Prints a line for each operation and way: the median of its ratios to libc, or for libc itself, of
-/// the nanoseconds that a call takes.
+/// Prints a line for each operation and way: the median of the ratios to libc. For libc, the line is the
+/// median of a call's nanoseconds.
 fn time(stream: &TcpStream) {
     for operation in OPERATIONS {
         let mut times = vec![Vec::with_capacity(ROUNDS); WAYS.len()];
         // The first round warms up.
         for round in 0..=ROUNDS {
-            // Another one goes first each time.
+            // Each round begins with another way.
             for n in 0..WAYS.len() {
                 let way = (n + round) % WAYS.len();
                 let started = Instant::now();
@@ -196,7 +196,7 @@ fn quartile(values: &[f64], part: usize) -> f64 {
 
 fn print_table() -> Result<(), Box<dyn Error>> {
     Command::new("valgrind").arg("--version").output().map_err(|error| {
-        format!("valgrind, which counts instructions, is not there ({error}): install its package")
+        format!("cannot start valgrind ({error}): install it with `apt-get install valgrind`")
     })?;
     let mut measured = vec![Vec::new(); OPERATIONS.len() * WAYS.len()];
     for _ in 0..PROCESSES {
@@ -220,7 +220,7 @@ fn print_table() -> Result<(), Box<dyn Error>> {
             }
         }
         for operation in OPERATIONS {
-            // The difference is what the calls alone take, without starting and ending.
+            // The difference of two counts leaves out the start and the end of the process.
             let (few, many) = (1000, 3000);
             let count = |calls| instructions(name, operation, calls);
             print!(" {} |", (count(many)? - count(few)?) / (many - few));
@@ -230,18 +230,18 @@ fn print_table() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What callgrind counts of a program that makes so many calls.
+/// Returns the number of instructions of a process that makes `calls` calls, counted by callgrind.
 fn instructions(way: &str, operation: &str, calls: u64) -> Result<u64, Box<dyn Error>> {
     let mut valgrind = Command::new("valgrind");
     valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(env::current_exe()?);
     valgrind.args(["calls", way, operation, &calls.to_string()]);
     let said = String::from_utf8(valgrind.output()?.stderr)?;
     let count = said.lines().find_map(|line| line.split_once("Collected : "));
-    let (_, count) = count.ok_or_else(|| format!("callgrind says no count:\n{said}"))?;
+    let (_, count) = count.ok_or_else(|| format!("callgrind printed no count:\n{said}"))?;
     Ok(count.trim().parse()?)
 }
 
-/// The version of a crate; nothing for std, which is the compiler's.
+/// Returns a crate's version, or an empty string for std.
 fn locked_version(name: &str) -> &str {
     let entry = format!("name = \"{name}\"\nversion = \"");
     let after = include_str!("Cargo.lock").split_once(&entry);

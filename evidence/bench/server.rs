@@ -1,6 +1,7 @@
-//! A server that greets whoever connects, and notices who vanished. The features say how it enables
-//! keepalive: `std`, or the crate of that name; with none of them, it does not.
-//! `programs.py` compares how long each takes to build, and how large it is.
+//! A server that greets each client, and notices clients that vanished.
+//!
+//! The cargo feature chooses what enables keepalive: `std`, or the crate of that name. Without a feature,
+//! keepalive stays off. `programs.py` compares the build times and the sizes.
 
 #![cfg_attr(feature = "std", feature(tcp_keepalive))]
 
