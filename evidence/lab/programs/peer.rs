@@ -1,37 +1,37 @@
-//! The program under test: it holds TCP connections and does what standard input says.
+//! The program under test: holds TCP connections, and follows the commands on standard input.
 //!
-//! One line is one command, and every command is one call of `std::net`; its answer is one line
-//! that starts with the command's first word. Nothing here touches a socket except through
-//! `TcpStream` and `TcpListener`, so what the lab sees on the wire is what std does.
+//! A line is a command, and a command is a call of `std::net`. The answer is a line that starts
+//! with the command's first word. The program touches sockets through `TcpStream` and
+//! `TcpListener` only, so the packets are those that std causes.
 //!
-//! The same file is compiled against each std that the lab compares; only [`option`] differs.
+//! This file is compiled three times: against the std under test (`--cfg std_methods`), with
+//! methods that do nothing (`--cfg noop`), and as a module of the lab, with socket2's methods.
 
-#![cfg_attr(not(any(feature = "via-socket2", noop)), feature(tcp_keepalive))]
+#![cfg_attr(std_methods, feature(tcp_keepalive))]
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::process::{self, Command};
+use std::process::Command;
 use std::{fs, mem, thread};
 
-/// The patched std, or a nightly one: the methods that this project is about.
-#[cfg(not(any(feature = "via-socket2", noop)))]
+/// Returns the type that has the methods: with the std under test, `TcpStream` itself.
+#[cfg(std_methods)]
 fn option(stream: &TcpStream) -> &TcpStream {
     stream
 }
 
-/// What a program does today, without the methods; these are called the same.
-#[cfg(feature = "via-socket2")]
+#[cfg(not(any(std_methods, noop)))]
 fn option(stream: &TcpStream) -> socket2::SockRef<'_> {
     stream.into()
 }
 
-/// A std that says yes and does nothing: what the lab must catch.
 #[cfg(noop)]
 fn option(_: &TcpStream) -> Noop {
     Noop
 }
 
+/// Methods that report success and do nothing. Scenarios must fail with them.
 #[cfg(noop)]
 struct Noop;
 
@@ -46,11 +46,12 @@ impl Noop {
     }
 }
 
-fn main() {
+pub fn main() -> io::Result<()> {
     let mut peer = Peer::default();
     for line in io::stdin().lines() {
-        peer.obey(&line.expect("standard input is text"));
+        peer.obey(&line?)?;
     }
+    Ok(())
 }
 
 #[derive(Default)]
@@ -60,13 +61,11 @@ struct Peer {
 }
 
 impl Peer {
-    fn obey(&mut self, line: &str) {
+    /// Runs a command, and writes the answer to standard output.
+    fn obey(&mut self, line: &str) -> io::Result<()> {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let answer = self.call(verb, rest).unwrap_or_else(|e| describe(&e));
-        if writeln!(io::stdout(), "{verb} {answer}").is_err() {
-            // Nobody listens any more.
-            process::exit(1);
-        }
+        writeln!(io::stdout(), "{verb} {answer}")
     }
 
     fn call(&mut self, verb: &str, rest: &str) -> io::Result<String> {
@@ -98,10 +97,10 @@ impl Peer {
             "read" => return read(self.stream()),
             "shutdown" => self.stream().shutdown(Shutdown::Write)?,
             "set_nonblocking" => self.stream().set_nonblocking(true)?,
-            // The clone stays, the original is dropped.
+            // Drops the original.
             "try_clone" => self.streams[0] = self.stream().try_clone()?,
             "drain" => {
-                // Like a server that reads what clients send until they are gone.
+                // Reads from each stream until the stream ends, as a server does.
                 let streams = self.streams.drain(..);
                 let mut ends: Vec<String> =
                     streams.map(|stream| read(&stream).unwrap_or_else(|e| describe(&e))).collect();
@@ -110,7 +109,7 @@ impl Peer {
                 return Ok(format!("{all} × {}", ends.join(", ")));
             }
             "thread" => {
-                // The streams move; the command runs over there, and is answered when it is done.
+                // The child thread owns the streams, and answers the command when it is done.
                 let mut child = Peer { streams: mem::take(&mut self.streams), ..Peer::default() };
                 let command = rest.to_string();
                 thread::spawn(move || child.obey(&command));
@@ -144,7 +143,7 @@ fn read(mut stream: &TcpStream) -> io::Result<String> {
     }
 }
 
-/// Runs a shell command whose standard input is the socket; what it prints is the answer.
+/// Runs a shell command with the socket as standard input. Returns the command's output.
 fn hand_to(command: &str, socket: OwnedFd) -> io::Result<String> {
     let output = Command::new("sh").args(["-c", command]).stdin(socket).output()?;
     match output.status.success() {
@@ -153,7 +152,7 @@ fn hand_to(command: &str, socket: OwnedFd) -> io::Result<String> {
     }
 }
 
-/// What a caller can match on: the kind, and the system's number for it.
+/// Returns an error's kind and its number in the system.
 fn describe(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(code) => format!("{:?} (os error {code})", error.kind()),

@@ -1,96 +1,146 @@
 //! The command line.
 
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use nix::unistd::{User, geteuid};
-
-use crate::peer::compile::Std;
-use crate::scenarios::Scenario;
+use serde::{Deserialize, Serialize};
 
 /// Shows TCP keepalive at work, packet by packet, in a small network inside this machine.
 ///
-/// A client, a router and a server, each in a network namespace of its own, run a program that
-/// knows nothing but `std::net`; the router captures what passes. Each scenario runs with
-/// keepalive and without, over IPv4 and IPv6, all of them side by side, and must differ as
-/// expected. Nothing on the host changes, and nothing is left behind, however it ends.
+/// A client, a router and a server run in a network namespace each. The client and the server run
+/// a program that uses nothing but `std::net`; the router captures each packet. Each scenario has
+/// four cases: with keepalive and without, over IPv4 and IPv6. All cases run at once. The lab
+/// changes nothing on the host, and leaves no process and no namespace behind.
 ///
-/// It runs as root, or as an ordinary user where the kernel allows user namespaces. It needs
+/// The lab runs as root, or as an ordinary user where the kernel allows user namespaces. It needs
 /// unshare and nsenter (util-linux), nft (nftables), ip and ss (iproute2), python3, and runsc for
-/// one scenario.
+/// the scenario `gvisor`.
 #[derive(Parser)]
 #[command(
     name = "lab",
     after_help = "\
 Exit status: 0 all passed, 1 something failed, 2 wrong usage, 3 not run (the message says what
-this machine lacks, and how to get it).
+this machine lacks, and how to install it).
 
-Files, under build/lab/: results.md and results.json; for each std a directory with a .pcap for
-each case, to open in Wireshark, and a .svg for each scenario, which shows the IPv4 cases.
+Files: OUT/METHODS/SCENARIO/ (METHODS is std, socket2 or noop) has results.md (the table), a .pcap file for each case (a capture,
+for Wireshark), and SCENARIO.svg (a picture of the IPv4 cases).
 
 Examples:
-  lab --std nightly                          all scenarios, the installed nightly's std
-  lab --sysroot PATH power-loss              one scenario, the std of that sysroot
-                                             (`cargo test --test lab` leaves one for each base,
-                                             such as build/evidence/lab/1.95-0/sysroot)
-  lab --std nightly,socket2                  two of them, in columns that should be equal
-  lab --std noop                             what turns red when set_keepalive does nothing"
+  lab --sysroot \"$(rustc +nightly --print sysroot)\"     all scenarios, with the nightly's std
+  lab --sysroot PATH power-loss                         one scenario, with the std of a sysroot
+  lab --methods noop                                    fails: set_keepalive does nothing"
 )]
 pub struct Args {
-    /// The scenarios to run; all of them if none is named
+    /// The scenarios to run; without names, all that this machine can run
     #[arg(value_name = "SCENARIO")]
-    pub scenarios: Vec<&'static Scenario>,
-    /// Say what scenarios there are, and stop
+    named: Vec<Scenario>,
+    /// List the scenarios, and stop
     #[arg(long)]
     pub list: bool,
-    /// Say what this machine lacks for the scenarios, if anything, and stop
+    /// Check whether this machine lacks something that the scenarios need, and stop
     #[arg(long)]
     pub check: bool,
-    /// Whose keepalive to test; several give columns side by side
-    #[arg(long = "std", value_name = "STD", value_delimiter = ',', default_value = "patched")]
-    pub stds: Vec<Std>,
-    /// The compiler and std to test as `patched`, as `rustc --print sysroot` would name them
+    /// The sysroot of a std with the methods, and of its compiler
     #[arg(long, value_name = "PATH")]
+    #[arg(required_unless_present_any = ["methods", "list", "check", "inside", "peer", "witness"])]
     pub sysroot: Option<PathBuf>,
-    /// The form of the results on standard output
-    #[arg(long, value_name = "FORMAT", default_value = "table")]
-    pub format: Format,
-    /// Where to leave the results, the captures and the pictures
-    #[arg(long, value_name = "PATH", default_value_os_t = root().join("build/lab"))]
+    /// Test these methods in place of std's
+    #[arg(long, conflicts_with = "sysroot")]
+    pub methods: Option<Methods>,
+    /// The directory for the results
+    #[arg(long, value_name = "PATH", default_value = "build/lab")]
     pub out: PathBuf,
-    /// If all passes, write the README's two pictures into docs/
-    #[arg(long)]
-    pub write_docs: bool,
-    /// As root: run as this ordinary user, in user namespaces
-    #[arg(long, value_name = "USER", value_parser = user)]
-    pub as_user: Option<User>,
-    /// Print each command before it runs, as it could be typed
+    /// As root: run as this ordinary user, in a user namespace
+    #[arg(long, value_name = "USER")]
+    pub as_user: Option<String>,
+    /// Print each command before it runs
     #[arg(short, long)]
     pub verbose: bool,
-    /// Internal: run the scenarios with this program, in the namespaces that this process is in
+    /// Internal: run the scenarios with this program, in the namespaces of this process
     #[arg(long, hide = true, value_name = "PROGRAM")]
     pub inside: Option<PathBuf>,
+    /// Internal: be the program under test, with socket2's methods
+    #[arg(long, hide = true)]
+    pub peer: bool,
     /// Internal: get or set, with socket2, the option of the socket that is standard input
     #[arg(long, hide = true, value_name = "KEEPALIVE")]
     pub witness: Option<Option<bool>>,
 }
 
+/// An implementation of `set_keepalive` and `keepalive` that is not std's.
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
-pub enum Format {
-    Table,
-    Markdown,
-    Json,
+pub enum Methods {
+    /// The methods of the socket2 crate; all scenarios pass
+    Socket2,
+    /// Methods that do nothing; all scenarios fail
+    Noop,
 }
 
-fn user(name: &str) -> Result<User, String> {
-    if !geteuid().is_root() {
-        return Err("only root can become another user".to_string());
+/// A scenario's name, in the order of the results. The doc comment is its description.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum, Serialize, Deserialize)]
+pub enum Scenario {
+    /// the client pauses for longer than the NAT router remembers connections, then writes
+    IdleBehindNat,
+    /// the server vanishes while the client blocks in read()
+    PowerLoss,
+    /// the server vanishes, and the router answers that it is unreachable
+    Unreachable,
+    /// the server vanishes, and a write to it is not acknowledged: keepalive waits its turn
+    Unacknowledged,
+    /// the server restarts without the connection while the client blocks in read()
+    Reboot,
+    /// a thousand clients vanish; the server's descriptors come back
+    ServerSide,
+    /// the form of the probes and their times, packet by packet
+    OnTheWire,
+    /// on, one probe, set_keepalive(false): no further probe
+    SwitchedOff,
+    /// writing more often than the idle time leaves nothing to probe
+    Traffic,
+    /// half-closed, nonblocking, cloned, moved to a child thread: probes as in the plain case
+    States,
+    /// the option set on the listener, by other means than std: what accepted streams report
+    Inherited,
+    /// ss, socket2 and Python see what std sets, and std sees what they set
+    OthersAgree,
+    /// the server vanishes, and the client's TCP is gVisor's
+    Gvisor,
+}
+
+impl Scenario {
+    pub fn about(self) -> String {
+        let value = self.to_possible_value().expect("no variant is skipped");
+        value.get_help().map(ToString::to_string).unwrap_or_default()
     }
-    let user = User::from_name(name).map_err(|error| error.to_string())?;
-    user.ok_or_else(|| "there is no such user".to_string())
 }
 
-/// The repository's: `lab/` is a directory in it.
-pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a package has a directory")
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let value = self.to_possible_value().expect("no variant is skipped");
+        f.pad(value.get_name())
+    }
+}
+
+impl Args {
+    pub fn names_no_scenario(&self) -> bool {
+        self.named.is_empty()
+    }
+
+    /// Returns the named scenarios, or all scenarios.
+    pub fn scenarios(&self) -> Vec<Scenario> {
+        match self.names_no_scenario() {
+            true => Scenario::value_variants().to_vec(),
+            false => self.named.clone(),
+        }
+    }
+
+    /// Returns the name of the methods under test, for results.
+    pub fn methods_name(&self) -> &'static str {
+        match self.methods {
+            None => "std",
+            Some(Methods::Socket2) => "socket2",
+            Some(Methods::Noop) => "noop",
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Starts every program that the lab uses, and says what was run and what it answered.
+//! Starts the programs that the lab uses.
 
 use std::env;
 use std::ffi::OsStr;
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 
 static VERBOSE: AtomicBool = AtomicBool::new(false);
 
-/// From now on, prints each command on standard error before it is started.
+/// Makes this module print each command on standard error before it starts the command.
 pub fn print_commands() {
     VERBOSE.store(true, Ordering::Relaxed);
 }
@@ -20,7 +20,7 @@ pub fn prints_commands() -> bool {
     VERBOSE.load(Ordering::Relaxed)
 }
 
-/// A program of an administrator, whose directories are not on everybody's path.
+/// Returns a command that is also searched in `/usr/sbin`, which ordinary users' `PATH` may lack.
 pub fn administrative(program: &str) -> Command {
     let path = env::var("PATH").unwrap_or_default();
     let mut command = Command::new(program);
@@ -30,25 +30,26 @@ pub fn administrative(program: &str) -> Command {
     command
 }
 
-/// Starts a program that goes on running, with its standard input and output.
+/// Starts a program. Returns its standard input and output, too.
 pub fn start(command: &mut Command) -> Result<(Child, ChildStdin, ChildStdout)> {
     let mut child = spawn(command, "")?;
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     Ok((child, stdin.expect("spawn pipes it"), stdout.expect("spawn pipes it")))
 }
 
-/// Runs a program to its end, with `input` as its standard input; returns its standard output.
+/// Runs a program with `input` as its standard input. Returns its standard output.
 ///
 /// # Errors
 ///
-/// The program cannot be started, or it fails: then the error has its standard error.
+/// Returns an error if the program cannot be started, and the program's standard error if it
+/// fails.
 pub fn run(command: &mut Command, input: &str) -> Result<String> {
     let mut child = spawn(command.stderr(Stdio::piped()), input)?;
-    // A program that fails may not read it all; what it says about that comes below.
+    // A program that fails may not read all of its input. Its exit status is checked below.
     let _ = child.stdin.take().expect("spawn pipes it").write_all(input.as_bytes());
     let Output { status, stdout, stderr } = child.wait_with_output()?;
-    let answer = String::from_utf8_lossy(&stderr);
-    ensure!(status.success(), "`{}` failed ({status}): {}", as_typed(command), answer.trim());
+    let stderr = String::from_utf8_lossy(&stderr);
+    ensure!(status.success(), "`{}` failed ({status}): {}", as_typed(command), stderr.trim());
     Ok(String::from_utf8(stdout)?)
 }
 
@@ -64,7 +65,7 @@ fn spawn(command: &mut Command, input: &str) -> Result<Child> {
     command.spawn().with_context(|| format!("`{}` cannot be started", as_typed(command)))
 }
 
-/// The command as a shell takes it.
+/// Returns the command in a shell's syntax.
 fn as_typed(command: &Command) -> String {
     let variables = command
         .get_envs()
@@ -87,14 +88,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_is_shown_as_it_could_be_typed() {
+    fn command_is_printed_in_shell_syntax() {
         let mut command = Command::new("rustc");
         command.args(["--edition", "2024", "it's", ""]).env("A", "b c");
         assert_eq!(as_typed(&command), r"A='b c' rustc --edition 2024 'it'\''s' ''");
     }
 
     #[test]
-    fn a_failed_program_is_named_with_what_it_answered() {
+    fn error_has_the_command_and_its_standard_error() {
         let error = run(Command::new("sh").args(["-c", "cat >&2; exit 5"]), "no such thing");
         let error = error.unwrap_err().to_string();
         assert_eq!(error, "`sh -c 'cat >&2; exit 5'` failed (exit status: 5): no such thing");

@@ -1,29 +1,29 @@
-//! Holds the networks: namespaces that everything a run makes is in, and that take it along when
-//! they go.
+//! Runs the cases in namespaces, which end with the lab.
 //!
 //! `unshare` starts the lab a second time, as the first process of a new process namespace. When
-//! that process ends, for whatever reason, the kernel kills all others in there, and with the last
-//! of them go the networks. It ends with this process too, because its standard input is a pipe
-//! that nobody else holds: so also after Ctrl-C, a panic or `kill -9`.
+//! that process ends, the kernel kills all other processes of the namespace, and removes their
+//! networks. The first process ends with the lab outside, because its standard input is a pipe
+//! from there: so also after Ctrl-C, a panic or `kill -9`.
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs, process, thread};
+use std::sync::mpsc::channel;
+use std::{env, fs, thread};
 
-use anyhow::{Result, bail, ensure};
-use indicatif::ProgressBar;
-use nix::unistd::{User, geteuid};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use nix::unistd::geteuid;
 
 use crate::NotRun;
+use crate::arguments::{Args, Scenario};
 use crate::capture::Capture;
 use crate::command;
-use crate::network::{Family, Network, Node};
+use crate::network::{Family, Namespace};
 use crate::results::CaseResult;
-use crate::scenarios::{self, Scenario, case};
+use crate::scenarios::case;
 
-/// The programs that a run needs, and their Debian packages.
-const TOOLS: [(&str, &str); 6] = [
+/// The programs that each run needs, and their Debian packages.
+const PROGRAMS: [(&str, &str); 6] = [
     ("unshare", "util-linux"),
     ("nsenter", "util-linux"),
     ("nft", "nftables"),
@@ -32,146 +32,209 @@ const TOOLS: [(&str, &str); 6] = [
     ("python3", "python3"),
 ];
 
-/// How to get namespaces: as root, or as root of a user namespace.
-const AS_ROOT: &[&str] = &[];
-const AS_USER: &[&str] = &["--user", "--map-root-user"];
+pub const RUNSC: (&str, &str) = ("runsc", "runsc");
 
-/// The settings by which kernels refuse user namespaces, with the value that refuses and one that
-/// allows.
+/// The options of `unshare` that permit network namespaces: as root, or as root of a user
+/// namespace.
+const AS_ROOT: &[&str] = &[];
+const IN_USER_NAMESPACE: &[&str] = &["--user", "--map-root-user"];
+
+/// The settings by which kernels refuse user namespaces: name, value that refuses, value that
+/// permits.
 const REFUSALS: [(&str, &str, &str); 3] = [
     ("user.max_user_namespaces", "0", "10000"),
     ("kernel.unprivileged_userns_clone", "0", "1"),
     ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
 ];
 
-/// A place to run in, known to be possible on this machine.
+/// The kernel's parts that networks need: name, command and input that use the part, and modules.
+const KERNEL_PARTS: [(&str, &[&str], &str, &str); 2] = [
+    ("veth interfaces", &["ip", "link", "add", "type", "veth"], "", "veth"),
+    (
+        "nftables with masquerading and connection tracking",
+        &["nft", "-f", "-"],
+        "table inet lab {
+            chain translate { type nat hook postrouting priority srcnat; masquerade; }
+            chain track { type filter hook forward priority filter; ct state invalid drop; }
+        }",
+        "nft_masq nft_ct",
+    ),
+];
+
+/// A way to make namespaces that works on this machine.
 pub struct Sandbox {
-    user: Option<User>,
-    way: &'static [&'static str],
+    as_user: Option<String>,
+    unshare: &'static [&'static str],
 }
 
 impl Sandbox {
-    /// `user`, if given, is an ordinary user that root becomes for the run.
-    pub fn new(user: Option<User>) -> Result<Self> {
-        let missing: Vec<String> = TOOLS
-            .iter()
-            .filter(|(tool, _)| command::run(as_user(tool, &user).arg("-V"), "").is_err())
-            .map(|(tool, package)| format!("{tool} (package {package})"))
-            .collect();
-        if !missing.is_empty() {
-            bail!(NotRun(format!("this machine lacks {}", missing.join(", "))));
+    /// Checks that this machine has all that `scenarios` need.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`NotRun`] that lists everything that the machine lacks.
+    pub fn new(args: &Args, scenarios: &[Scenario]) -> Result<Self> {
+        let mut sandbox = Self { as_user: args.as_user.clone(), unshare: IN_USER_NAMESPACE };
+        let runsc = scenarios.contains(&Scenario::Gvisor).then_some(RUNSC);
+        let programs: Vec<_> = PROGRAMS.into_iter().chain(runsc).collect();
+        let mut lacks = Vec::from_iter(missing_programs(sandbox.command("sh"), &programs)?);
+        if lacks.is_empty() {
+            match sandbox.find_options() {
+                Ok(()) => lacks.extend(sandbox.missing_kernel_parts()),
+                Err(refusal) => lacks.push(refusal),
+            }
         }
-
-        let is_root = geteuid().is_root() && user.is_none();
-        let ways: &[_] = if is_root { &[AS_ROOT, AS_USER] } else { &[AS_USER] };
-        let possible = ways.iter().find(|way| {
-            let mut unshare = as_user("unshare", &user);
-            unshare.args(**way).args(["--net", "--pid", "--fork", "true"]);
-            command::run(&mut unshare, "").is_ok()
-        });
-        match possible {
-            Some(way) => Ok(Self { user, way }),
-            None => bail!(NotRun(refusal(is_root))),
+        if !lacks.is_empty() {
+            bail!(NotRun(lacks.join("\n")));
         }
+        Ok(sandbox)
     }
 
-    /// Runs the scenarios side by side. The cases are in the order of [`scenarios::ALL`]; `bar` is
-    /// told of each when it is done.
-    pub fn run(
-        &self,
-        program: &Path,
-        scenarios: &[&Scenario],
-        bar: &ProgressBar,
-    ) -> Result<Vec<CaseResult>> {
-        let mut unshare = as_user("unshare", &self.user);
-        unshare.args(self.way).args(["--net", "--pid", "--fork", "--kill-child"]);
-        unshare.arg(env::current_exe()?).arg("--inside").arg(program);
+    /// Finds the options of `unshare` that work. The error says why none does.
+    fn find_options(&mut self) -> Result<(), String> {
+        let is_root = geteuid().is_root() && self.as_user.is_none();
+        let ways: &[_] = if is_root { &[AS_ROOT, IN_USER_NAMESPACE] } else { &[IN_USER_NAMESPACE] };
+        let mut errors = Vec::new();
+        for way in ways {
+            self.unshare = way;
+            match command::run(self.unshare().arg("true"), "") {
+                Ok(_) => return Ok(()),
+                Err(error) => errors.push(format!("{error:#}")),
+            }
+        }
+        let settings = REFUSALS.iter().filter(|(name, refusing, _)| {
+            let file = Path::new("/proc/sys").join(name.replace('.', "/"));
+            fs::read_to_string(file).is_ok_and(|value| value.trim() == *refusing)
+        });
+        let mut ways_out: Vec<String> = settings
+            .map(|(name, _, value)| format!("`sysctl {name}={value}` as root permits them"))
+            .collect();
+        if ways_out.is_empty() {
+            ways_out.push(
+                "in a container, the options --privileged and --security-opt seccomp=unconfined \
+                 of docker permit them"
+                    .to_string(),
+            );
+        }
+        Err(format!("namespaces are refused: {}; {}", errors.join("; "), ways_out.join(", ")))
+    }
+
+    /// Returns a message for each of the kernel's parts that cannot be used.
+    fn missing_kernel_parts(&self) -> Vec<String> {
+        let mut lacks = Vec::new();
+        if !Path::new("/proc/sys/net/ipv6").exists() {
+            lacks.push("the kernel lacks IPv6: start it without ipv6.disable=1".to_string());
+        }
+        for (part, command, input, modules) in KERNEL_PARTS {
+            if let Err(error) = command::run(self.unshare().args(command), input) {
+                lacks.push(format!(
+                    "the kernel lacks {part}: {error:#}; `modprobe --all {modules}` as root loads \
+                     them where they are modules"
+                ));
+            }
+        }
+        lacks
+    }
+
+    /// Runs the scenarios at once. Returns their cases, for each scenario in the same order.
+    pub fn run(&self, program: &Path, scenarios: &[Scenario]) -> Result<Vec<CaseResult>> {
+        let mut unshare = self.unshare();
+        unshare.arg("--kill-child").arg(env::current_exe()?).arg("--inside").arg(program);
         unshare.args(command::prints_commands().then_some("--verbose"));
-        unshare.args(scenarios.iter().map(|scenario| scenario.name));
-        let (mut inside, _alive, stdout) = command::start(&mut unshare)?;
+        unshare.args(scenarios.iter().map(Scenario::to_string));
+        let (mut inside, _stdin, stdout) = command::start(&mut unshare)?;
         let mut cases: Vec<CaseResult> = Vec::new();
         for line in BufReader::new(stdout).lines() {
             cases.push(serde_json::from_str(&line?)?);
-            bar.inc(1);
         }
         let status = inside.wait()?;
-        if status.code() == Some(NotRun::EXIT_CODE.into()) {
-            bail!(NotRun(
-                "the kernel refuses a part of the network (see above); `modprobe --all veth \
-                 nft_masq nft_ct` as root helps where it is a module that is not loaded"
-                    .to_string()
-            ));
-        }
-        ensure!(status.success(), "the run ended early: {status}");
-        cases.sort_by_key(|case| {
-            let place = scenarios::ALL.iter().position(|it| it.name == case.scenario);
-            (place, !case.with, case.family)
-        });
+        ensure!(status.success(), "the lab inside of the namespaces failed ({status}), see above");
+        let expected = 4 * scenarios.len();
+        ensure!(cases.len() == expected, "{} of {expected} cases have a result", cases.len());
+        cases.sort_by_key(|case| (!case.with, case.family));
         Ok(cases)
+    }
+
+    fn unshare(&self) -> Command {
+        let mut unshare = self.command("unshare");
+        unshare.args(self.unshare).args(["--net", "--pid", "--fork"]);
+        unshare
+    }
+
+    /// Returns a command that runs as the user of `--as-user`.
+    fn command(&self, program: &str) -> Command {
+        let Some(user) = &self.as_user else { return command::administrative(program) };
+        let mut command = command::administrative("runuser");
+        command.args(["--user", user, "--", program]);
+        command
     }
 }
 
-/// A command that root runs as `user`, if there is one.
-fn as_user(program: &str, user: &Option<User>) -> Command {
-    let Some(User { uid, gid, .. }) = user else { return command::administrative(program) };
-    let mut command = command::administrative("setpriv");
-    command.args([format!("--reuid={uid}"), format!("--regid={gid}")]);
-    // setpriv would search the path with root's rights, and the directory that root is in may be
-    // closed to others.
-    command.args(["--clear-groups", "env", "--chdir=/", program]);
-    command
-}
-
-fn refusal(is_root: bool) -> String {
-    let settings: Vec<String> = REFUSALS
+/// Returns a message that names the programs that `sh` does not find, and their packages.
+pub fn missing_programs(mut sh: Command, programs: &[(&str, &str)]) -> Result<Option<String>> {
+    sh.args(["-c", r#"for name; do command -v "$name" >/dev/null || echo "$name"; done"#, "sh"]);
+    let missing = command::run(sh.args(programs.iter().map(|(name, _)| name)), "")?;
+    let missing: Vec<&str> = missing.lines().collect();
+    let mut packages: Vec<&str> = programs
         .iter()
-        .filter(|(name, refusing, _)| {
-            let file = Path::new("/proc/sys").join(name.replace('.', "/"));
-            fs::read_to_string(file).is_ok_and(|value| value.trim() == *refusing)
-        })
-        .map(|(name, refusing, allowing)| {
-            format!("{name} is {refusing}: `sysctl {name}={allowing}` as root allows them")
-        })
+        .filter(|(name, _)| missing.contains(name))
+        .map(|(_, package)| *package)
         .collect();
-    let why = match settings.is_empty() {
-        true => "no setting says so, so it is a container's profile (Docker: \
-                 `--security-opt seccomp=unconfined` or `--privileged`)"
-            .to_string(),
-        false => settings.join("; "),
-    };
-    let root = match is_root {
-        true => "root is not allowed to make network namespaces (CAP_SYS_ADMIN is missing)",
-        false => "this is not root",
-    };
-    format!("{root}, and user namespaces are refused: {why}")
+    packages.dedup();
+    Ok((!missing.is_empty()).then(|| {
+        let (missing, packages) = (missing.join(", "), packages.join(" "));
+        format!("this machine lacks {missing}: `apt-get install {packages}` (Debian, Ubuntu)")
+    }))
 }
 
-/// The other side of [`Sandbox::run`]: runs in there, and prints each case as a line.
-pub fn inside(program: &Path, scenarios: &[&Scenario]) {
-    thread::spawn(|| {
-        // Nothing is ever written there; it ends when the process outside does.
+/// Runs the cases at once, inside of the namespaces. Prints each result as a line of JSON.
+///
+/// Returns early if the lab outside ends.
+pub fn run_cases(program: PathBuf, scenarios: Vec<Scenario>) -> Result<()> {
+    let (outside, end) = channel();
+    let inside = outside.clone();
+    thread::spawn(move || {
+        // The lab outside writes nothing: the call returns when the pipe is closed.
         let _ = io::stdin().read(&mut [0]);
-        process::exit(1);
+        outside.send(Err(anyhow!("the lab outside of the namespaces has ended")))
     });
-    // Masquerading needs the most of the kernel. The capture goes on for as long as the cases run:
-    // when the first one begins, the kernel takes a moment until it stamps packets with their time.
-    let network = Network::new(&scenarios::ALL[0].shape);
-    let capture = network.and_then(|network| Capture::start(network.namespace(Node::Router)));
-    let _stamps = capture.unwrap_or_else(|error| {
-        eprintln!("{error:#}");
-        process::exit(NotRun::EXIT_CODE.into());
+    thread::spawn(move || {
+        let cases = thread::spawn(move || print_cases(&program, &scenarios)).join();
+        inside.send(cases.unwrap_or_else(|_| Err(anyhow!("a case panicked"))))
     });
+    end.recv()?
+}
 
+fn print_cases(program: &Path, scenarios: &[Scenario]) -> Result<()> {
+    // After the first capture has started, the kernel takes a moment until it stamps packets with
+    // their time. This capture is the first, and lasts as long as the cases.
+    let _capture = Capture::start(&Namespace::new()?).context("cannot capture packets")?;
     thread::scope(|scope| {
         for &scenario in scenarios {
             for family in Family::BOTH {
                 for with in [true, false] {
                     scope.spawn(move || {
                         let case = case::run(scenario, family, with, program);
-                        println!("{}", serde_json::to_string(&case).expect("plain data"));
+                        println!("{}", serde_json::to_string(&case).expect("the data is plain"));
                     });
                 }
             }
         }
     });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_programs_are_named_with_their_packages() {
+        let programs = [("sh", "dash"), ("no-such-program", "a"), ("nor-this-one", "a")];
+        let message = missing_programs(Command::new("sh"), &programs).unwrap().unwrap();
+        let expected = "this machine lacks no-such-program, nor-this-one: `apt-get install a` \
+                        (Debian, Ubuntu)";
+        assert_eq!(message, expected);
+        assert_eq!(missing_programs(Command::new("sh"), &programs[..1]).unwrap(), None);
+    }
 }

@@ -1,54 +1,98 @@
-//! What the command says when it does not run anything.
-
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::time::Duration;
+//! The exit codes and messages of the command. No test needs more than the repository.
 
 use assert_cmd::Command;
-use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 
 fn lab(args: &[&str]) -> Command {
     let mut lab = Command::new(env!("CARGO_BIN_EXE_lab"));
-    lab.args(args).timeout(Duration::from_secs(60));
-    lab
-}
-
-/// The lab on a machine where `tool` is another program, which fails.
-fn lab_without(tool: &str, args: &[&str]) -> Command {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("without-{tool}"));
-    fs::create_dir_all(&directory).unwrap();
-    fs::write(directory.join(tool), "#!/bin/sh\nexit 1\n").unwrap();
-    fs::set_permissions(directory.join(tool), fs::Permissions::from_mode(0o755)).unwrap();
-    let mut lab = lab(args);
-    lab.env("PATH", format!("{}:{}", directory.display(), std::env::var("PATH").unwrap()));
+    lab.args(args);
     lab
 }
 
 #[test]
-fn an_unknown_scenario_is_wrong_usage_and_the_known_ones_are_named() {
+fn unknown_scenario_is_wrong_usage() {
     lab(&["no-such-scenario"]).assert().code(2).stderr(contains("power-loss"));
 }
 
 #[test]
-fn the_patched_std_needs_a_sysroot() {
+fn missing_sysroot_is_wrong_usage() {
     lab(&["power-loss"]).assert().code(2).stderr(contains("--sysroot"));
 }
 
 #[test]
-fn the_list_names_each_scenario_once_a_line() {
+fn list_has_a_line_for_each_scenario() {
     let list = lab(&["--list"]).assert().code(0).get_output().stdout.clone();
     let list = String::from_utf8(list).unwrap();
-    let files = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/scenarios")).unwrap();
-    // All but mod.rs and case.rs.
-    assert_eq!(list.lines().count(), files.count() - 2, "{list}");
+    let names = list.lines().map(|line| line.split(' ').next().unwrap().to_string());
+    assert!(names.eq(lab::scenarios()), "{list}");
+    assert!(list.starts_with("idle-behind-nat  the client pauses"), "{list}");
 }
 
+#[cfg(not(target_os = "linux"))]
 #[test]
-fn a_machine_without_the_tools_is_not_run_and_the_packages_are_named() {
-    for args in [&["--std", "noop"][..], &["--check", "power-loss"]] {
-        let assert = lab_without("nft", args).assert().code(3);
-        assert.stderr(contains("not run").and(contains("nft (package nftables)")));
+fn other_systems_are_not_run() {
+    lab(&["--check", "power-loss"]).assert().code(3).stderr(contains("run the lab on Linux"));
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+    use std::{env, fs};
+
+    use super::*;
+
+    /// Makes the lab find stand-ins for the programs that it needs. `unshare` is a shell script.
+    fn lab_with(unshare: &str, args: &[&str]) -> Command {
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
+        for program in ["unshare", "nsenter", "nft", "ip", "ss", "python3", "runsc"] {
+            let script = if program == "unshare" { unshare } else { "exit 0" };
+            write_script(&directory.join(program), script);
+        }
+        let mut lab = lab(args);
+        lab.env("PATH", format!("{}:{}", directory.display(), env::var("PATH").unwrap()));
+        lab.args(["--out"]).arg(directory.join("out"));
+        lab
+    }
+
+    fn write_script(path: &Path, script: &str) {
+        fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[test]
+    fn check_passes_if_nothing_is_missing() {
+        lab_with("exit 0", &["--check"]).assert().code(0).stderr("");
+    }
+
+    #[test]
+    fn refused_namespaces_are_not_run() {
+        let refuses = "echo 'unshare: Operation not permitted' >&2; exit 1";
+        for args in [&["--check", "power-loss"][..], &["--methods", "noop", "power-loss"]] {
+            let assert = lab_with(refuses, args).assert().code(3);
+            assert.stderr(contains("not run: namespaces are refused"))
+                .stderr(contains("Operation not permitted"));
+        }
+    }
+
+    #[test]
+    fn missing_part_of_the_kernel_is_not_run() {
+        let refuses = r#"case "$*" in *" nft "*) echo "nft: not supported" >&2; exit 1; esac"#;
+        lab_with(refuses, &["--check", "power-loss"])
+            .assert()
+            .code(3)
+            .stderr(contains("not run: the kernel lacks nftables"))
+            .stderr(contains("nft: not supported"))
+            .stderr(contains("modprobe --all nft_masq nft_ct"));
+    }
+
+    #[test]
+    fn error_after_the_check_is_a_failure() {
+        let fails = r#"case "$*" in *--inside*) echo "no network" >&2; exit 3; esac"#;
+        lab_with(fails, &["--methods", "noop", "power-loss"])
+            .assert()
+            .code(1)
+            .stderr(contains("no network"))
+            .stderr(contains("lab inside of the namespaces failed (exit status: 3)"));
     }
 }

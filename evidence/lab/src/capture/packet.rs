@@ -1,4 +1,4 @@
-//! Tells what captured frames mean: which way each went, and whether it is a keepalive probe.
+//! Reads captured frames as packets: the direction, the addresses, and the kind.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,10 +10,10 @@ use etherparse::{IpNumber, IpSlice, TcpSlice, icmpv4, icmpv6};
 use super::Frame;
 use crate::network::{Node, node_behind};
 
-/// A packet on one of the two cables, as a reader of the capture would call it.
+/// A packet on one of the two cables.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Packet {
-    /// Seconds since the case began.
+    /// The time in seconds since the case began.
     pub at: f64,
     pub from: Node,
     pub to: Node,
@@ -27,15 +27,15 @@ pub enum PacketKind {
     Open,
     Data,
     Ack,
-    /// No data or one old byte: the sequence number is one below the next.
+    /// A segment with no data or one old byte: the sequence number is one below the next.
     Probe {
         bytes: usize,
     },
-    /// The answer to a probe: acknowledges all that was sent before it, and nothing new.
+    /// The first acknowledgement after a probe, of nothing new.
     ProbeAck,
     Close,
     Reset,
-    /// ICMP; the addresses are those of the message, its ports are 0.
+    /// An ICMP message. The addresses are those of the message, the ports are 0.
     Unreachable,
 }
 
@@ -59,26 +59,28 @@ impl Packet {
         matches!(self.kind, PacketKind::Probe { .. })
     }
 
-    /// Whether the packet belongs to the connection that `end` is an end of.
+    /// Returns whether the packet belongs to the connection with the address `end`.
     pub fn concerns(&self, end: SocketAddr) -> bool {
         self.source == end || self.destination == end
     }
 }
 
-/// One direction of a connection on one cable: masquerading makes two connections of one.
+/// One direction of a connection on one cable. Masquerading changes addresses between the cables.
 type Flow = (Node, SocketAddr, SocketAddr);
 
-/// What one direction of a connection has shown so far.
+/// The state of one direction of a connection.
 struct Sent {
+    /// The next sequence number.
     next: u32,
+    /// Whether the last segment was a probe without an answer.
     probed: bool,
 }
 
-/// The TCP packets and the complaints of routers among `frames`, in order. `start` is when the
-/// case began.
+/// Returns the TCP packets and the ICMP messages "unreachable" of `frames`, in order. `start` is the
+/// time when the case began.
 ///
-/// A retransmission of a single byte of data looks just like a probe, so the lab's programs never
-/// write one alone.
+/// A retransmission of a single byte of data equals a probe, so the programs under test never write
+/// a single byte.
 pub fn read(frames: &[Frame], start: Duration) -> Vec<Packet> {
     let mut flows: HashMap<Flow, Sent> = HashMap::new();
     frames.iter().filter_map(|frame| read_one(frame, start, &mut flows)).collect()
@@ -128,7 +130,7 @@ fn classify(tcp: &TcpSlice, flow: Flow, flows: &mut HashMap<Flow, Sent>) -> Pack
         _ if answers_probe => PacketKind::ProbeAck,
         _ => PacketKind::Ack,
     };
-    // Sequence numbers wrap: ahead means less than half the circle.
+    // Sequence numbers wrap: a number is ahead by less than half of their range.
     let next = known.filter(|next| (end.wrapping_sub(*next) as i32) < 0).unwrap_or(end);
     flows.insert(flow, Sent { next, probed: matches!(kind, PacketKind::Probe { .. }) });
     kind
@@ -145,8 +147,7 @@ mod tests {
     const CLIENT: ([u8; 4], u16) = ([10, 0, 2, 2], 4000);
     const SERVER: ([u8; 4], u16) = ([10, 0, 3, 2], 7);
 
-    /// A segment on the client's cable: its sequence number and acknowledgement, its one flag, if
-    /// any, and its data.
+    /// Returns a segment on the client's cable. `flag` is 'S', 'F', 'R' or '-' for none.
     fn segment(from_client: bool, seq: u32, ack: u32, flag: char, data: &[u8]) -> Frame {
         let (from, to) = if from_client { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
         let tcp = PacketBuilder::ipv4(from.0, to.0, 64).tcp(from.1, to.1, seq, 1000).ack(ack);
@@ -169,7 +170,7 @@ mod tests {
         segment(false, 500, ack, '-', b"")
     }
 
-    /// A connection whose client has sent 4 bytes from 100 on, all acknowledged.
+    /// Returns a connection whose client has sent the bytes 100 to 103, all acknowledged.
     fn established() -> [Frame; 5] {
         let open = [segment(true, 99, 0, 'S', b""), segment(false, 499, 100, 'S', b"")];
         let [from_client, from_server] = open;
@@ -180,7 +181,7 @@ mod tests {
         read(frames, Duration::ZERO).iter().map(|packet| packet.kind).collect()
     }
 
-    /// What these are, after the established connection's.
+    /// Returns the kinds of `frames` in the established connection.
     fn kinds_after(frames: impl Into<Vec<Frame>>) -> Vec<PacketKind> {
         kinds(&[established().into(), frames.into()].concat())[5..].to_vec()
     }
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn two_old_bytes_or_another_place_are_no_probe() {
+    fn two_old_bytes_or_another_sequence_number_are_no_probe() {
         for (sequence, data) in [(103, &b"gg"[..]), (104, b""), (102, b""), (104, b"g")] {
             let kinds = kinds_after([client(sequence, data)]);
             assert!(!matches!(kinds[0], Probe { .. }), "{sequence} {data:?}");
@@ -207,19 +208,19 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_answer_is_the_probe_s() {
+    fn only_the_first_acknowledgement_answers_a_probe() {
         let frames = [client(103, b""), server_acknowledges(104), server_acknowledges(104)];
         assert_eq!(kinds_after(frames)[1..], [ProbeAck, Ack]);
     }
 
     #[test]
-    fn a_probe_does_not_move_the_next_sequence_number() {
+    fn probe_does_not_change_the_next_sequence_number() {
         let frames = [client(103, b""), client(103, b""), client(104, b"more")];
         assert_eq!(kinds_after(frames), [Probe { bytes: 0 }, Probe { bytes: 0 }, Data]);
     }
 
     #[test]
-    fn a_fin_takes_a_sequence_number() {
+    fn fin_takes_a_sequence_number() {
         let frames = [segment(true, 104, 500, 'F', b""), client(104, b"")];
         assert_eq!(kinds_after(frames), [Close, Probe { bytes: 0 }]);
     }
@@ -232,19 +233,19 @@ mod tests {
     }
 
     #[test]
-    fn resets_and_complaints() {
+    fn resets_and_icmp_messages_have_their_kinds() {
         let mut ip = Vec::new();
         PacketBuilder::ipv4([10, 0, 2, 1], CLIENT.0, 64)
             .icmpv4(Icmpv4Type::DestinationUnreachable(DestUnreachableHeader::Host))
             .write(&mut ip, b"")
             .unwrap();
         let reset = segment(false, 500, 0, 'R', b"");
-        let complaint = Frame { ip, ..reset.clone() };
-        assert_eq!(kinds(&[reset, complaint]), [Reset, Unreachable]);
+        let unreachable = Frame { ip, ..reset.clone() };
+        assert_eq!(kinds(&[reset, unreachable]), [Reset, Unreachable]);
     }
 
     #[test]
-    fn direction_time_and_addresses() {
+    fn packet_has_direction_time_and_addresses() {
         let packets = read(&established(), Duration::from_millis(98_500));
         assert_eq!((packets[0].from, packets[0].to), (Node::Client, Node::Router));
         assert_eq!((packets[1].from, packets[1].to), (Node::Router, Node::Client));
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_of_another_interface_or_of_no_protocol_is_left_out() {
+    fn frames_of_other_interfaces_and_protocols_are_left_out() {
         let open = segment(true, 1, 1, 'S', b"");
         let other = Frame { interface: 9, ..open.clone() };
         let noise = Frame { ip: vec![0x45, 0, 0], ..open };

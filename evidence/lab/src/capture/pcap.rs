@@ -1,20 +1,20 @@
-//! Frames as a capture file for Wireshark.
+//! Writes frames in the format of libpcap, for Wireshark.
 
 use nix::libc::{ARPHRD_ETHER, ETH_P_IP, ETH_P_IPV6, PACKET_HOST, PACKET_OUTGOING};
 
 use super::Frame;
 
-/// `libpcap`: the number by which a file with nanoseconds is known, and its version, 2.4.
+/// The format's number for times in nanoseconds, and its version, 2.4.
 const MAGIC: u32 = 0xa1b2_3c4d;
 const VERSION: u32 = 2 << 16 | 4;
 const LARGEST: u32 = u16::MAX as u32;
 
-/// LINKTYPE_LINUX_SLL2, what `tcpdump -i any` writes: each packet is behind a header of so many
-/// bytes, which names the interface and the direction.
+/// LINKTYPE_LINUX_SLL2, as `tcpdump -i any` writes it: a header of 20 bytes with the interface and
+/// the direction precedes each packet.
 const LINUX_SLL2: u32 = 276;
 const HEADER: usize = 20;
 
-/// The contents of the file.
+/// Returns the contents of a capture file.
 pub fn file(frames: &[Frame]) -> Vec<u8> {
     let words = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect();
     let mut file: Vec<u8> = words(&[MAGIC, VERSION, 0, 0, LARGEST, LINUX_SLL2]);
@@ -25,7 +25,7 @@ pub fn file(frames: &[Frame]) -> Vec<u8> {
         let direction = if *outgoing { PACKET_OUTGOING } else { PACKET_HOST };
         let device = u32::from(ARPHRD_ETHER) << 16 | u32::from(direction) << 8;
         file.extend(words(&[at.as_secs() as u32, at.subsec_nanos(), length, length]));
-        // The last two are room for an address of the link layer, which has none here.
+        // The last two words are the link layer's address, which is empty.
         file.extend(words(&[protocol << 16, *interface as u32, device, 0, 0]));
         file.extend(ip);
     }
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_says_time_interface_direction_and_protocol() {
+    fn file_has_time_interface_direction_and_protocol() {
         let at = Duration::new(1_700_000_000, 123_456_789);
         let frames = [
             Frame { at, interface: 2, outgoing: false, ip: vec![0x45, 1] },

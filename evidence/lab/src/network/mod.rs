@@ -1,5 +1,4 @@
-//! Builds the network of one case: a client and a server, each in a network namespace of its own,
-//! and a router between them. A scenario declares a [`Shape`]; [`Network::new`] makes it so.
+//! The network of a case: a client, a router and a server, each in a network namespace of its own.
 
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -31,7 +30,7 @@ impl Family {
     pub const BOTH: [Self; 2] = [Self::IPv4, Self::IPv6];
 }
 
-/// The kernel's three settings, in seconds, seconds and a count.
+/// The kernel's settings of keepalive: two times in seconds, and a count.
 #[derive(Clone, Copy)]
 pub struct Keepalive {
     pub time: u32,
@@ -40,24 +39,24 @@ pub struct Keepalive {
 }
 
 impl Keepalive {
-    /// How long a silent peer goes unnoticed, in seconds.
+    /// Returns the seconds until the kernel gives up a silent peer.
     pub const fn detection(&self) -> f64 {
         (self.time + self.interval * self.probes) as f64
     }
 }
 
-/// What a scenario may ask of its network.
+/// A scenario's settings of its network.
 #[derive(Clone, Copy)]
 pub struct Shape {
-    /// In the client's and the server's namespaces.
+    /// The settings of the client and of the server.
     pub keepalive: Keepalive,
-    /// Chains of an `inet` table in the router.
+    /// The chains of the router's nftables table, of the family `inet`.
     pub router_rules: &'static str,
     pub router_sysctls: &'static [(&'static str, u32)],
 }
 
-/// A network that forwards packets, and where packets to nowhere vanish as they do on the
-/// internet: few routers there say that a host is unreachable, and few firewalls let it pass.
+/// A network that forwards packets. The router does not report unreachable hosts, as on most of the
+/// internet.
 pub const PLAIN: Shape = Shape {
     keepalive: Keepalive { time: 1, interval: 1, probes: 2 },
     router_rules: "chain silent {
@@ -68,25 +67,26 @@ pub const PLAIN: Shape = Shape {
     router_sysctls: &[],
 };
 
-/// A veth pair between the router and a node. Its number names it everywhere: the interface's
-/// index in the router, the subnets 10.0.NUMBER.0/24 and fd00:0:0:NUMBER::/64.
+/// A veth pair between the router and a node.
 struct Cable {
     router_interface: &'static str,
+    /// The index of the router's interface, and a part of the subnets: 10.0.NUMBER.0/24 and
+    /// fd00:0:0:NUMBER::/64.
     number: u8,
 }
 
 const CLIENT_CABLE: Cable = Cable { router_interface: "client", number: 2 };
 const SERVER_CABLE: Cable = Cable { router_interface: "server", number: 3 };
 
-/// The one interface of a node.
+/// The name of a node's interface.
 const NODE_INTERFACE: &str = "router";
 
-/// The last part of an address on a cable.
+/// The last part of the addresses at a cable's ends.
 const ROUTER_END: u8 = 1;
 const NODE_END: u8 = 2;
 
-/// How long a new network may take to let a connection through.
-const WARM: Duration = Duration::from_secs(20);
+/// The limit for the first connection in a new network.
+const WARM_UP_LIMIT: Duration = Duration::from_secs(20);
 
 impl Cable {
     fn address(&self, family: Family, end: u8) -> IpAddr {
@@ -97,8 +97,8 @@ impl Cable {
         }
     }
 
-    /// The commands for `ip` that bring one end up. Without nodad, its IPv6 address would serve
-    /// only when the kernel gets round to not asking whether it is taken.
+    /// Returns the commands for `ip` that bring one end up. `nodad` makes the IPv6 address usable at
+    /// once: the kernel does not look for duplicates.
     fn bring_up(&self, interface: &str, end: u8) -> String {
         let [ipv4, ipv6] = Family::BOTH.map(|family| self.address(family, end));
         format!(
@@ -109,12 +109,12 @@ impl Cable {
     }
 }
 
-/// Where a client finds the server, at a port that the server's kernel chooses.
+/// Returns the server's address, with port 0: the kernel chooses a port.
 pub fn server_address(family: Family) -> SocketAddr {
     SocketAddr::new(SERVER_CABLE.address(family, NODE_END), 0)
 }
 
-/// The node at the other end of one of the router's interfaces.
+/// Returns the node at the other end of a router's interface.
 pub fn node_behind(router_interface: usize) -> Option<Node> {
     let cables = [(Node::Client, CLIENT_CABLE), (Node::Server, SERVER_CABLE)];
     let mut cables = cables.into_iter();
@@ -158,15 +158,15 @@ impl Network {
         }
     }
 
-    /// The node's cable is gone in the same instant at both ends, so nothing that its kernel says
-    /// while its processes die is heard: no FIN, no RST.
+    /// Removes a node's cable, both ends at once. The FIN or RST of an ending process is not seen
+    /// then.
     pub fn unplug(&self, node: Node) -> Result<()> {
         let cable = if node == Node::Client { CLIENT_CABLE } else { SERVER_CABLE };
         self.router.run("ip", &["link", "delete", cable.router_interface], "")?;
         Ok(())
     }
 
-    /// The same addresses, and a kernel that knows nothing of what was before.
+    /// Replaces the server by one with the same addresses, whose kernel knows no connection.
     pub fn replace_server(&mut self) -> Result<()> {
         self.server = Namespace::new()?;
         self.plug_in(&self.server, &SERVER_CABLE)
@@ -191,15 +191,15 @@ impl Network {
         Ok(())
     }
 
-    /// The first packets on new cables meet interfaces that are not quite up, and neighbors that
-    /// are not known, and may need a second try a second later: let that be none of a scenario's.
+    /// Makes a connection for each family. The first packets in a new network may be lost and sent
+    /// again a second later, because interfaces and neighbors are not ready.
     fn warm_up(&self) -> Result<()> {
         for family in Family::BOTH {
             let listener = self.server.enter(|| Ok(TcpListener::bind(server_address(family))?))?;
             let address = listener.local_addr()?;
-            let client = self.client.enter(|| Ok(TcpStream::connect_timeout(&address, WARM)?))?;
+            let client = self.client.enter(|| Ok(TcpStream::connect_timeout(&address, WARM_UP_LIMIT)?))?;
             let (mut server, _) = listener.accept()?;
-            // Ended by a reset, which nothing answers: once it is here the network is quiet.
+            // Nothing answers a reset, so the network is quiet after its arrival.
             SockRef::from(&client).set_linger(Some(Duration::ZERO))?;
             drop(client);
             ensure!(server.read(&mut [0]).is_err(), "a reset connection is readable");

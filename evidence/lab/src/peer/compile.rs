@@ -1,78 +1,55 @@
-//! Compiles the program under test, `lab/programs/peer.rs`, against one std or another.
+//! Compiles the program under test, `programs/peer.rs`.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, process};
 
-use anyhow::{Context, Result, bail};
-use clap::ValueEnum;
+use anyhow::{Context, Result};
 use fs_err as fs;
 
-use crate::NotRun;
+use crate::arguments::Methods;
 use crate::command;
 
-/// What the program under test gets its keepalive from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Std {
-    /// The std of `--sysroot`
-    Patched,
-    /// The std of the installed nightly toolchain, 1.97 or later
-    Nightly,
-    /// The released std, with the socket2 crate
-    Socket2,
-    /// A `set_keepalive` that does nothing, to see what turns red
-    Noop,
-}
+const SOURCE: &str = include_str!("../../programs/peer.rs");
 
-impl Std {
-    pub fn name(self) -> String {
-        format!("{self:?}").to_lowercase()
-    }
-}
-
-/// Compiles the program into the directory `out`. `root` is the workspace's, `sysroot` has the
-/// patched std.
-pub fn compile(std: Std, sysroot: Option<&Path>, root: &Path, out: &Path) -> Result<PathBuf> {
-    let program = out.join(format!("peer-{}", std.name()));
-    if std == Std::Socket2 {
-        fs::copy(compile_with_cargo(root)?, &program)?;
-        return Ok(program);
-    }
-    let mut rustc = Command::new("rustc");
-    match (std, sysroot) {
-        (Std::Patched, Some(sysroot)) => {
-            // A std is of use only to its own compiler, which a full sysroot brings along.
+/// Compiles the program into the directory `out`, against the std of `sysroot` or with `methods`.
+pub fn compile(
+    methods: Option<Methods>,
+    sysroot: Option<&Path>,
+    out: &Path,
+) -> Result<PathBuf> {
+    // Another lab may run the program of the same directory: a new one takes its place at once.
+    let new = out.join(format!("peer-{}", process::id()));
+    match methods {
+        None => {
+            let sysroot = sysroot.context("the command line has no --sysroot")?;
+            // A std works with its own compiler only, which a complete sysroot contains.
             let own = sysroot.join("bin/rustc");
-            if own.exists() {
-                rustc = Command::new(own);
-            }
-            rustc.arg("--sysroot").arg(sysroot);
+            let mut rustc = Command::new(if own.exists() { &own } else { Path::new("rustc") });
+            rustc.arg("--sysroot").arg(sysroot).args(["--cfg", "std_methods"]);
+            run_rustc(rustc, &new)?;
         }
-        (Std::Nightly, _) => {
-            if let Err(error) = command::run(Command::new("rustc").args(["+nightly", "-V"]), "") {
-                bail!(NotRun(format!("{error:#} (try `rustup toolchain install nightly`)")));
-            }
-            rustc.arg("+nightly");
-        }
-        (Std::Noop, _) => {
+        Some(Methods::Noop) => {
+            let mut rustc = Command::new("rustc");
             rustc.args(["--cfg", "noop"]);
+            run_rustc(rustc, &new)?;
         }
-        _ => {}
+        Some(Methods::Socket2) => {
+            // The lab is linked with socket2 already, and has the program as a module.
+            let lab = env::current_exe()?;
+            fs::write(&new, format!("#!/bin/sh\nexec '{}' --peer\n", lab.display()))?;
+            fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755))?;
+        }
     }
-    // The feature gate is what the methods are behind, whatever the compiler's channel.
-    rustc.env("RUSTC_BOOTSTRAP", "1").args(["--edition", "2024", "-o"]).arg(&program);
-    command::run(rustc.arg(root.join("lab/programs/peer.rs")), "")?;
+    let program = out.join("peer");
+    fs::rename(new, &program)?;
     Ok(program)
 }
 
-/// With a crate to link, cargo knows the way; it says where the program is in its messages.
-fn compile_with_cargo(root: &Path) -> Result<PathBuf> {
-    let mut cargo = Command::new("cargo");
-    cargo.arg("build").arg("--manifest-path").arg(root.join("lab/Cargo.toml"));
-    cargo.args(["--quiet", "--bin", "peer-socket2", "--features", "via-socket2"]);
-    let messages = command::run(cargo.args(["--message-format", "json-render-diagnostics"]), "")?;
-    let executable = messages.lines().rev().find_map(|message| {
-        let message: serde_json::Value = serde_json::from_str(message).ok()?;
-        Some(PathBuf::from(message.get("executable")?.as_str()?))
-    });
-    executable.context("cargo names no executable")
+fn run_rustc(mut rustc: Command, program: &Path) -> Result<()> {
+    // Releases refuse feature gates without this variable.
+    rustc.env("RUSTC_BOOTSTRAP", "1").args(["--edition", "2024", "--crate-name", "peer"]);
+    command::run(rustc.arg("-o").arg(program).arg("-"), SOURCE)?;
+    Ok(())
 }

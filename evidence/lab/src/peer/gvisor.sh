@@ -1,13 +1,13 @@
 # Runs the program "$1" in gVisor, whose TCP takes over the interfaces of this network namespace.
 
-# Where processes have the numbers that they have in here.
+# Shows the numbers that processes have in this process namespace.
 mount -t proc proc /proc
-# By this file, gVisor tells the machine's own network, which it would not take over. Newer kernels show it
-# in all of them.
+# gVisor refuses to take over the machine's own network, and tells it by files in this directory. Newer kernels
+# have these files in each network namespace.
 mount -t tmpfs none /proc/sys/net/core
-# For what it writes, which goes with this mount namespace.
+# A place for gVisor's files, which ends with this mount namespace.
 mount -t tmpfs none /mnt
-# With a short PATH, as what is a script around a program takes its time there.
+# The PATH is short, because a script such as pyenv's python3 runs slowly in gVisor.
 cat >/mnt/config.json <<END
 {
     "ociVersion": "1.0.0",
@@ -22,5 +22,5 @@ cat >/mnt/config.json <<END
     }
 }
 END
-# Without a sandbox, which an ordinary user could not make. There is nothing to keep in.
+# An ordinary user could not make gVisor's own sandbox, and the program under test needs none.
 exec runsc --TESTONLY-unsafe-nonroot --network=sandbox --ignore-cgroups --root=/mnt/state run --bundle=/mnt peer

@@ -1,15 +1,14 @@
-//! Shell commands by which others look at a socket or change it: the program under test hands it
-//! to them as their standard input (`hand_stream_to`, `hand_listener_to`).
+//! Shell commands that get or set the option without std. Their standard input is the socket, which
+//! the program under test hands to them (`hand_stream_to`, `hand_listener_to`).
 
-use std::env;
-use std::io;
+use std::{env, io};
 
 use anyhow::Result;
 use socket2::SockRef;
 
 use crate::network::Keepalive;
 
-/// Python prints the option, or sets it.
+/// Returns a command by which Python sets the option, or prints it.
 pub fn python(set: Option<bool>) -> String {
     let option = "s.SOL_SOCKET, s.SO_KEEPALIVE";
     let call = match set {
@@ -19,7 +18,7 @@ pub fn python(set: Option<bool>) -> String {
     in_python(&call)
 }
 
-/// Python sets when and how often the system probes.
+/// Returns a command by which Python sets the times of keepalive.
 pub fn python_sets_times(Keepalive { time, interval, probes }: Keepalive) -> String {
     in_python(&format!(
         "[it.setsockopt(s.IPPROTO_TCP, *o) for o in ((s.TCP_KEEPIDLE, {time}), \
@@ -27,18 +26,18 @@ pub fn python_sets_times(Keepalive { time, interval, probes }: Keepalive) -> Str
     ))
 }
 
-/// `it` is the socket there.
+/// Returns a command that runs `call` in Python. The variable `it` is the socket.
 fn in_python(call: &str) -> String {
     format!("python3 -IS -c 'import socket as s; it = s.socket(fileno=0); {call}'")
 }
 
-/// socket2 does: the lab itself runs [`by_socket2`].
+/// Returns a command by which socket2 sets the option, or prints it: the lab, as [`by_socket2`].
 pub fn socket2(set: Option<bool>) -> Result<String> {
     let value = set.map_or(String::new(), |keepalive| format!("={keepalive}"));
     Ok(format!("'{}' --witness{value}", env::current_exe()?.display()))
 }
 
-/// Sets the option of the socket that is standard input, or prints it.
+/// Sets the option of standard input, or prints it.
 pub fn by_socket2(set: Option<bool>) -> io::Result<()> {
     let stdin = io::stdin();
     let socket = SockRef::from(&stdin);

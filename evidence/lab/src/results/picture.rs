@@ -1,5 +1,5 @@
-//! Draws the picture of a scenario: client, router and server as lines, time to the right, packets
-//! as arrows between them; one panel for each side of the comparison.
+//! Draws the picture of a scenario: a line for each node, with the time to the right, and an arrow
+//! for each packet. The cases are panels, one below the other.
 
 use std::net::SocketAddr;
 
@@ -16,20 +16,20 @@ const RIGHT: f64 = 30.0;
 const TITLE: f64 = 54.0;
 const LEGEND: f64 = 36.0;
 const PANEL: f64 = 250.0;
-/// Within a panel: the client's line, then the others'.
+/// The height of the client's line in a panel.
 const FIRST_LANE: f64 = 70.0;
 const LANE: f64 = 52.0;
 const AXIS: f64 = FIRST_LANE + 2.0 * LANE + 40.0;
-/// Packets of one exchange are microseconds apart: they are drawn at least so far from each other.
+/// The least distance between two arrows. The packets of an exchange are microseconds apart.
 const GAP: f64 = 9.0;
-/// Of a letter, roughly.
+/// The size of a letter, approximately.
 const LETTER: (f64, f64) = (6.5, 15.0);
 
 const BLACK: &str = "#24292f";
 const GREY: &str = "#8c959f";
 const PALE: &str = "#eaeef2";
 
-/// A packet's way over one cable or both.
+/// A packet on one cable, or on both.
 #[derive(Debug, PartialEq)]
 struct Arrow {
     x: f64,
@@ -40,37 +40,37 @@ struct Arrow {
 
 #[derive(Debug, PartialEq)]
 struct Label<'a> {
-    /// What it points at.
+    /// The place of the event.
     x: f64,
-    /// Where its text begins and ends.
+    /// The begin and the end of the text.
     span: (f64, f64),
-    /// 0 is next to the line.
+    /// The distance from the node's line. Row 0 is next to the line.
     row: usize,
     text: &'a str,
 }
 
-/// What there is to see of a case.
-struct Scene<'a> {
-    side: &'a str,
+/// The visible part of a case.
+struct Scene {
+    side: &'static str,
     packets: Vec<Packet>,
     events: Vec<Event>,
     end: f64,
 }
 
-impl<'a> Scene<'a> {
-    /// Its time begins with the first packet: how long programs take to start is no matter.
-    fn new(case: &'a CaseResult) -> Self {
+impl Scene {
+    /// Makes the time begin with the first packet, which leaves out the start of the programs.
+    fn new(case: &CaseResult) -> Self {
         let mut packets = first_connection(&packet::read(&case.frames, case.start));
         packets.retain(|packet| packet.at <= case.end);
         let mut events = case.events.clone();
         let start = packets.first().map_or(0.0, |packet| packet.at);
         packets.iter_mut().for_each(|packet| packet.at -= start);
         events.iter_mut().for_each(|event| event.at -= start);
-        Self { side: &case.side, packets, events, end: case.end - start }
+        Self { side: case.side(), packets, events, end: case.end - start }
     }
 }
 
-/// The picture of a scenario's cases, one below the other.
+/// Returns the picture of a scenario's cases.
 pub fn draw(title: &str, keepalive: Keepalive, cases: &[&CaseResult]) -> Document {
     let Keepalive { time, interval, probes } = keepalive;
     let settings = format!("keepalive: time {time} s, interval {interval} s, {probes} probes");
@@ -111,7 +111,7 @@ fn panel(scene: &Scene, seconds: f64) -> Group {
             panel.append(line(from, to, BLACK).set("stroke-width", 2));
         }
         for Label { x, span, row, text: words } in labels(&events, scale) {
-            // The client's are above the picture, the server's below.
+            // The labels of the client are above its line, those of other nodes below.
             let away = 10.0 + LETTER.1 * row as f64;
             let (end, base) = match node {
                 Node::Client => (y - away, y - away - 2.0),
@@ -125,8 +125,8 @@ fn panel(scene: &Scene, seconds: f64) -> Group {
     panel
 }
 
-/// A picture of a thousand connections says no more than one of the first. Its port names it: that
-/// is the same on both sides of a translating router, unless it is taken there.
+/// Returns the packets of the first connection, found by the client's port. A translating router
+/// keeps the port unless it is taken.
 fn first_connection(packets: &[Packet]) -> Vec<Packet> {
     let port = packets.first().map(|packet| packet.source.port());
     let ours = |address: SocketAddr| Some(address.port()) == port;
@@ -136,8 +136,8 @@ fn first_connection(packets: &[Packet]) -> Vec<Packet> {
     packets.iter().filter(ours).cloned().collect()
 }
 
-/// Places the packets: `scale` is pixels a second. A packet that the router forwards is one arrow
-/// from end to end; one that it does not forward ends there.
+/// Places the packets. `scale` is in pixels per second. A packet that the router forwards is one
+/// arrow from end to end. A packet that the router drops ends there.
 fn arrows(packets: &[Packet], scale: f64) -> Vec<Arrow> {
     let mut arrows: Vec<Arrow> = Vec::new();
     for &Packet { at, from, to, kind, .. } in packets {
@@ -155,8 +155,8 @@ fn arrows(packets: &[Packet], scale: f64) -> Vec<Arrow> {
     arrows
 }
 
-/// Places a line's labels: each in the first row where it does not run into one before it, and to
-/// the left of what it points at where the picture ends.
+/// Places the labels of a node's line. A label is in the first row with room for it, and to the
+/// right of its event, or to the left where the picture ends.
 fn labels(events: &[Event], scale: f64) -> Vec<Label<'_>> {
     let mut labels: Vec<Label> = Vec::new();
     for Event { at, text, .. } in events {
@@ -167,18 +167,18 @@ fn labels(events: &[Event], scale: f64) -> Vec<Label<'_>> {
             let mut others = labels.iter().filter(|other| other.row == *row);
             others.all(|other| other.span.1 + GAP <= span.0 || span.1 + GAP <= other.span.0)
         };
-        let row = (0..).find(free).expect("there is always one more row");
+        let row = (0..).find(free).expect("the rows have no end");
         labels.push(Label { x, span, row, text });
     }
     labels
 }
 
-/// When a node was there, from and to.
+/// Returns the periods in which a node had power.
 fn powered(events: &[Event], seconds: f64) -> Vec<[f64; 2]> {
     let mut spans = vec![[0.0, seconds]];
     for event in events {
         match event.text.as_str() {
-            Event::POWER_OFF => spans.last_mut().expect("never empty")[1] = event.at,
+            Event::POWER_OFF => spans.last_mut().expect("the list begins with one span")[1] = event.at,
             Event::POWER_ON => spans.push([event.at, seconds]),
             _ => {}
         }
@@ -186,8 +186,8 @@ fn powered(events: &[Event], seconds: f64) -> Vec<[f64; 2]> {
     spans
 }
 
-/// Down to halves of a second, so that two runs draw the same picture: what timers bring is never
-/// early, but some hundredths late.
+/// Rounds down to half seconds, so that two runs draw the same picture. Timers are never early, and
+/// some hundredths of a second late.
 fn rounded(seconds: f64) -> f64 {
     (seconds * 2.0).floor() / 2.0
 }
@@ -207,7 +207,7 @@ fn draw_arrow(arrow: &Arrow) -> Group {
     if arrow.to == Node::Router { group.add(cross((x, to - back), color)) } else { group }
 }
 
-/// Where a packet ended that the router did not forward.
+/// Draws the end of a packet that the router dropped.
 fn cross((x, y): (f64, f64), color: &str) -> Group {
     let arm = 3.5;
     let falling = line((x - arm, y - arm), (x + arm, y + arm), color);
@@ -215,7 +215,7 @@ fn cross((x, y): (f64, f64), color: &str) -> Group {
     Group::new().add(falling).add(rising)
 }
 
-/// Color and name. What keepalive sends is the one warm color; all the rest is cool.
+/// Returns the color and the name of a kind of packets. Only probes have a warm color.
 fn style(kind: PacketKind) -> (&'static str, &'static str) {
     match kind {
         PacketKind::Probe { .. } => ("#e8590c", "keepalive probe"),
@@ -275,27 +275,27 @@ mod tests {
     }
 
     #[test]
-    fn a_forwarded_packet_is_one_arrow() {
+    fn forwarded_packet_is_one_arrow() {
         let packets = [packet(1.0, Client, Router, Data), packet(1.0001, Router, Server, Data)];
         let arrow = Arrow { x: 180.0, from: Client, to: Server, kind: Data };
         assert_eq!(arrows(&packets, SCALE), [arrow]);
     }
 
     #[test]
-    fn a_dropped_packet_ends_at_the_router() {
+    fn dropped_packet_ends_at_the_router() {
         let packets = [packet(1.0, Client, Router, Data), packet(2.0, Client, Router, Data)];
         let ends: Vec<_> = arrows(&packets, SCALE).iter().map(|arrow| arrow.to).collect();
         assert_eq!(ends, [Router, Router]);
     }
 
     #[test]
-    fn the_router_s_own_words_are_not_a_forwarded_packet() {
+    fn packet_of_the_router_is_not_a_forwarded_packet() {
         let packets = [packet(1.0, Client, Router, Reset), packet(1.0, Router, Client, Reset)];
         assert_eq!(arrows(&packets, SCALE).len(), 2);
     }
 
     #[test]
-    fn an_exchange_is_spread_out_and_times_are_rounded() {
+    fn arrows_keep_their_distance_and_times_are_rounded() {
         let opens = [packet(1.04, Client, Router, Open), packet(1.04, Server, Router, Open)];
         let packets = [&opens[..], &[packet(3.01, Client, Router, Data)]].concat();
         let xs: Vec<_> = arrows(&packets, SCALE).iter().map(|arrow| arrow.x).collect();
@@ -303,14 +303,14 @@ mod tests {
     }
 
     #[test]
-    fn labels_give_way_to_each_other() {
+    fn labels_do_not_overlap() {
         let events = events(&[(1.0, "a long label"), (1.1, "another"), (4.0, "far away")]);
         let rows: Vec<_> = labels(&events, SCALE).iter().map(|label| label.row).collect();
         assert_eq!(rows, [0, 1, 0]);
     }
 
     #[test]
-    fn a_label_at_the_end_stays_in_the_picture() {
+    fn label_at_the_end_stays_in_the_picture() {
         let events = events(&[(8.5, "TimedOut (os error 110)")]);
         let label = &labels(&events, SCALE)[0];
         assert_eq!(label.span.1, label.x);
@@ -318,14 +318,14 @@ mod tests {
     }
 
     #[test]
-    fn a_node_without_power_has_no_line() {
+    fn node_without_power_has_no_line() {
         let events = events(&[(1.0, Event::POWER_OFF), (2.0, "noise"), (3.0, Event::POWER_ON)]);
         assert_eq!(powered(&events, 9.0), [[0.0, 1.0], [3.0, 9.0]]);
         assert_eq!(powered(&[], 9.0), [[0.0, 9.0]]);
     }
 
     #[test]
-    fn the_first_connection_alone_is_drawn() {
+    fn only_the_first_connection_is_drawn() {
         let mut packets = [(); 2].map(|()| packet(1.0, Client, Router, Open));
         packets[1].source.set_port(4001);
         packets[1].destination.set_port(7);

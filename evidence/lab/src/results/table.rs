@@ -1,158 +1,117 @@
-//! Puts the cases of one or more stds side by side, for the reader: a verdict for each thing that
-//! was looked at, and a table of them.
-
-use comfy_table::{ContentArrangement, Table, TableStyle};
-use serde::Serialize;
+//! The table of a scenario's results, in Markdown.
 
 use super::{CaseResult, Observation};
 use crate::network::Family;
 
-/// All cases against one std.
-pub struct StdResults {
-    pub std: String,
-    pub cases: Vec<CaseResult>,
-}
-
-/// One expectation, against every std and in both IP families.
-#[derive(Serialize)]
-pub struct Verdict {
-    scenario: String,
-    side: String,
-    what: String,
-    expected: String,
-    /// One for each std.
-    seen: Vec<SeenByStd>,
+/// An observation in the IPv4 and in the IPv6 case of one side.
+#[derive(Debug)]
+pub struct Row {
+    cells: [String; 5],
     pub pass: bool,
 }
 
-#[derive(Serialize, Debug, PartialEq)]
-struct SeenByStd {
-    std: String,
-    seen: String,
-    /// IPv4, IPv6
-    seconds: Vec<Option<f64>>,
-}
+const HEADER: [&str; 6] = ["case", "what", "expected", "seen", "seconds, IPv4 / IPv6", "verdict"];
 
-/// A verdict passes if every std and family saw what was expected, so they are equal too.
-pub fn verdicts(stds: &[StdResults]) -> Vec<Verdict> {
-    let mut verdicts: Vec<Verdict> = Vec::new();
-    for case in stds.iter().flat_map(|std| &std.cases) {
-        let CaseResult { scenario, side, .. } = case;
-        for Observation { what, expected, .. } in &case.observations {
-            let known = |it: &Verdict| (&it.scenario, &it.side, &it.what) == (scenario, side, what);
-            if verdicts.iter().any(known) {
-                continue;
+/// Returns the rows of a scenario. A row passes if the observation was made and passed in both
+/// families.
+pub fn rows(cases: &[&CaseResult]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for with in [true, false] {
+        let families = Family::BOTH.map(|family| {
+            let mut cases = cases.iter().filter(|case| (case.with, case.family) == (with, family));
+            cases.next().map_or(&[][..], |case| &case.observations)
+        });
+        let side = cases.iter().find(|case| case.with == with).map_or("", |case| case.side());
+        let mut names: Vec<&str> = Vec::new();
+        for Observation { what, .. } in families.into_iter().flatten() {
+            if !names.contains(&&**what) {
+                names.push(what);
             }
-            let seen = stds.iter().map(|std| seen_by(std, case, what));
-            let (seen, pass): (_, Vec<bool>) = seen.unzip();
-            verdicts.push(Verdict {
-                scenario: scenario.clone(),
-                side: side.clone(),
-                what: what.clone(),
-                expected: expected.clone(),
-                seen,
-                pass: !pass.contains(&false),
-            });
         }
+        rows.extend(names.into_iter().map(|what| {
+            row(side, families.map(|made| made.iter().find(|observation| observation.what == what)))
+        }));
     }
-    verdicts
+    rows
 }
 
-/// What the IPv4 and IPv6 cases of a std saw of one thing, and whether both passed.
-fn seen_by(std: &StdResults, like: &CaseResult, what: &str) -> (SeenByStd, bool) {
-    let observations = Family::BOTH.map(|family| {
-        let case = std.cases.iter().find(|case| {
-            (&case.scenario, &case.side, case.family) == (&like.scenario, &like.side, family)
-        })?;
-        case.observations.iter().find(|observation| observation.what == what)
-    });
-    let pass = observations.iter().all(|it| it.is_some_and(|it| it.pass));
-    let [v4, v6] = observations.map(|it| it.map_or("nothing", |it| &*it.seen));
+fn row(side: &str, observations: [Option<&Observation>; 2]) -> Row {
+    let pass = observations.iter().all(|made| made.is_some_and(|made| made.pass));
+    let Observation { what, expected, .. } =
+        observations.into_iter().flatten().next().expect("one family made the observation");
+    let [v4, v6] = observations.map(|made| made.map_or("nothing", |made| &*made.seen));
     let seen = if v4 == v6 { v4.to_string() } else { format!("IPv4: {v4}; IPv6: {v6}") };
-    let seconds = observations.map(|it| it?.seconds).to_vec();
-    (SeenByStd { std: std.std.clone(), seen, seconds }, pass)
+    let seconds = observations.iter().filter_map(|made| made.as_ref()?.seconds);
+    let seconds: Vec<_> = seconds.map(|seconds| format!("{seconds:.2}")).collect();
+    let cells = [side.into(), what.clone(), expected.clone(), seen, seconds.join(" / ")];
+    Row { cells, pass }
 }
 
-/// The verdicts in one of comfy-table's styles, no wider than `width` if it is known.
-pub fn table(verdicts: &[Verdict], style: TableStyle, width: Option<u16>) -> Table {
-    let mut table = Table::new();
-    table.load_style(style).set_content_arrangement(ContentArrangement::Dynamic);
-    if let Some(width) = width {
-        table.set_width(width);
-    }
-    let mut header = vec!["scenario".into(), "case".into(), "what".into(), "expected".into()];
-    for SeenByStd { std, .. } in verdicts.first().iter().flat_map(|verdict| &verdict.seen) {
-        header.extend([format!("seen ({std})"), "seconds, IPv4 / IPv6".into()]);
-    }
-    header.push("verdict".into());
-    table.set_header(header);
-    for Verdict { scenario, side, what, expected, seen, pass } in verdicts {
-        let mut row = [scenario, side, what, expected].map(String::clone).to_vec();
-        for SeenByStd { seen, seconds, .. } in seen {
-            let seconds = seconds.iter().flatten().map(|seconds| format!("{seconds:.2}"));
-            row.extend([seen.clone(), seconds.collect::<Vec<_>>().join(" / ")]);
+/// Returns the rows under a heading, with columns of equal width.
+pub fn markdown(heading: &str, rows: &[Row]) -> String {
+    let lines = rows.iter().map(|row| {
+        let [side, what, expected, seen, seconds] = row.cells.each_ref().map(String::as_str);
+        [side, what, expected, seen, seconds, if row.pass { "pass" } else { "FAIL" }]
+    });
+    let lines: Vec<[&str; 6]> = [HEADER].into_iter().chain(lines).collect();
+    let width = |column: usize| lines.iter().map(|it| it[column].chars().count()).max();
+    let widths: Vec<usize> = (0..HEADER.len()).filter_map(width).collect();
+    let mut table = format!("## {heading}\n\n");
+    for (n, line) in lines.iter().enumerate() {
+        for (cell, width) in line.iter().zip(&widths) {
+            table += &format!("| {cell:width$} ");
         }
-        row.push(if *pass { "pass" } else { "FAIL" }.into());
-        table.add_row(row);
+        table += "|\n";
+        if n == 0 {
+            widths.iter().for_each(|width| table += &format!("|{:-<1$}", "", width + 2));
+            table += "|\n";
+        }
     }
     table
 }
 
 #[cfg(test)]
 mod tests {
-    use comfy_table::presets::ASCII_MARKDOWN;
-
     use super::*;
+    use crate::arguments::Scenario;
 
-    /// A std whose IPv4 and IPv6 cases have seen this of one thing.
-    fn std(name: &str, v4: &str, v6: &str) -> StdResults {
-        let cases = [(Family::IPv4, v4), (Family::IPv6, v6)].map(|(family, seen)| CaseResult {
-            scenario: "power-loss".to_string(),
-            side: "without".to_string(),
-            family,
-            observations: vec![Observation::new("read", "blocked", seen)],
-            ..CaseResult::default()
+    /// Returns the table of an observation with these values in the two families.
+    fn table(v4: &str, v6: &str) -> Vec<String> {
+        let [v4, v6] = [(Family::IPv4, v4), (Family::IPv6, v6)].map(|(family, seen)| {
+            let mut case = CaseResult::new(Scenario::PowerLoss, family, false);
+            let observation = (!seen.is_empty()).then(|| Observation::new("read", "blocked", seen));
+            case.observations.extend(observation);
+            case
         });
-        StdResults { std: name.to_string(), cases: cases.into() }
+        markdown("x", &rows(&[&v4, &v6])).lines().map(str::to_string).collect()
     }
 
     #[test]
-    fn equal_stds_make_one_verdict_that_passes() {
-        let stds = [std("patched", "blocked", "blocked"), std("nightly", "blocked", "blocked")];
-        let verdicts = verdicts(&stds);
-        assert_eq!(verdicts.len(), 1);
-        assert!(verdicts[0].pass);
-        let seen: Vec<_> = verdicts[0].seen.iter().map(|it| (&*it.std, &*it.seen)).collect();
-        assert_eq!(seen, [("patched", "blocked"), ("nightly", "blocked")]);
+    fn table_has_a_row_for_both_families() {
+        assert_eq!(
+            table("blocked", "blocked"),
+            [
+                "## x",
+                "",
+                "| case    | what | expected | seen    | seconds, IPv4 / IPv6 | verdict |",
+                "|---------|------|----------|---------|----------------------|---------|",
+                "| without | read | blocked  | blocked |                      | pass    |"
+            ]
+        );
     }
 
     #[test]
-    fn one_family_that_differs_fails_the_verdict_and_is_named() {
-        let verdicts = verdicts(&[std("patched", "blocked", "TimedOut")]);
-        assert!(!verdicts[0].pass);
-        assert_eq!(verdicts[0].seen[0].seen, "IPv4: blocked; IPv6: TimedOut");
+    fn row_fails_if_one_family_differs() {
+        let row = table("blocked", "TimedOut").pop().unwrap();
+        assert!(row.contains("| IPv4: blocked; IPv6: TimedOut |"), "{row}");
+        assert!(row.ends_with("| FAIL    |"), "{row}");
     }
 
     #[test]
-    fn one_std_that_differs_fails_the_verdict() {
-        let verdicts =
-            verdicts(&[std("patched", "blocked", "blocked"), std("socket2", "no", "no")]);
-        assert!(!verdicts[0].pass);
-    }
-
-    #[test]
-    fn an_observation_that_one_family_did_not_make_fails() {
-        let mut std = std("patched", "blocked", "blocked");
-        std.cases[1].observations.clear();
-        let verdicts = verdicts(&[std]);
-        assert!(!verdicts[0].pass);
-        assert_eq!(verdicts[0].seen[0].seen, "IPv4: blocked; IPv6: nothing");
-    }
-
-    #[test]
-    fn the_table_names_what_failed() {
-        let verdicts = verdicts(&[std("patched", "blocked", "TimedOut")]);
-        let table = table(&verdicts, ASCII_MARKDOWN, None).to_string();
-        assert!(table.lines().last().unwrap().ends_with("| FAIL    |"), "{table}");
+    fn row_fails_if_one_family_made_no_observation() {
+        for (v4, v6) in [("", "blocked"), ("blocked", "")] {
+            let row = table(v4, v6).pop().unwrap();
+            assert!(row.contains("nothing") && row.ends_with("| FAIL    |"), "{row}");
+        }
     }
 }

@@ -1,6 +1,7 @@
-//! Runs one case of a scenario: its own network, its own capture and the programs in it. Every
-//! scenario is run twice for each IP family, with the thing that it is about and without, so that
-//! what would happen anyway proves nothing.
+//! Runs one case of a scenario, in a network of its own.
+//!
+//! A scenario has two cases for each IP family: one with its subject, such as keepalive, and one
+//! without. The case without shows that the subject causes the effect.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,17 +9,18 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
-use super::Scenario;
+use super::Plan;
+use crate::arguments::Scenario;
 use crate::capture::Capture;
 use crate::network::{Family, Keepalive, Namespace, Network, Node, server_address};
 use crate::peer::Peer;
 use crate::results::{CaseResult, Event, Expected, Observation, Seen};
 
-/// What the scenario does things with.
+/// A running case.
 pub struct Case<'a> {
-    /// With what the scenario is about, or without.
+    /// Whether the case has the scenario's subject.
     pub with: bool,
     pub keepalive: Keepalive,
     pub capture: Arc<Capture>,
@@ -31,50 +33,44 @@ pub struct Case<'a> {
 pub struct Connection {
     pub client: Peer,
     pub server: Peer,
-    /// The client's address, which names the connection in a capture.
+    /// The client's address.
     pub end: SocketAddr,
 }
 
-/// What [`Case::hear`] reports of a call that did not return.
+/// The result of [`Case::wait_for`] for a call that does not return.
 pub const STILL_BLOCKED: &str = "still blocked";
 
-/// What a call fails with when no probe was answered.
+/// The error of a call after probes without an answer.
 pub const TIMED_OUT: &str = "TimedOut (os error 110)";
 
-/// Runs a scenario once; what goes wrong on the way is an observation that fails.
-pub fn run(scenario: &Scenario, family: Family, with: bool, program: &Path) -> CaseResult {
-    let mut result = CaseResult {
-        scenario: scenario.name.to_string(),
-        side: scenario.sides[usize::from(!with)].to_string(),
-        with,
-        family,
-        ..CaseResult::default()
-    };
-    let outcome = Case::new(scenario, program, &mut result).and_then(|mut case| {
-        let outcome = (scenario.run)(&mut case);
-        case.result.frames = case.capture.frames();
+/// Runs a case. An error on the way becomes an observation that fails.
+pub fn run(scenario: Scenario, family: Family, with: bool, program: &Path) -> CaseResult {
+    let mut result = CaseResult::new(scenario, family, with);
+    let outcome = Case::new(scenario.plan(), program, &mut result).and_then(|mut case| {
+        let outcome = (scenario.plan().run)(&mut case);
+        case.result.frames = case.capture.frames()?;
+        ensure!(outcome.is_err() || !case.result.observations.is_empty(), "no observation");
         outcome
     });
     if let Err(error) = outcome {
-        let failed = Observation::new("the case itself", "runs to its end", format!("{error:#}"));
-        result.observations.push(failed);
+        result.observations.push(Observation::new("the case", "no error", format!("{error:#}")));
     }
     result
 }
 
 impl<'a> Case<'a> {
-    fn new(scenario: &Scenario, program: &'a Path, result: &'a mut CaseResult) -> Result<Self> {
-        let network = Network::new(&scenario.shape)?;
+    fn new(plan: &Plan, program: &'a Path, result: &'a mut CaseResult) -> Result<Self> {
+        let network = Network::new(&plan.shape)?;
         let capture = Capture::start(network.namespace(Node::Router))?;
         result.start = capture.start;
-        let (with, keepalive) = (result.with, scenario.shape.keepalive);
+        let (with, keepalive) = (result.with, plan.shape.keepalive);
         Ok(Self { with, keepalive, network, capture, program, result })
     }
 
-    /// Seconds since the case began, on the clock of the packets' times.
+    /// Returns the seconds since the case began, by the clock of the packets' times.
     pub fn now(&self) -> f64 {
-        let begin = SystemTime::UNIX_EPOCH + self.capture.start;
-        begin.elapsed().unwrap_or_default().as_secs_f64()
+        let now = SystemTime::UNIX_EPOCH.elapsed().expect("the clock is later than 1970");
+        now.as_secs_f64() - self.capture.start.as_secs_f64()
     }
 
     pub fn namespace(&self, node: Node) -> &Namespace {
@@ -89,11 +85,11 @@ impl<'a> Case<'a> {
         Peer::start_in_gvisor(self.program, self.namespace(node))
     }
 
-    /// A listener at the server, and where a client finds it.
+    /// Starts a listener at the server. Returns its address, too.
     pub fn listen(&self) -> Result<(Peer, SocketAddr)> {
         let mut server = self.peer(Node::Server)?;
         let address = server_address(self.result.family);
-        let address = server.ask(&format!("listen {address}"))?.parse()?;
+        let address = server.call(&format!("listen {address}"))?.parse()?;
         Ok((server, address))
     }
 
@@ -103,23 +99,23 @@ impl<'a> Case<'a> {
 
     pub fn connect_from(&self, mut client: Peer) -> Result<Connection> {
         let (mut server, address) = self.listen()?;
-        let end = client.ask(&format!("connect {address}"))?.parse()?;
-        server.must("accept")?;
+        let end = client.call(&format!("connect {address}"))?.parse()?;
+        server.call_ok("accept")?;
         Ok(Connection { client, server, end })
     }
 
-    /// Keepalive, or none: then the option is as it is by default. Says when.
+    /// Sets the option, but not in the case without keepalive. Returns the time before the call.
     pub fn set_keepalive(&mut self, node: Node, program: &mut Peer) -> Result<f64> {
-        // From before, since nothing can come too early then, however late the answer.
+        // With the time after the call, a late answer would make probes too early.
         let since = self.now();
         if self.with {
-            program.must("set_keepalive true")?;
+            program.call_ok("set_keepalive true")?;
             self.mark(node, "set_keepalive(true)");
         }
         Ok(since)
     }
 
-    /// The power fails at a node: it is not heard any more, and its program is gone.
+    /// Cuts a node's power: no packet comes from there, and its program ends.
     pub fn power_off(&mut self, node: Node, program: Peer) -> Result<()> {
         self.network.unplug(node)?;
         self.mark(node, Event::POWER_OFF);
@@ -127,44 +123,45 @@ impl<'a> Case<'a> {
         Ok(())
     }
 
-    /// The server's kernel starts anew.
+    /// Starts the server again, with a kernel that knows no connection.
     pub fn power_on_server(&mut self) -> Result<()> {
         self.network.replace_server()?;
         self.mark(Node::Server, Event::POWER_ON);
         Ok(())
     }
 
-    /// Does nothing for a while, because nothing is what the network is to see.
+    /// Sleeps, which keeps the connection idle.
     pub fn idle(&self, seconds: f64) {
         thread::sleep(Duration::from_secs_f64(seconds));
     }
 
-    /// A command's answer, with the time of its coming in seconds after `since`; [`STILL_BLOCKED`]
-    /// if it has not come `seconds` after that.
-    pub fn hear(&self, peer: &mut Peer, verb: &str, since: f64, seconds: f64) -> Result<Seen> {
+    /// Waits for the answer to the command `verb`, until `seconds` after `since`. The answer's time
+    /// is in seconds after `since`. Returns [`STILL_BLOCKED`] if there is no answer.
+    pub fn wait_for(&self, peer: &mut Peer, verb: &str, since: f64, seconds: f64) -> Result<Seen> {
         let left = (since + seconds - self.now()).max(0.0);
-        let answer = peer.hear(verb, Instant::now() + Duration::from_secs_f64(left))?;
+        let answer = peer.wait_for(verb, Instant::now() + Duration::from_secs_f64(left))?;
         Ok(answer.map_or(STILL_BLOCKED.into(), |what| Seen::at(what, self.now() - since)))
     }
 
-    /// How a `read` at the client ends that blocks since before `since`: `seconds` are time enough.
-    pub fn hear_read(&mut self, client: &mut Peer, since: f64, seconds: f64) -> Result<Seen> {
-        let end = self.hear(client, "read", since, seconds)?;
+    /// Waits for the end of a `read` at the client, as [`Case::wait_for`], and marks the end.
+    pub fn wait_for_read(&mut self, client: &mut Peer, since: f64, seconds: f64) -> Result<Seen> {
+        let end = self.wait_for(client, "read", since, seconds)?;
         self.mark(Node::Client, format!("read(): {}", end.what));
         Ok(end)
     }
 
-    /// Notes, for the picture, what happened at a node.
+    /// Records an event at a node, for the picture.
     pub fn mark(&mut self, node: Node, text: impl Into<String>) {
         let at = self.now();
         self.result.events.push(Event { at, node, text: text.into() });
     }
 
-    /// What is expected of this case: the one with what the scenario is about, or the other.
+    /// Returns `with` in a case with the scenario's subject, and `without` in the other case.
     pub fn either(&self, with: impl Into<Expected>, without: impl Into<Expected>) -> Expected {
         if self.with { with.into() } else { without.into() }
     }
 
+    /// Records an observation.
     pub fn check(&mut self, what: &str, expected: impl Into<Expected>, seen: impl Into<Seen>) {
         self.result.observations.push(Observation::new(what, expected, seen));
         self.result.end = self.now();

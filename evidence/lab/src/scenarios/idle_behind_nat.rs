@@ -1,14 +1,13 @@
-//! A middlebox forgets a connection that says nothing for longer than it cares to remember.
+//! A NAT router forgets a connection that is idle for longer than the router's timeout.
 
 use super::*;
 
-pub const SCENARIO: Scenario = Scenario {
-    name: "idle-behind-nat",
-    about: "the client pauses for longer than the NAT router remembers connections, then writes",
+pub const PLAN: Plan = Plan {
     sides: WITH_KEEPALIVE,
     shape: Shape {
         keepalive: Keepalive { time: 1, interval: 1, probes: 2 },
-        // It translates, and drops what it does not know: it adopts no connection midway.
+        // The router translates addresses, drops packets of unknown connections, and does not pick up
+        // connections in the middle.
         router_rules: r#"
             chain translate {
                 type nat hook postrouting priority srcnat
@@ -26,28 +25,28 @@ pub const SCENARIO: Scenario = Scenario {
     run,
 };
 
-/// Several of the router's timeouts.
+/// Longer than three of the router's timeouts.
 const PAUSE: f64 = 7.0;
 
 fn run(case: &mut Case) -> Result<()> {
     let Connection { mut client, mut server, .. } = case.connect()?;
     case.set_keepalive(Node::Client, &mut client)?;
-    client.must("write hello")?;
-    case.check("before the pause", "hello", server.ask("read")?);
+    client.call_ok("write hello")?;
+    case.check("before the pause", "hello", server.call("read")?);
     case.idle(PAUSE);
 
     let written = case.now();
-    client.must("write are you there?")?;
+    client.call_ok("write are you there?")?;
     case.mark(Node::Client, "write()");
-    server.tell("read")?;
-    let arrived = case.hear(&mut server, "read", written, 3.0)?;
+    server.send("read")?;
+    let arrived = case.wait_for(&mut server, "read", written, 3.0)?;
     if arrived.seconds.is_some() {
-        server.must("write yes")?;
+        server.call_ok("write yes")?;
     }
-    client.tell("read")?;
-    let reply = case.hear_read(&mut client, written, 3.0)?;
+    client.send("read")?;
+    let reply = case.wait_for_read(&mut client, written, 3.0)?;
 
-    let forwarded = case.capture.packets().iter().any(|packet| {
+    let forwarded = case.capture.packets()?.iter().any(|packet| {
         packet.at > written && packet.to == Node::Server && packet.kind == PacketKind::Data
     });
     let forwarded = if forwarded { "forwarded" } else { "dropped" };

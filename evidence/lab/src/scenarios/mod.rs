@@ -1,11 +1,11 @@
-//! What the lab shows. A new scenario is a file here, and its two lines below.
+//! The scenarios. To add one: a file here, a line in [`Scenario::plan`], and a variant with the
+//! description in [`Scenario`].
 
 use anyhow::Result;
-use clap::ValueEnum;
-use clap::builder::PossibleValue;
 
-// What scenarios are written with: each imports all of it from here.
+// Each scenario imports these by `use super::*`.
 use self::case::{Case, Connection, STILL_BLOCKED, TIMED_OUT};
+use crate::arguments::Scenario;
 use crate::capture::packet::{Packet, PacketKind};
 use crate::network::{Keepalive, Node, PLAIN, Shape};
 use crate::peer::witness;
@@ -26,44 +26,32 @@ mod traffic;
 mod unacknowledged;
 mod unreachable;
 
-pub struct Scenario {
-    pub name: &'static str,
-    pub about: &'static str,
-    /// What the two sides of the comparison are called: with what it is about, and without.
+pub struct Plan {
+    /// The names of the cases with the scenario's subject, and of those without.
     pub sides: [&'static str; 2],
     pub shape: Shape,
     pub run: fn(&mut Case) -> Result<()>,
 }
 
-/// In the order of the report.
-pub const ALL: &[&Scenario] = &[
-    &idle_behind_nat::SCENARIO,
-    &power_loss::SCENARIO,
-    &unreachable::SCENARIO,
-    &unacknowledged::SCENARIO,
-    &reboot::SCENARIO,
-    &server_side::SCENARIO,
-    &on_the_wire::SCENARIO,
-    &switched_off::SCENARIO,
-    &traffic::SCENARIO,
-    &states::SCENARIO,
-    &inherited::SCENARIO,
-    &others_agree::SCENARIO,
-    &gvisor::SCENARIO,
-];
-
-/// The scenario that takes a program which few have.
-pub const GVISOR: &str = "gvisor";
+impl Scenario {
+    pub fn plan(self) -> &'static Plan {
+        match self {
+            Self::IdleBehindNat => &idle_behind_nat::PLAN,
+            Self::PowerLoss => &power_loss::PLAN,
+            Self::Unreachable => &unreachable::PLAN,
+            Self::Unacknowledged => &unacknowledged::PLAN,
+            Self::Reboot => &reboot::PLAN,
+            Self::ServerSide => &server_side::PLAN,
+            Self::OnTheWire => &on_the_wire::PLAN,
+            Self::SwitchedOff => &switched_off::PLAN,
+            Self::Traffic => &traffic::PLAN,
+            Self::States => &states::PLAN,
+            Self::Inherited => &inherited::PLAN,
+            Self::OthersAgree => &others_agree::PLAN,
+            Self::Gvisor => &gvisor::PLAN,
+        }
+    }
+}
 
 /// The sides of most scenarios.
 const WITH_KEEPALIVE: [&str; 2] = ["with keepalive", "without"];
-
-impl ValueEnum for &'static Scenario {
-    fn value_variants<'a>() -> &'a [Self] {
-        ALL
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.name).help(self.about))
-    }
-}

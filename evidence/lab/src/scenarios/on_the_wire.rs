@@ -1,12 +1,10 @@
-//! What keepalive sends, and when: to a peer that answers, and to one that does not.
+//! The packets of keepalive and their times, first with a server that answers, then without.
 
 use super::*;
 
 const KEEPALIVE: Keepalive = Keepalive { time: 2, interval: 1, probes: 3 };
 
-pub const SCENARIO: Scenario = Scenario {
-    name: "on-the-wire",
-    about: "the form of the probes and their times, packet by packet",
+pub const PLAN: Plan = Plan {
     sides: WITH_KEEPALIVE,
     shape: Shape { keepalive: KEEPALIVE, ..PLAIN },
     run,
@@ -14,9 +12,8 @@ pub const SCENARIO: Scenario = Scenario {
 
 const PROBE: PacketKind = PacketKind::Probe { bytes: 0 };
 
-/// Each packet on the client's cable: why it comes, what it is, and the seconds since the one
-/// before it. As long as the server answers, each answer starts the idle time anew; the interval
-/// is for one that is silent.
+/// The packets on the client's cable: the reason, the kind, and the seconds since the previous
+/// packet. After an answer, the kernel waits for the idle time; without an answer, for the interval.
 const TIMETABLE: [(&str, PacketKind, u32); 8] = [
     ("idle for the time", PROBE, KEEPALIVE.time),
     ("the server is there", PacketKind::ProbeAck, 0),
@@ -38,18 +35,18 @@ fn run(case: &mut Case) -> Result<()> {
         };
         packets.iter().filter(here).cloned().collect()
     };
-    // Until so many packets have come, or for as long as they may take.
+    // Waits until all packets of `timetable` have come, or for their time.
     let wait = |case: &Case, timetable: &[(&str, PacketKind, u32)]| {
         let seconds: u32 = timetable.iter().map(|(.., seconds)| seconds).sum();
         case.capture.wait(f64::from(seconds) + LATE, |packets| {
             (on_cable(packets).len() >= timetable.len()).then_some(())
-        });
+        })
     };
-    wait(case, &TIMETABLE[..BEFORE_POWER_LOSS]);
+    wait(case, &TIMETABLE[..BEFORE_POWER_LOSS])?;
     case.power_off(Node::Server, server)?;
-    wait(case, &TIMETABLE);
+    wait(case, &TIMETABLE)?;
 
-    let packets = on_cable(&case.capture.packets());
+    let packets = on_cable(&case.capture.packets()?);
     let expected = if case.with { TIMETABLE.len() } else { 0 };
     case.check("packets", expected.to_string(), packets.len().to_string());
     let mut before = idle_since;

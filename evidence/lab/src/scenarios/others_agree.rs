@@ -1,10 +1,8 @@
-//! Parties that are not ours look at the same socket, and change it behind std's back.
+//! `ss`, Python and socket2 get and set the option of std's socket.
 
 use super::*;
 
-pub const SCENARIO: Scenario = Scenario {
-    name: "others-agree",
-    about: "ss, socket2 and Python see what std sets, and std sees what they set",
+pub const PLAN: Plan = Plan {
     sides: ["on", "off"],
     shape: PLAIN,
     run,
@@ -22,11 +20,11 @@ fn run(case: &mut Case) -> Result<()> {
         ("after std set it again", format!("set_keepalive {opposite}"), opposite),
     ];
     for (when, command, expected) in steps {
-        client.ask(&command)?;
-        let std = client.ask("keepalive")?;
-        let socket2 = client.ask(&hand_to(witness::socket2(None)?))?;
-        let python = client.ask(&hand_to(witness::python(None)))?;
-        // Not an option's value but a running timer, which is what the option is for.
+        client.call(&command)?;
+        let std = client.call("keepalive")?;
+        let socket2 = client.call(&hand_to(witness::socket2(None)?))?;
+        let python = client.call(&hand_to(witness::python(None)))?;
+        // `ss` does not show the option, but the timer that the option starts.
         let sockets = case.namespace(Node::Client).run("ss", &["-tnoH"], "")?;
         let ss = sockets.contains("timer:(keepalive,");
         let seen = format!("std {std}, socket2 {socket2}, Python {python}, ss {ss}");

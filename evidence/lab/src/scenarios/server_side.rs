@@ -1,37 +1,35 @@
-//! A server holds a descriptor for each client that it believes to be there.
+//! A server holds a descriptor for each client, until it notices that the client has vanished.
 
 use super::*;
 
-pub const SCENARIO: Scenario = Scenario {
-    name: "server-side",
-    about: "a thousand clients vanish; the server's descriptors come back",
+pub const PLAN: Plan = Plan {
     sides: WITH_KEEPALIVE,
     shape: PLAIN,
     run,
 };
 
 const CLIENTS: usize = 1000;
-/// Fewer than a listener keeps waiting: more would be turned away for a second.
+/// Less than a listener's backlog. A client beyond the backlog waits for a second.
 const BATCH: usize = 100;
 
 fn run(case: &mut Case) -> Result<()> {
     let (mut server, address) = case.listen()?;
     let mut client = case.peer(Node::Client)?;
-    let descriptors_before: usize = server.ask("descriptors")?.parse()?;
+    let descriptors_before: usize = server.call("descriptors")?.parse()?;
     for _ in 0..CLIENTS / BATCH {
-        client.ask(&format!("connect {address} {BATCH}"))?;
-        server.must(&format!("accept {BATCH}"))?;
+        client.call(&format!("connect {address} {BATCH}"))?;
+        server.call_ok(&format!("accept {BATCH}"))?;
     }
 
     let idle_since = case.set_keepalive(Node::Server, &mut server)?;
     case.power_off(Node::Client, client)?;
-    server.must("thread drain")?;
+    server.call_ok("thread drain")?;
 
     let detection = case.keepalive.detection();
-    let end = case.hear(&mut server, "drain", idle_since, 3.0 * detection)?;
+    let end = case.wait_for(&mut server, "drain", idle_since, 3.0 * detection)?;
     case.mark(Node::Server, format!("read(): {}", end.what));
-    let descriptors: usize = server.ask("descriptors")?.parse()?;
-    // A busy machine does not end a thousand in the same moment.
+    let descriptors: usize = server.call("descriptors")?.parse()?;
+    // A busy machine needs a while for the end of a thousand connections.
     let timed_out = format!("{CLIENTS} × {TIMED_OUT}");
     let timed_out = Expected::between(timed_out, detection, 2.0 * detection);
     case.check("reading from all", case.either(timed_out, STILL_BLOCKED), end);

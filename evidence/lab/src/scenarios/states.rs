@@ -1,17 +1,15 @@
-//! The option stays with the connection, whatever the program does to its end of it.
+//! The option stays with the connection, whatever the program does with its stream.
 
 use super::*;
 
-pub const SCENARIO: Scenario = Scenario {
-    name: "states",
-    about: "half-closed, nonblocking, cloned, moved to a child thread: probes as in the plain case",
+pub const PLAN: Plan = Plan {
     sides: WITH_KEEPALIVE,
     shape: PLAIN,
     run,
 };
 
-/// A name, and what is done to the client's stream before and after its keepalive is set. The FIN
-/// of a half-close goes before, since its acknowledgement starts the idle time anew.
+/// A name, and the commands for the client's stream before and after keepalive is set. The FIN of a
+/// half-close goes before, because its acknowledgement restarts the idle time.
 const STATES: [(&str, &[&str], &[&str]); 5] = [
     ("plain", &[], &[]),
     ("half-closed", &["shutdown"], &[]),
@@ -21,14 +19,14 @@ const STATES: [(&str, &[&str], &[&str]); 5] = [
 ];
 
 fn run(case: &mut Case) -> Result<()> {
-    // The programs must live until the last look at the packets.
+    // The programs must not end before the packets are read.
     let mut connections = Vec::new();
     for (name, before, after) in STATES {
         let mut connection = case.connect()?;
         let client = &mut connection.client;
-        before.iter().try_for_each(|command| client.must(command))?;
+        before.iter().try_for_each(|command| client.call_ok(command))?;
         let since = case.set_keepalive(Node::Client, client)?;
-        after.iter().try_for_each(|command| client.must(command))?;
+        after.iter().try_for_each(|command| client.call_ok(command))?;
         connections.push((name, since, connection));
     }
 
@@ -37,12 +35,12 @@ fn run(case: &mut Case) -> Result<()> {
         let ours = packets.iter().filter(|p| p.is_probe() && p.source == *end);
         ours.map(|probe| probe.at).collect()
     };
-    // Two of each, and each is seen on both cables.
+    // Two probes of each connection, on two cables.
     case.capture.wait(2.0 * (time + LATE), |packets| {
         connections.iter().all(|(.., c)| probes(packets, c).len() >= 4).then_some(())
-    });
+    })?;
     for (name, since, connection) in &connections {
-        let first = probes(&case.capture.packets(), connection).first().map(|at| at - since);
+        let first = probes(&case.capture.packets()?, connection).first().map(|at| at - since);
         let seen = first.map_or("no probe".into(), |seconds| Seen::at("probes", seconds));
         case.check(name, case.either(Expected::at("probes", time), "no probe"), seen);
     }

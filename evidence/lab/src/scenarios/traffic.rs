@@ -1,10 +1,8 @@
-//! Only silence is probed: whatever the peer acknowledges starts the idle time anew.
+//! Traffic leaves nothing to probe: each acknowledgement restarts the idle time.
 
 use super::*;
 
-pub const SCENARIO: Scenario = Scenario {
-    name: "traffic",
-    about: "writing more often than the idle time leaves nothing to probe",
+pub const PLAN: Plan = Plan {
     sides: ["writing", "idle"],
     shape: Shape { keepalive: Keepalive { time: 2, interval: 1, probes: 2 }, ..PLAIN },
     run,
@@ -12,19 +10,19 @@ pub const SCENARIO: Scenario = Scenario {
 
 fn run(case: &mut Case) -> Result<()> {
     let Connection { mut client, mut server, .. } = case.connect()?;
-    client.must("set_keepalive true")?;
+    client.call_ok("set_keepalive true")?;
     let half = f64::from(case.keepalive.time) / 2.0;
     for _ in 0..6 {
         case.idle(half);
         if case.with {
-            client.must("write ping")?;
-            // Read, so that a later write is no part of this one.
-            server.ask("read")?;
+            client.call_ok("write ping")?;
+            // Reads, so that the next write is a segment of its own.
+            server.call("read")?;
         }
     }
-    let probed = case.capture.packets().iter().any(|packet| packet.is_probe());
+    let probed = case.capture.packets()?.iter().any(|packet| packet.is_probe());
     let seen = if probed { "seen" } else { "none" };
     case.check("probes", case.either("none", "seen"), seen);
-    case.check("keepalive()", "true", client.ask("keepalive")?);
+    case.check("keepalive()", "true", client.call("keepalive")?);
     Ok(())
 }

@@ -1,11 +1,9 @@
-//! Where keepalive does not help: while data is on its way, it is the retransmission of that data
-//! that finds out, after as long as the kernel retries (on Linux a quarter of an hour).
+//! Keepalive does not help while data is unacknowledged: the kernel retransmits the data, and gives up
+//! later (on Linux after a quarter of an hour).
 
 use super::*;
 
-pub const SCENARIO: Scenario = Scenario {
-    name: "unacknowledged",
-    about: "the server vanishes, and a write to it is not acknowledged: keepalive waits its turn",
+pub const PLAN: Plan = Plan {
     sides: ["nothing written", "written, not acknowledged"],
     shape: PLAIN,
     run,
@@ -14,16 +12,16 @@ pub const SCENARIO: Scenario = Scenario {
 fn run(case: &mut Case) -> Result<()> {
     let Connection { mut client, server, .. } = case.connect()?;
     let idle_since = case.now();
-    client.must("set_keepalive true")?;
+    client.call_ok("set_keepalive true")?;
     case.power_off(Node::Server, server)?;
     if !case.with {
-        client.must("write ping")?;
+        client.call_ok("write ping")?;
         case.mark(Node::Client, "write()");
     }
-    client.tell("read")?;
+    client.send("read")?;
 
     let detection = case.keepalive.detection();
-    let end = case.hear_read(&mut client, idle_since, 3.0 * detection)?;
+    let end = case.wait_for_read(&mut client, idle_since, 3.0 * detection)?;
     case.check("read", case.either(Expected::at(TIMED_OUT, detection), STILL_BLOCKED), end);
     Ok(())
 }
