@@ -32,9 +32,10 @@ Examples:
   lab --methods noop                                    fails: set_keepalive does nothing"
 )]
 pub struct Args {
-    /// The scenarios to run; without names, all that this machine can run
-    #[arg(value_name = "SCENARIO")]
-    named: Vec<Scenario>,
+    /// The scenarios to run [default: all]
+    #[arg(value_name = "SCENARIO", default_values_t = Scenario::value_variants().to_vec())]
+    #[arg(hide_default_value = true)]
+    pub scenarios: Vec<Scenario>,
     /// List the scenarios, and stop
     #[arg(long)]
     pub list: bool,
@@ -51,9 +52,6 @@ pub struct Args {
     /// The directory for the results
     #[arg(long, value_name = "PATH", default_value = "build/lab")]
     pub out: PathBuf,
-    /// As root: run as this ordinary user, in a user namespace
-    #[arg(long, value_name = "USER")]
-    pub as_user: Option<String>,
     /// Print each command before it runs
     #[arg(short, long)]
     pub verbose: bool,
@@ -123,18 +121,6 @@ impl fmt::Display for Scenario {
 }
 
 impl Args {
-    pub fn names_no_scenario(&self) -> bool {
-        self.named.is_empty()
-    }
-
-    /// Returns the named scenarios, or all scenarios.
-    pub fn scenarios(&self) -> Vec<Scenario> {
-        match self.names_no_scenario() {
-            true => Scenario::value_variants().to_vec(),
-            false => self.named.clone(),
-        }
-    }
-
     /// Returns the name of the methods under test, for results.
     pub fn methods_name(&self) -> &'static str {
         match self.methods {

@@ -9,7 +9,6 @@
 //!    and starts a `peer` at each end.
 //! 5. `results` come back through a pipe, and become a table, captures and a picture.
 
-use std::fmt;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
@@ -36,30 +35,16 @@ mod scenarios;
 
 #[cfg(not(target_os = "linux"))]
 mod run {
-    pub fn run(_: crate::arguments::Args) -> anyhow::Result<bool> {
-        anyhow::bail!(crate::NotRun(
-            "this system has no network namespaces; run the lab on Linux, for example in a \
-             virtual machine"
-                .to_string()
-        ))
+    pub fn run(_: crate::arguments::Args) -> anyhow::Result<u8> {
+        eprintln!("lab: not run: this system is not Linux; a virtual machine with Linux will do");
+        Ok(crate::NOT_RUN)
     }
 }
 
-/// An error that says what the machine lacks, and how to install it.
-#[derive(Debug)]
-struct NotRun(String);
-
-impl NotRun {
-    const EXIT_CODE: u8 = 3;
-}
-
-impl fmt::Display for NotRun {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "not run: {}", self.0)
-    }
-}
-
-impl std::error::Error for NotRun {}
+// The exit codes of the command, beside clap's for wrong usage.
+const PASSED: u8 = 0;
+const FAILED: u8 = 1;
+const NOT_RUN: u8 = 3;
 
 /// Returns the names of the scenarios.
 pub fn scenarios() -> impl Iterator<Item = String> {
@@ -68,30 +53,27 @@ pub fn scenarios() -> impl Iterator<Item = String> {
 
 /// Runs the command with the arguments of this process.
 ///
-/// The lab starts the current executable again, with other arguments and the same environment.
-/// Any program that calls this function then must do so again.
+/// The lab starts the current executable again, with other arguments and the same environment. The
+/// executable must call this function then, too.
 pub fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
             // Printing fails if nobody reads the output any more; the exit code still tells.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+            return ExitCode::from(error.exit_code() as u8);
         }
     };
     if args.list {
         sigpipe::reset();
-        for scenario in args.scenarios() {
+        for scenario in args.scenarios {
             println!("{scenario:16} {}", scenario.about());
         }
-        return ExitCode::SUCCESS;
+        return ExitCode::from(PASSED);
     }
-    match run::run(args) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("lab: {error:#}");
-            ExitCode::from(if error.is::<NotRun>() { NotRun::EXIT_CODE } else { 1 })
-        }
-    }
+    let code = run::run(args).unwrap_or_else(|error| {
+        eprintln!("lab: {error:#}");
+        FAILED
+    });
+    ExitCode::from(code)
 }

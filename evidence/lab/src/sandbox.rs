@@ -11,11 +11,10 @@ use std::process::Command;
 use std::sync::mpsc::channel;
 use std::{env, fs, thread};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use nix::unistd::geteuid;
 
-use crate::NotRun;
-use crate::arguments::{Args, Scenario};
+use crate::arguments::Scenario;
 use crate::capture::Capture;
 use crate::command;
 use crate::network::{Family, Namespace};
@@ -32,7 +31,7 @@ const PROGRAMS: [(&str, &str); 6] = [
     ("python3", "python3"),
 ];
 
-pub const RUNSC: (&str, &str) = ("runsc", "runsc");
+const RUNSC: (&str, &str) = ("runsc", "runsc");
 
 /// The options of `unshare` that permit network namespaces: as root, or as root of a user
 /// namespace.
@@ -63,42 +62,31 @@ const KERNEL_PARTS: [(&str, &[&str], &str, &str); 2] = [
 
 /// A way to make namespaces that works on this machine.
 pub struct Sandbox {
-    as_user: Option<String>,
-    unshare: &'static [&'static str],
+    options: &'static [&'static str],
 }
 
 impl Sandbox {
-    /// Checks that this machine has all that `scenarios` need.
-    ///
-    /// # Errors
-    ///
-    /// Returns a [`NotRun`] that lists everything that the machine lacks.
-    pub fn new(args: &Args, scenarios: &[Scenario]) -> Result<Self> {
-        let mut sandbox = Self { as_user: args.as_user.clone(), unshare: IN_USER_NAMESPACE };
+    /// Looks for all that `scenarios` need. Returns what this machine lacks, and how to install it.
+    pub fn find(scenarios: &[Scenario]) -> Result<Result<Self, Vec<String>>> {
         let runsc = scenarios.contains(&Scenario::Gvisor).then_some(RUNSC);
         let programs: Vec<_> = PROGRAMS.into_iter().chain(runsc).collect();
-        let mut lacks = Vec::from_iter(missing_programs(sandbox.command("sh"), &programs)?);
-        if lacks.is_empty() {
-            match sandbox.find_options() {
-                Ok(()) => lacks.extend(sandbox.missing_kernel_parts()),
-                Err(refusal) => lacks.push(refusal),
-            }
+        if let Some(lacks) = missing_programs(&programs)? {
+            return Ok(Err(vec![lacks]));
         }
-        if !lacks.is_empty() {
-            bail!(NotRun(lacks.join("\n")));
-        }
-        Ok(sandbox)
+        Ok(Self::find_options().map_err(|refusal| vec![refusal]).and_then(|sandbox| {
+            let lacks = sandbox.missing_kernel_parts();
+            if lacks.is_empty() { Ok(sandbox) } else { Err(lacks) }
+        }))
     }
 
-    /// Finds the options of `unshare` that work. The error says why none does.
-    fn find_options(&mut self) -> Result<(), String> {
-        let is_root = geteuid().is_root() && self.as_user.is_none();
-        let ways: &[_] = if is_root { &[AS_ROOT, IN_USER_NAMESPACE] } else { &[IN_USER_NAMESPACE] };
+    /// Finds options of `unshare` that work. The error says why none does.
+    fn find_options() -> Result<Self, String> {
         let mut errors = Vec::new();
-        for way in ways {
-            self.unshare = way;
-            match command::run(self.unshare().arg("true"), "") {
-                Ok(_) => return Ok(()),
+        let first = usize::from(!geteuid().is_root());
+        for options in [AS_ROOT, IN_USER_NAMESPACE].into_iter().skip(first) {
+            let sandbox = Self { options };
+            match command::run(sandbox.unshare().arg("true"), "") {
+                Ok(_) => return Ok(sandbox),
                 Err(error) => errors.push(format!("{error:#}")),
             }
         }
@@ -106,17 +94,13 @@ impl Sandbox {
             let file = Path::new("/proc/sys").join(name.replace('.', "/"));
             fs::read_to_string(file).is_ok_and(|value| value.trim() == *refusing)
         });
-        let mut ways_out: Vec<String> = settings
-            .map(|(name, _, value)| format!("`sysctl {name}={value}` as root permits them"))
-            .collect();
-        if ways_out.is_empty() {
-            ways_out.push(
-                "in a container, the options --privileged and --security-opt seccomp=unconfined \
-                 of docker permit them"
-                    .to_string(),
-            );
-        }
-        Err(format!("namespaces are refused: {}; {}", errors.join("; "), ways_out.join(", ")))
+        let settings: Vec<String> =
+            settings.map(|(name, _, value)| format!("`sysctl {name}={value}` as root")).collect();
+        let help = match settings.is_empty() {
+            true => "in a container, start it with `docker run --privileged`".to_string(),
+            false => format!("type {}", settings.join(" and ")),
+        };
+        Err(format!("namespaces are refused: {}; {help}", errors.join("; ")))
     }
 
     /// Returns a message for each of the kernel's parts that cannot be used.
@@ -128,15 +112,14 @@ impl Sandbox {
         for (part, command, input, modules) in KERNEL_PARTS {
             if let Err(error) = command::run(self.unshare().args(command), input) {
                 lacks.push(format!(
-                    "the kernel lacks {part}: {error:#}; `modprobe --all {modules}` as root loads \
-                     them where they are modules"
+                    "the kernel lacks {part}: {error:#}; type `modprobe --all {modules}` as root"
                 ));
             }
         }
         lacks
     }
 
-    /// Runs the scenarios at once. Returns their cases, for each scenario in the same order.
+    /// Runs all cases at once. Returns their cases, with keepalive before without.
     pub fn run(&self, program: &Path, scenarios: &[Scenario]) -> Result<Vec<CaseResult>> {
         let mut unshare = self.unshare();
         unshare.arg("--kill-child").arg(env::current_exe()?).arg("--inside").arg(program);
@@ -156,22 +139,15 @@ impl Sandbox {
     }
 
     fn unshare(&self) -> Command {
-        let mut unshare = self.command("unshare");
-        unshare.args(self.unshare).args(["--net", "--pid", "--fork"]);
+        let mut unshare = command::administrative("unshare");
+        unshare.args(self.options).args(["--net", "--pid", "--fork"]);
         unshare
-    }
-
-    /// Returns a command that runs as the user of `--as-user`.
-    fn command(&self, program: &str) -> Command {
-        let Some(user) = &self.as_user else { return command::administrative(program) };
-        let mut command = command::administrative("runuser");
-        command.args(["--user", user, "--", program]);
-        command
     }
 }
 
-/// Returns a message that names the programs that `sh` does not find, and their packages.
-pub fn missing_programs(mut sh: Command, programs: &[(&str, &str)]) -> Result<Option<String>> {
+/// Returns a message that names the missing programs, and their packages.
+fn missing_programs(programs: &[(&str, &str)]) -> Result<Option<String>> {
+    let mut sh = command::administrative("sh");
     sh.args(["-c", r#"for name; do command -v "$name" >/dev/null || echo "$name"; done"#, "sh"]);
     let missing = command::run(sh.args(programs.iter().map(|(name, _)| name)), "")?;
     let missing: Vec<&str> = missing.lines().collect();
@@ -183,7 +159,7 @@ pub fn missing_programs(mut sh: Command, programs: &[(&str, &str)]) -> Result<Op
     packages.dedup();
     Ok((!missing.is_empty()).then(|| {
         let (missing, packages) = (missing.join(", "), packages.join(" "));
-        format!("this machine lacks {missing}: `apt-get install {packages}` (Debian, Ubuntu)")
+        format!("this machine lacks {missing}: type `apt-get install {packages}` (Debian, Ubuntu)")
     }))
 }
 
@@ -231,10 +207,10 @@ mod tests {
     #[test]
     fn missing_programs_are_named_with_their_packages() {
         let programs = [("sh", "dash"), ("no-such-program", "a"), ("nor-this-one", "a")];
-        let message = missing_programs(Command::new("sh"), &programs).unwrap().unwrap();
-        let expected = "this machine lacks no-such-program, nor-this-one: `apt-get install a` \
-                        (Debian, Ubuntu)";
+        let message = missing_programs(&programs).unwrap().unwrap();
+        let expected = "this machine lacks no-such-program, nor-this-one: type `apt-get \
+                        install a` (Debian, Ubuntu)";
         assert_eq!(message, expected);
-        assert_eq!(missing_programs(Command::new("sh"), &programs[..1]).unwrap(), None);
+        assert_eq!(missing_programs(&programs[..1]).unwrap(), None);
     }
 }

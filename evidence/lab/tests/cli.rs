@@ -37,40 +37,37 @@ fn other_systems_are_not_run() {
 #[cfg(target_os = "linux")]
 mod linux {
     use std::os::unix::fs::PermissionsExt;
-    use std::path::Path;
     use std::{env, fs};
+
+    use assert_cmd::assert::Assert;
 
     use super::*;
 
-    /// Makes the lab find stand-ins for the programs that it needs. `unshare` is a shell script.
-    fn lab_with(unshare: &str, args: &[&str]) -> Command {
-        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
+    /// Runs the lab with stand-ins for the programs that it needs. `unshare` is a shell script.
+    fn lab_with(unshare: &str, args: &[&str]) -> Assert {
+        let directory = tempfile::tempdir().unwrap();
         for program in ["unshare", "nsenter", "nft", "ip", "ss", "python3", "runsc"] {
-            let script = if program == "unshare" { unshare } else { "exit 0" };
-            write_script(&directory.join(program), script);
+            let (path, script) =
+                (directory.path().join(program), format!("#!/bin/sh\n{unshare}\n"));
+            fs::write(&path, script).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
         }
-        let mut lab = lab(args);
-        lab.env("PATH", format!("{}:{}", directory.display(), env::var("PATH").unwrap()));
-        lab.args(["--out"]).arg(directory.join("out"));
-        lab
-    }
-
-    fn write_script(path: &Path, script: &str) {
-        fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:{}", directory.path().display(), env::var("PATH").unwrap());
+        lab(args).arg("--out").arg(directory.path()).env("PATH", path).assert()
     }
 
     #[test]
     fn check_passes_if_nothing_is_missing() {
-        lab_with("exit 0", &["--check"]).assert().code(0).stderr("");
+        lab_with("exit 0", &["--check"]).code(0).stderr("");
     }
 
     #[test]
     fn refused_namespaces_are_not_run() {
         let refuses = "echo 'unshare: Operation not permitted' >&2; exit 1";
         for args in [&["--check", "power-loss"][..], &["--methods", "noop", "power-loss"]] {
-            let assert = lab_with(refuses, args).assert().code(3);
-            assert.stderr(contains("not run: namespaces are refused"))
+            lab_with(refuses, args)
+                .code(3)
+                .stderr(contains("not run: namespaces are refused"))
                 .stderr(contains("Operation not permitted"));
         }
     }
@@ -79,7 +76,6 @@ mod linux {
     fn missing_part_of_the_kernel_is_not_run() {
         let refuses = r#"case "$*" in *" nft "*) echo "nft: not supported" >&2; exit 1; esac"#;
         lab_with(refuses, &["--check", "power-loss"])
-            .assert()
             .code(3)
             .stderr(contains("not run: the kernel lacks nftables"))
             .stderr(contains("nft: not supported"))
@@ -90,7 +86,6 @@ mod linux {
     fn error_after_the_check_is_a_failure() {
         let fails = r#"case "$*" in *--inside*) echo "no network" >&2; exit 3; esac"#;
         lab_with(fails, &["--methods", "noop", "power-loss"])
-            .assert()
             .code(1)
             .stderr(contains("no network"))
             .stderr(contains("lab inside of the namespaces failed (exit status: 3)"));

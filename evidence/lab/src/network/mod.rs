@@ -197,7 +197,8 @@ impl Network {
         for family in Family::BOTH {
             let listener = self.server.enter(|| Ok(TcpListener::bind(server_address(family))?))?;
             let address = listener.local_addr()?;
-            let client = self.client.enter(|| Ok(TcpStream::connect_timeout(&address, WARM_UP_LIMIT)?))?;
+            let client =
+                self.client.enter(|| Ok(TcpStream::connect_timeout(&address, WARM_UP_LIMIT)?))?;
             let (mut server, _) = listener.accept()?;
             // Nothing answers a reset, so the network is quiet after its arrival.
             SockRef::from(&client).set_linger(Some(Duration::ZERO))?;

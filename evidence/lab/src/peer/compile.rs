@@ -14,12 +14,8 @@ use crate::command;
 const SOURCE: &str = include_str!("../../programs/peer.rs");
 
 /// Compiles the program into the directory `out`, against the std of `sysroot` or with `methods`.
-pub fn compile(
-    methods: Option<Methods>,
-    sysroot: Option<&Path>,
-    out: &Path,
-) -> Result<PathBuf> {
-    // Another lab may run the program of the same directory: a new one takes its place at once.
+pub fn compile(methods: Option<Methods>, sysroot: Option<&Path>, out: &Path) -> Result<PathBuf> {
+    // Another process may run the program of this directory, so rename replaces the file.
     let new = out.join(format!("peer-{}", process::id()));
     match methods {
         None => {

@@ -178,7 +178,9 @@ fn powered(events: &[Event], seconds: f64) -> Vec<[f64; 2]> {
     let mut spans = vec![[0.0, seconds]];
     for event in events {
         match event.text.as_str() {
-            Event::POWER_OFF => spans.last_mut().expect("the list begins with one span")[1] = event.at,
+            Event::POWER_OFF => {
+                spans.last_mut().expect("the list begins with one span")[1] = event.at
+            }
             Event::POWER_ON => spans.push([event.at, seconds]),
             _ => {}
         }

@@ -3,11 +3,7 @@
 
 use super::*;
 
-pub const PLAN: Plan = Plan {
-    sides: ["set on the listener", "not set"],
-    shape: PLAIN,
-    run,
-};
+pub const PLAN: Plan = Plan { sides: ["set on the listener", "not set"], shape: PLAIN, run };
 
 fn run(case: &mut Case) -> Result<()> {
     let (mut server, address) = case.listen()?;

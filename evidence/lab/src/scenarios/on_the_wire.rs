@@ -4,11 +4,8 @@ use super::*;
 
 const KEEPALIVE: Keepalive = Keepalive { time: 2, interval: 1, probes: 3 };
 
-pub const PLAN: Plan = Plan {
-    sides: WITH_KEEPALIVE,
-    shape: Shape { keepalive: KEEPALIVE, ..PLAIN },
-    run,
-};
+pub const PLAN: Plan =
+    Plan { sides: WITH_KEEPALIVE, shape: Shape { keepalive: KEEPALIVE, ..PLAIN }, run };
 
 const PROBE: PacketKind = PacketKind::Probe { bytes: 0 };
 

@@ -2,11 +2,7 @@
 
 use super::*;
 
-pub const PLAN: Plan = Plan {
-    sides: WITH_KEEPALIVE,
-    shape: PLAIN,
-    run,
-};
+pub const PLAN: Plan = Plan { sides: WITH_KEEPALIVE, shape: PLAIN, run };
 
 const CLIENTS: usize = 1000;
 /// Less than a listener's backlog. A client beyond the backlog waits for a second.

@@ -2,11 +2,7 @@
 
 use super::*;
 
-pub const PLAN: Plan = Plan {
-    sides: WITH_KEEPALIVE,
-    shape: PLAIN,
-    run,
-};
+pub const PLAN: Plan = Plan { sides: WITH_KEEPALIVE, shape: PLAIN, run };
 
 /// A name, and the commands for the client's stream before and after keepalive is set. The FIN of a
 /// half-close goes before, because its acknowledgement restarts the idle time.

@@ -3,11 +3,8 @@
 
 use super::*;
 
-pub const PLAN: Plan = Plan {
-    sides: ["nothing written", "written, not acknowledged"],
-    shape: PLAIN,
-    run,
-};
+pub const PLAN: Plan =
+    Plan { sides: ["nothing written", "written, not acknowledged"], shape: PLAIN, run };
 
 fn run(case: &mut Case) -> Result<()> {
     let Connection { mut client, server, .. } = case.connect()?;

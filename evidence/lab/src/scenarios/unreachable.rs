@@ -5,11 +5,8 @@
 
 use super::*;
 
-pub const PLAN: Plan = Plan {
-    sides: WITH_KEEPALIVE,
-    shape: Shape { router_rules: "", ..PLAIN },
-    run,
-};
+pub const PLAN: Plan =
+    Plan { sides: WITH_KEEPALIVE, shape: Shape { router_rules: "", ..PLAIN }, run };
 
 fn run(case: &mut Case) -> Result<()> {
     let Connection { mut client, server, .. } = case.connect()?;
@@ -19,7 +16,8 @@ fn run(case: &mut Case) -> Result<()> {
 
     let detection = case.keepalive.detection();
     let end = case.wait_for_read(&mut client, idle_since, 3.0 * detection)?;
-    let reported = case.capture.packets()?.iter().any(|packet| packet.kind == PacketKind::Unreachable);
+    let reported =
+        case.capture.packets()?.iter().any(|packet| packet.kind == PacketKind::Unreachable);
     let seen = if reported { "seen" } else { "none" };
     case.check("ICMP message", case.either("seen", "none"), seen);
     case.check("read", case.either(Expected::at(TIMED_OUT, detection), STILL_BLOCKED), end);
