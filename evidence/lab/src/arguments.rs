@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize};
 Exit status: 0 all passed, 1 something failed, 2 wrong usage, 3 not run (the message says what
 this machine lacks, and how to install it).
 
-Files: OUT/METHODS/SCENARIO/ (METHODS is std, socket2 or noop) has results.md (the table), a .pcap file for each case (a capture,
-for Wireshark), and SCENARIO.svg (a picture of the IPv4 cases).
+Files in OUT/std/SCENARIO/ (or OUT/socket2/, OUT/noop/): results.md is the table, a .pcap file is
+the capture of a case, for Wireshark, and SCENARIO.svg is a picture of the IPv4 cases.
 
 Examples:
   lab --sysroot \"$(rustc +nightly --print sysroot)\"     all scenarios, with the nightly's std
@@ -117,16 +117,5 @@ impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let value = self.to_possible_value().expect("no variant is skipped");
         f.pad(value.get_name())
-    }
-}
-
-impl Args {
-    /// Returns the name of the methods under test, for results.
-    pub fn methods_name(&self) -> &'static str {
-        match self.methods {
-            None => "std",
-            Some(Methods::Socket2) => "socket2",
-            Some(Methods::Noop) => "noop",
-        }
     }
 }

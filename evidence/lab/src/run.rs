@@ -3,7 +3,7 @@
 use anyhow::Result;
 use fs_err as fs;
 
-use crate::arguments::Args;
+use crate::arguments::{Args, Methods};
 use crate::peer::compile::compile;
 use crate::peer::{program, witness};
 use crate::results::table;
@@ -39,7 +39,11 @@ pub fn run(args: Args) -> Result<u8> {
         return Ok(PASSED);
     }
 
-    let methods = args.methods_name();
+    let methods = match args.methods {
+        None => "std",
+        Some(Methods::Socket2) => "socket2",
+        Some(Methods::Noop) => "noop",
+    };
     fs::create_dir_all(&args.out)?;
     let out = fs::canonicalize(&args.out)?.join(methods);
     fs::create_dir_all(&out)?;

@@ -82,8 +82,8 @@ impl Sandbox {
     /// Finds options of `unshare` that work. The error says why none does.
     fn find_options() -> Result<Self, String> {
         let mut errors = Vec::new();
-        let first = usize::from(!geteuid().is_root());
-        for options in [AS_ROOT, IN_USER_NAMESPACE].into_iter().skip(first) {
+        let not_root = usize::from(!geteuid().is_root());
+        for options in &[AS_ROOT, IN_USER_NAMESPACE][not_root..] {
             let sandbox = Self { options };
             match command::run(sandbox.unshare().arg("true"), "") {
                 Ok(_) => return Ok(sandbox),
@@ -119,7 +119,7 @@ impl Sandbox {
         lacks
     }
 
-    /// Runs all cases at once. Returns their cases, with keepalive before without.
+    /// Runs all cases at once. Returns their results, those with the subject first.
     pub fn run(&self, program: &Path, scenarios: &[Scenario]) -> Result<Vec<CaseResult>> {
         let mut unshare = self.unshare();
         unshare.arg("--kill-child").arg(env::current_exe()?).arg("--inside").arg(program);
@@ -163,9 +163,8 @@ fn missing_programs(programs: &[(&str, &str)]) -> Result<Option<String>> {
     }))
 }
 
-/// Runs the cases at once, inside of the namespaces. Prints each result as a line of JSON.
-///
-/// Returns early if the lab outside ends.
+/// Runs all cases at once, inside of the namespaces. Prints each result as a line of JSON. Returns
+/// early if the lab outside ends.
 pub fn run_cases(program: PathBuf, scenarios: Vec<Scenario>) -> Result<()> {
     let (outside, end) = channel();
     let inside = outside.clone();

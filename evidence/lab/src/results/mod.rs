@@ -103,8 +103,8 @@ impl<T: Into<String>> From<T> for Seen {
 
 impl CaseResult {
     pub fn new(scenario: Scenario, family: Family, with: bool) -> Self {
-        let (observations, events, frames) = Default::default();
-        let (start, end) = Default::default();
+        let (start, end) = (Duration::ZERO, 0.0);
+        let (observations, events, frames) = (Vec::new(), Vec::new(), Vec::new());
         Self { scenario, with, family, start, end, observations, events, frames }
     }
 

@@ -130,7 +130,6 @@ impl<'a> Case<'a> {
         Ok(())
     }
 
-    /// Sleeps, which keeps the connection idle.
     pub fn idle(&self, seconds: f64) {
         thread::sleep(Duration::from_secs_f64(seconds));
     }
