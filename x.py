@@ -4,13 +4,14 @@
     ./x.py test library/std
     ./x.py [--full] [--base NAME] [--source PATH] ARGS...
 
-Prepares build/rust where that is needed, and runs upstream's x.py there with ARGS. All of the
-work is in xtask/; `cargo xtask x --help` describes the options, `cargo xtask` the other commands.
+Prepares rust/ as far as needed, and runs upstream's x.py there with ARGS. `cargo xtask x --help` describes the
+options, and `cargo xtask --help` the other commands.
 """
 
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -41,28 +42,32 @@ def require_programs():
             if compiler not in missing and not links(compiler):
                 missing.append(compiler + " (is there, but does not compile and link a program)")
     if shutil.which("cargo") is None:
-        missing.append("cargo (comes with rustup, from https://rustup.rs)")
+        missing.append("cargo (rustup has it, from https://rustup.rs; a Rust 1.95.0 without rustup will do, too)")
     if missing:
         print("error: not found on this machine:", *missing, sep="\n  ", file=sys.stderr)
-        print("All but rustup is installed by", file=sys.stderr)
+        print("All but cargo is installed by", file=sys.stderr)
         for system, command in systems:
             print("  %-15s %s" % (system + ":", command), file=sys.stderr)
         sys.exit(3)
 
 
+# Ctrl-C ends this program and what it starts, without a traceback. A shell that starts programs in the
+# background ignores SIGINT for them, and two of std's tests send it to a child.
+for number in (signal.SIGINT, signal.SIGQUIT):
+    signal.signal(number, signal.SIG_DFL)
 require_programs()
 os.chdir(root)  # rustup takes the toolchain from the directory's rust-toolchain.toml
 if not os.path.exists(target):
     print("compiling the tool, which takes up to a minute, this once", file=sys.stderr)
-# Here, wherever the caller has other builds go and whatever for.
+# The tool is built in the same place for everybody, whatever the caller set for other builds.
 env = {name: value for name, value in os.environ.items() if name != "CARGO_BUILD_TARGET"}
 build = ["cargo", "build", "--quiet", "--package", "xtask", "--target-dir", target]
-# Cargo says where the program is: a configuration of cargo's can have it elsewhere below that directory.
+# cargo's messages tell where the program is.
 build.append("--message-format=json-render-diagnostics")
-said = subprocess.run(build, env=env, stdout=subprocess.PIPE)
-if said.returncode:
+built = subprocess.run(build, env=env, stdout=subprocess.PIPE)
+if built.returncode:
     sys.exit(1)
-messages = [json.loads(line) for line in said.stdout.splitlines()]
+messages = [json.loads(line) for line in built.stdout.splitlines()]
 xtask = next(message["executable"] for message in messages if message.get("executable"))
-os.chdir(where)  # where a path among the arguments begins
-os.execv(xtask, [xtask, "x"] + sys.argv[1:])
+os.chdir(where)  # paths among the arguments begin here
+os.execv(xtask, [xtask, "--root", root, "x"] + sys.argv[1:])

@@ -1,19 +1,20 @@
-//! What cargo and the compiler say of a build, in a form in which two builds can be compared.
+//! Reads the messages of cargo and the compiler about a build, in a form in which two builds can be compared.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use anyhow::{Context, Result};
 use cargo_metadata::diagnostic::{Diagnostic as Message, DiagnosticLevel};
 use cargo_metadata::{Artifact, Message as Line, PackageId};
 
-/// A message of the compiler. What tells it from others is all but the rendered text: line numbers
-/// move with every edit and mean nothing.
+/// A message of the compiler. Two messages with the same identity are the same: the rendered text has line
+/// numbers, which move with every edit.
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
     pub identity: Identity,
-    /// As the compiler shows it to people, with the lines it is about.
+    /// The text that the compiler shows to people, with the lines of the source.
     pub rendered: String,
-    /// The package that it is about, if cargo said.
+    /// The package that cargo compiled, if cargo names it.
     pub package: Option<PackageId>,
 }
 
@@ -22,7 +23,7 @@ pub struct Identity {
     pub is_error: bool,
     pub code: Option<String>,
     pub message: String,
-    /// From `library/` on, or from the crate's name on.
+    /// The path from `library/` on, or from the crate's name on.
     pub file: Option<String>,
 }
 
@@ -32,9 +33,9 @@ impl Diagnostic {
     }
 }
 
-/// The diagnostics that `series` has and `base` lacks. One that is there twice in `series` and once
-/// in `base` is new once. Where the series mends a target, warnings do not count: the compiler looks
-/// for most of them only once there is no error, so they may have been there all along.
+/// Returns the diagnostics that `series` has and `base` lacks. A diagnostic that is there twice in `series`
+/// and once in `base` is new once. If the base has errors and the series has none, warnings do not count:
+/// the compiler looks for most warnings only if there is no error, so they may not be new.
 pub fn added<'a>(base: &[Diagnostic], series: &'a [Diagnostic]) -> Vec<&'a Diagnostic> {
     let mut known = BTreeMap::<&Identity, usize>::new();
     for diagnostic in base {
@@ -53,53 +54,57 @@ pub fn added<'a>(base: &[Diagnostic], series: &'a [Diagnostic]) -> Vec<&'a Diagn
         .collect()
 }
 
-/// What cargo said of a build with `--message-format=json`.
+/// The messages of a build with `--message-format=json`.
 #[derive(Default)]
-pub struct Said {
+pub struct Messages {
     pub diagnostics: Vec<Diagnostic>,
     pub artifacts: Vec<Artifact>,
 }
 
-/// Reads cargo's standard output; `library` is where std's sources are. Lines that are not cargo's
-/// are passed over: a build script or a linker may print some.
-pub fn read(stdout: &[u8], library: &Path) -> Said {
-    let mut said = Said::default();
-    for line in Line::parse_stream(stdout).filter_map(Result::ok) {
-        match line {
+/// Reads cargo's standard output; `library` is the directory of std's sources. A build script or a linker
+/// may print lines of text, too.
+pub fn read(stdout: &[u8], library: &Path) -> Result<Messages> {
+    let mut messages = Messages::default();
+    for line in String::from_utf8_lossy(stdout).lines().filter(|line| line.starts_with('{')) {
+        match serde_json::from_str(line).with_context(|| format!("not cargo's JSON: {line}"))? {
             Line::CompilerMessage(of) => {
                 let diagnostic = diagnostic(of.message, library);
                 let package = Some(of.package_id);
-                said.diagnostics.extend(diagnostic.map(|d| Diagnostic { package, ..d }));
+                messages.diagnostics.extend(diagnostic.map(|d| Diagnostic { package, ..d }));
             }
-            Line::CompilerArtifact(artifact) => said.artifacts.push(artifact),
+            Line::CompilerArtifact(artifact) => messages.artifacts.push(artifact),
             _ => {}
         }
     }
-    said
+    Ok(messages)
 }
 
-/// Reads what rustc wrote to standard error, with `--error-format=json`. LLVM has no part in the format:
-/// of a processor that it does not know, it says so as it is.
-pub fn read_rustc(stderr: &[u8], library: &Path) -> Vec<Diagnostic> {
-    let stderr = String::from_utf8_lossy(stderr);
-    let messages = stderr.lines().filter_map(|line| serde_json::from_str(line).ok());
-    messages.filter_map(|message| diagnostic(message, library)).collect()
+/// Reads the standard error of rustc with `--error-format=json`. LLVM writes lines of text about a processor
+/// that it does not know.
+pub fn read_rustc(stderr: &[u8], library: &Path) -> Result<Vec<Diagnostic>> {
+    let mut diagnostics = Vec::new();
+    for line in String::from_utf8_lossy(stderr).lines().filter(|line| line.starts_with('{')) {
+        let message = serde_json::from_str(line);
+        let message = message.with_context(|| format!("not the compiler's JSON: {line}"))?;
+        diagnostics.extend(diagnostic(message, library));
+    }
+    Ok(diagnostics)
 }
 
-/// The diagnostics as the compiler shows them.
+/// Returns the diagnostics as the compiler shows them.
 pub fn rendered<'d>(diagnostics: impl IntoIterator<Item = &'d Diagnostic>) -> String {
     let rendered = diagnostics.into_iter().map(|diagnostic| &*diagnostic.rendered);
     rendered.collect::<Vec<_>>().join("\n")
 }
 
-/// The last lines of what a program printed.
+/// Returns the last lines of a program's output.
 pub fn ending(printed: &[u8]) -> String {
     let text = String::from_utf8_lossy(printed);
     let lines: Vec<_> = text.trim_end().lines().collect();
     lines[lines.len().saturating_sub(60)..].join("\n")
 }
 
-/// The message with paths as they are on every machine; `None` for those that only sum up others.
+/// Returns the message with paths that are the same on every machine, or `None` if it only sums up others.
 fn diagnostic(message: Message, library: &Path) -> Option<Diagnostic> {
     let sums_up = message.code.is_none()
         && message.spans.is_empty()
@@ -121,7 +126,7 @@ fn diagnostic(message: Message, library: &Path) -> Option<Diagnostic> {
     Some(Diagnostic { identity, rendered, package: None })
 }
 
-/// `file` without what depends on the machine. `library` ends with a slash.
+/// Returns the path without the part that depends on the machine. `library` ends with a slash.
 pub fn portable(file: &str, library: &str) -> String {
     if let Some(rest) = file.strip_prefix(library) {
         return format!("library/{rest}");
@@ -133,7 +138,7 @@ pub fn portable(file: &str, library: &str) -> String {
     if Path::new(file).is_relative() { format!("library/{file}") } else { file.to_owned() }
 }
 
-/// What is before the package's directory in the path of a file that cargo downloaded.
+/// Returns the part before the package's directory in the path of a file that cargo downloaded.
 pub fn registry(path: &str) -> Option<&str> {
     let packages = path.find("/registry/src/")? + "/registry/src/".len();
     Some(&path[..packages + path[packages..].find('/')? + 1])
@@ -213,7 +218,7 @@ mod tests {
     }
 
     fn parse(line: &str) -> Option<Diagnostic> {
-        read(line.as_bytes(), Path::new("/b/library")).diagnostics.pop()
+        read(line.as_bytes(), Path::new("/b/library")).unwrap().diagnostics.pop()
     }
 
     #[test]
@@ -244,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_lose_what_depends_on_the_machine() {
+    fn paths_are_the_same_on_every_machine() {
         let portable = |file| portable(file, "/b/library/");
         assert_eq!(portable("/b/library/std/src/a.rs"), "library/std/src/a.rs");
         assert_eq!(portable("std/src/a.rs"), "library/std/src/a.rs");

@@ -1,19 +1,23 @@
-//! The evidence that the series are fit to be merged, as test suites whose tests are made from data.
+//! The evidence that the series are fit to be merged, as trials made from data.
 //!
-//! A file in tests/ is a suite: it says which trials there are. What a trial does is in the room of the
-//! same name here, and [`suite`] runs them as `cargo test` has it.
+//! A module is a suite and returns its trials. [`suite`] runs the trials of all suites in one test program.
 
-pub mod crates;
 pub mod diagnostic;
-pub mod lab;
-mod libtest;
-pub mod mutants;
-pub mod platforms;
+pub mod libtest;
 pub mod portability;
-pub mod record;
 pub mod series;
 pub mod specs;
 pub mod suite;
+pub mod tables;
 pub mod targets;
 pub mod toolchain;
 pub mod upstream;
+
+/// The suites, the longest trials first.
+pub const SUITES: [suite::Suite; 5] = [
+    ("upstream", upstream::trials),
+    ("toolchain", toolchain::trials),
+    ("portability", portability::trials),
+    ("series", series::trials),
+    ("targets", targets::trials),
+];

@@ -1,21 +1,21 @@
-//! Reads what Rust's test harness prints: of one program, or of all those that upstream's x.py runs. A run
-//! that does not come to its end is not taken for one that passed.
+//! Reads the output of Rust's test harness: of one program, or of all programs that upstream's x.py runs. A run
+//! that does not come to its end has not passed.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use xtask::run::command::{CommandExt, Finished};
+
+use crate::suite::Place;
 
 /// The series' black-box test, in library/.
 pub const KEEPALIVE: &str = "std/tests/tcp_keepalive.rs";
 
-/// A test program that takes longer than this hangs. Most take less than a second.
-pub const LIMIT: Duration = Duration::from_secs(180);
+/// The seconds after which a test program is ended. Most take less than a second.
+pub const LIMIT: u64 = 180;
 
-/// How many tests there were, as the harness counts them itself.
+/// The numbers of tests, as the harness counts them itself.
 #[derive(Debug, PartialEq)]
 pub struct Counts {
     pub passed: usize,
@@ -35,47 +35,46 @@ impl fmt::Display for Counts {
     }
 }
 
-/// Runs the test program, and stops if a test fails.
-pub fn pass(program: &mut Command) -> Result<Counts> {
-    let (counts, printed) = run(program)?;
+/// Runs the test program. A failed test is an error.
+pub fn pass(place: &Place, program: &mut Command) -> Result<Counts> {
+    let (counts, printed) = run(place, program)?;
     if counts.failed > 0 {
         bail!("{printed}\n{counts}");
     }
     Ok(counts)
 }
 
-/// Runs the test program, and returns what it counted and printed. That tests fail is no error.
-pub fn run(program: &mut Command) -> Result<(Counts, String)> {
-    let Finished { status, stdout, stderr } = program.run_within(LIMIT)?;
-    let printed = format!("{stdout}{stderr}");
+/// Runs the test program, and returns its counts and its output. A failed test is no error.
+pub fn run(place: &Place, program: &mut Command) -> Result<(Counts, String)> {
+    let output = place.run(program, LIMIT)?;
+    let [stdout, stderr] = [&output.stdout, &output.stderr].map(|o| String::from_utf8_lossy(o));
+    let (status, printed) = (output.status, format!("{stdout}{stderr}"));
     let ending = || format!("the test program ended with {status}; it printed\n{printed}");
     let counts = count(&stdout).with_context(ending)?;
-    if !status.success() && counts.failed == 0 {
-        bail!("no test failed, but {}", ending());
+    if status.success() != (counts.failed == 0) {
+        bail!("{counts}, but {}", ending());
     }
     Ok((counts, printed))
 }
 
-/// Adds up what the harness says at the end of each program, or of each suite.
+/// Adds up the counts that the harness prints at the end of each program, or of each suite.
 pub fn count(printed: &str) -> Result<Counts> {
     let (mut counts, mut expected) = (Counts { passed: 0, failed: 0, ignored: 0 }, 0);
     for line in printed.lines().map(str::trim) {
-        let mut words = line.split([' ', ';', '.']).filter(|word| !word.is_empty());
-        match words.next() {
-            Some("running") => {
-                expected += words.next().and_then(|number| number.parse().ok()).unwrap_or(0);
-            }
-            Some("test") if line.starts_with("test result: ") => {
-                let words: Vec<_> = words.collect();
-                let of = |name| {
-                    let pair = words.windows(2).find(|pair| pair[1] == name);
-                    pair.and_then(|pair| pair[0].parse().ok()).unwrap_or(0)
-                };
-                counts.passed += of("passed");
-                counts.failed += of("failed");
-                counts.ignored += of("ignored");
-            }
-            _ => {}
+        let number = line.strip_prefix("running ").and_then(|rest| {
+            rest.strip_suffix(" tests").or(rest.strip_suffix(" test"))?.parse::<usize>().ok()
+        });
+        expected += number.unwrap_or(0);
+        if let Some(result) = line.strip_prefix("test result: ") {
+            let words: Vec<_> = result.split([' ', ';', '.']).filter(|w| !w.is_empty()).collect();
+            let of = |name| -> Result<usize> {
+                let pair = words.windows(2).find(|pair| pair[1] == name);
+                let number = pair.and_then(|pair| pair[0].parse().ok());
+                number.with_context(|| format!("{line:?} does not say how many {name}"))
+            };
+            counts.passed += of("passed")?;
+            counts.failed += of("failed")?;
+            counts.ignored += of("ignored")?;
         }
     }
     let Counts { passed, failed, ignored } = counts;
@@ -88,12 +87,12 @@ pub fn count(printed: &str) -> Result<Counts> {
     Ok(counts)
 }
 
-/// Each test whose name begins with `module`, and what came of it.
+/// Returns the result of each test whose name begins with `module`.
 pub fn verdicts<'a>(module: &str, printed: &'a str) -> BTreeMap<&'a str, &'a str> {
     let test = |line: &'a str| line.trim().strip_prefix("test ")?.split_once(" ... ");
     let tests = printed.lines().filter_map(test).filter(|(name, _)| name.starts_with(module));
-    // After the verdict there may be a reason or a time.
-    tests.map(|(name, said)| (name, said.split([',', ' ']).next().unwrap_or_default())).collect()
+    // A reason or a time may follow the result.
+    tests.map(|(name, text)| (name, text.split([',', ' ']).next().unwrap_or(text))).collect()
 }
 
 #[cfg(test)]
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_the_harness_own_of_all_programs() {
+    fn counts_of_all_programs_are_added() {
         let one = format!("noise\nrunning 3 tests\ntest a ... ok\n{}", result(2, 0, 1));
         assert_eq!(said(&one).unwrap(), "2 passed, 1 ignored");
         let two = format!("{one}   Running b\n\nrunning 1 test\n.F\n{}", result(0, 1, 0));
@@ -126,14 +125,14 @@ mod tests {
     }
 
     #[test]
-    fn crash_is_not_a_pass() {
+    fn crash_is_an_error() {
         let crash = "running 3 tests\ntest a ... ok\nSegmentation fault";
         assert!(said(crash).unwrap_err().contains("before the tests did"));
         assert!(said(&format!("{}{crash}", result(2, 0, 0))).is_err());
     }
 
     #[test]
-    fn run_without_a_test_is_not_a_pass() {
+    fn run_without_a_test_is_an_error() {
         for (number, ignored) in [(0, 0), (3, 3)] {
             let none = format!("running {number} tests\n{}", result(0, 0, ignored));
             assert_eq!(said(&none).unwrap_err(), "no test ran");

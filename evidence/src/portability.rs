@@ -1,29 +1,35 @@
-//! Type-checks the tools for hosts that are no Linux: many who work on std use a Mac.
+//! Type-checks the tools for hosts other than Linux: many who work on std use a Mac.
 
 use anyhow::Result;
-use xtask::base::Base;
-use xtask::library::sources::library_right_now;
-use xtask::library::sysroot::{Profile, Workshop};
-use xtask::run::command::CommandExt;
-use xtask::run::lock;
+use xtask::project::Project;
+use xtask::run::CommandExt;
+use xtask::std::{Profile, Std};
 
-use crate::suite;
+use crate::suite::{Outcome, Place, Trial};
 
-/// Type-checks the front door and this package for the host. The std that it takes is type-checked from
-/// the base's sources, so rustup needs to have none for it.
-pub fn check(base: &Base, host: &str) -> Result<String> {
-    let session = suite::open(base)?;
-    let dir = session.project.build().join("evidence/portability").join(host);
-    let _lock = lock::acquire(&dir.join("lock"), "type-checking the tools")?;
-    let sysroot = dir.join("sysroot");
-    let library = library_right_now(&session.tree)?;
-    Workshop::open(&session, host, &library)?.sysroot(Profile::Metadata, &sysroot)?;
-    session
+const HOSTS: [&str; 2] = ["aarch64-apple-darwin", "x86_64-unknown-freebsd"];
+
+pub fn trials(project: &Project) -> Result<Vec<Trial>> {
+    let base = project.base(None)?;
+    let trial = |host| Trial::new("portability", &base, host, move |place| check(place, host));
+    Ok(HOSTS.map(trial).into())
+}
+
+/// Type-checks xtask and this package for the host. Their std is type-checked from the series' sources, so rustup
+/// needs to have no std for the host.
+fn check(place: &Place, host: &str) -> Result<Outcome> {
+    let (opened, dir) = (place.opened()?, place.dir());
+    let sysroot = dir.join("sysroot").join(host);
+    let std = Std::new(&opened.compiler, &opened.library()?, host, &dir.join("std").join(host));
+    std.sysroot(Profile::Metadata, &sysroot)?;
+    opened
         .compiler
         .cargo()
         .args(["check", "--locked", "--package=xtask", "--package=evidence", "--target", host])
+        .arg("--target-dir")
+        .arg(dir.join("target"))
         .env("CARGO_ENCODED_RUSTFLAGS", format!("--sysroot\x1f{}", sysroot.display()))
-        .current_dir(&session.project.root)
-        .run()?;
-    Ok(String::new())
+        .current_dir(&place.project().root)
+        .run_quiet()?;
+    Ok(Outcome::Passed(String::new()))
 }

@@ -1,4 +1,4 @@
-//! Reads which targets a compiler knows.
+//! Reads the specifications of the targets that a compiler knows.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use xtask::compiler::Compiler;
-use xtask::run::command::CommandExt;
+use xtask::run::CommandExt;
 
 /// The specifications of a compiler's targets, by name.
 pub struct Specs(BTreeMap<String, Value>);
@@ -17,24 +17,26 @@ impl Specs {
             .rustc()
             .args(["-Zunstable-options", "--print=all-target-specs-json"])
             .env("RUSTC_BOOTSTRAP", "1")
-            .read()?;
+            .stdout_of()?;
         Specs::parse(&json)
     }
 
     fn parse(json: &str) -> Result<Specs> {
-        Ok(Specs(serde_json::from_str(json).context("rustc's target specifications are odd")?))
+        Ok(Specs(serde_json::from_str(json).context("rustc's target specifications cannot be read")?))
     }
 
-    /// The order of bytes and the width of pointers, in words.
+    /// Returns the order of bytes and the width of pointers, such as `big, 64`.
     pub fn kind(&self, target: &str) -> Result<String> {
         let spec = self.0.get(target).with_context(|| {
             format!("the compiler knows no target {target}. `rustc --print target-list` lists them")
         })?;
+        // A specification names the order only if it is not the default.
         let endian = spec["target-endian"].as_str().unwrap_or("little");
-        Ok(format!("{endian}, {}", spec["target-pointer-width"]))
+        let width = spec["target-pointer-width"].as_u64().context("a target has no pointer width")?;
+        Ok(format!("{endian}, {width}"))
     }
 
-    /// The targets that may have a std: all whose specification does not say that they have none.
+    /// Returns the targets that may have a std: those whose specification does not say that they have none.
     pub fn with_std(&self) -> impl Iterator<Item = &str> {
         let all = self.0.iter().filter(|(_, spec)| spec["metadata"]["std"] != false);
         all.map(|(name, _)| &**name)

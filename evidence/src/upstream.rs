@@ -1,66 +1,86 @@
-//! Runs upstream's own tests with `./x.py`, as the README has it.
+//! Runs upstream's own tests with upstream's x.py, on a clone of the series that belongs to the tool.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
-
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use fs_err as fs;
 use xtask::base::Base;
-use xtask::run::command::CommandExt;
-use xtask::say::failure::NOT_RUN;
+use xtask::bootstrap::{Bootstrap, Lane};
+use xtask::project::Project;
+use xtask::std::{Std, UNIT_TESTS};
+use xtask::tree::Prepared;
 
-use crate::{libtest, suite};
-
-/// Runs `./x.py ARGS` on the base's tree, and returns how many tests passed.
-pub fn pass(base: &Base, args: &[&str]) -> Result<String> {
-    counts(&x_py(base, args)?)
-}
-
-/// The same for std's tests, which must have those among them that the series add. For upstream, all would
-/// be well without any.
-pub fn pass_with_own(base: &Base, args: &[&str]) -> Result<String> {
-    let printed = x_py(base, args)?;
-    let tree = suite::project()?.build_of(base, "rust");
-    has_tests_of(&fs::read_to_string(tree.join("library").join(libtest::KEEPALIVE))?, &printed)?;
-    counts(&printed)
-}
-
-fn counts(printed: &str) -> Result<String> {
-    Ok(format!("upstream counts {}", libtest::count(printed)?))
-}
-
-/// Runs `./x.py ARGS`, and returns what it printed on its standard output, each test on a line of its
-/// own. What cargo says on the standard error is not in it: x.py writes the line with a program's results
-/// in pieces, and cargo may name the next program between two of them.
-fn x_py(base: &Base, args: &[&str]) -> Result<String> {
-    let mut x_py = Command::new("python3");
-    x_py.args(["x.py", "--base", &base.name]).args(VERBOSE).args(args);
-    x_py.current_dir(suite::project()?.root).env_of_x_py();
-    let mut child = x_py.stdin(Stdio::null()).stdout(Stdio::piped()).start()?;
-    let mut printed = String::new();
-    // It is at its end when the last who writes to it has ended.
-    for line in BufReader::new(child.stdout.take().expect("it is a pipe")).split(b'\n') {
-        let line = String::from_utf8_lossy(&line?).into_owned();
-        println!("{line}");
-        printed += &format!("{line}\n");
-    }
-    match child.wait()?.code() {
-        Some(0) => Ok(printed),
-        // It has said why.
-        Some(code) if code == i32::from(NOT_RUN) => std::process::exit(code),
-        _ => bail!("`./x.py --base {} {}` failed", base.name, args.join(" ")),
-    }
-}
+use crate::libtest;
+use crate::suite::{Outcome, Place, Trial};
 
 /// Without it, upstream's x.py prints a dot for each test.
-const VERBOSE: [&str; 2] = ["--set", "rust.verbose-tests=true"];
+const VERBOSE: &str = "--set=rust.verbose-tests=true";
 
-/// Stops unless each of the file's tests was run.
-fn has_tests_of(file: &str, printed: &str) -> Result<()> {
+/// The seconds after which x.py is ended, with several times as many as a slow machine needs.
+const LIMIT: u64 = 45 * 60;
+
+pub fn trials(project: &Project) -> Result<Vec<Trial>> {
+    let mut trials = Vec::new();
+    for base in project.bases() {
+        trials.extend(if base.default {
+            vec![
+                trial(&base, "std", |place| pass_with_own(place, &["test", "library/std"])),
+                // compiletest runs no test that passed before, unless it is told to.
+                trial(&base, "ui", |place| pass(place, &["test", "tests/ui/std", "--force-rerun"])),
+                trial(&base, "`cargo xtask test` agrees with x.py", compare),
+            ]
+        } else {
+            vec![
+                trial(&base, "std", |place| {
+                    let text = pass_with_own(place, &["test", "library/std", "--tests"])?;
+                    Ok(format!("{text} (without the doctests, which the default base runs)"))
+                }),
+                trial(&base, "doctests of net::tcp", |place| {
+                    pass(place, &["test", "library/std", "--doc", "--", "net::tcp"])
+                }),
+            ]
+        });
+    }
+    Ok(trials)
+}
+
+fn trial(base: &Base, name: &str, work: fn(&Place) -> Result<String>) -> Trial {
+    let work = move |place: &Place| work(place).map(Outcome::Passed);
+    // std's tests bind fixed ports.
+    Trial::new("upstream", base, name, work).alone("ports").alone("x.py")
+}
+
+/// Runs x.py. A failed test is an error. Returns the number of tests.
+fn pass(place: &Place, args: &[&str]) -> Result<String> {
+    Ok(libtest::count(&x_py(place, args)?)?.to_string())
+}
+
+/// Runs x.py for std's tests, which must include the tests of the series.
+fn pass_with_own(place: &Place, args: &[&str]) -> Result<String> {
+    let printed = x_py(place, args)?;
+    let file = place.opened()?.library()?.join(libtest::KEEPALIVE);
+    require_tests_of(&fs::read_to_string(file)?, &printed)?;
+    Ok(libtest::count(&printed)?.to_string())
+}
+
+/// Runs x.py and returns its standard output, which has a line for each test. Cargo's messages on the standard
+/// error could be in the middle of such a line.
+fn x_py(place: &Place, args: &[&str]) -> Result<String> {
+    let prepared = Prepared::apart(place.project().clone(), place.base().clone())?;
+    let bootstrap = Bootstrap::configured(&prepared, Lane::Prebuilt)?;
+    let args = [&[VERBOSE], args].concat();
+    let args: Vec<_> = args.iter().map(Into::into).collect();
+    let output = place.run(&mut bootstrap.x_py_for(&args)?, LIMIT)?;
+    if !output.status.success() {
+        bail!("x.py failed ({}), see the log", output.status);
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Stops unless each test of the file was run.
+fn require_tests_of(file: &str, printed: &str) -> Result<()> {
     let ran = libtest::verdicts("", printed);
     let tests = file.split("#[test]").skip(1);
-    let names = tests.filter_map(|test| Some(test.split_once("fn ")?.1.split_once('(')?.0));
-    let own: Vec<_> = names.collect();
+    let names = tests.map(|test| Some(test.split_once("fn ")?.1.split_once('(')?.0));
+    let own: Vec<_> = names.collect::<Option<_>>().context("a test without a function")?;
     let missing: Vec<_> = own.iter().filter(|name| !ran.contains_key(**name)).collect();
     if own.is_empty() || !missing.is_empty() {
         bail!("{} has {} tests; x.py did not run {missing:?}", libtest::KEEPALIVE, own.len());
@@ -68,16 +88,17 @@ fn has_tests_of(file: &str, printed: &str) -> Result<()> {
     Ok(())
 }
 
-/// Has std's tests of TCP run by `./x.py` and by `cargo xtask test`, and compares what came of each.
-pub fn compare(base: &Base) -> Result<String> {
-    let upstream = x_py(base, &["test", "library/std", "--no-doc", "--", "net::tcp"])?;
-    let mut own = Command::new("cargo");
-    own.args(["xtask", "--base", &base.name, "test"]).current_dir(suite::project()?.root);
-    let own = own.env_of_x_py().stdin(Stdio::null()).read()?;
+/// Runs std's tests of TCP with x.py, and as `cargo xtask test` compiles them, and compares the results.
+fn compare(place: &Place) -> Result<String> {
+    let upstream = x_py(place, &["test", "library/std", "--no-doc", "--", "net::tcp"])?;
+    let (opened, library) = (place.opened()?, place.opened()?.library()?);
+    let std = Std::new(&opened.compiler, &library, &opened.compiler.host, &place.dir().join("std"));
+    let mut tests = std::process::Command::new(std.unit_tests()?);
+    let (_, own) = libtest::run(place, tests.arg("net::tcp").current_dir(library.join(UNIT_TESTS)))?;
     Ok(format!("{} tests of net::tcp, with the same results", same_verdicts(&upstream, &own)?))
 }
 
-/// Stops unless both ran the same tests with the same results; returns how many.
+/// Stops unless both ran the same tests with the same results. Returns the number of tests.
 fn same_verdicts(upstream: &str, own: &str) -> Result<usize> {
     let [upstream, own] = [upstream, own].map(|printed| libtest::verdicts("net::tcp::", printed));
     let differ = |name: &&&str| upstream.get(**name) != own.get(**name);
@@ -94,12 +115,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_tests_must_be_there() {
+    fn own_tests_must_run() {
         let file = "#[test]\nfn a() {\n    f();\n}\n\n#[test]\n#[cfg(unix)]\nfn b() {}\n";
         let a = "test a ... ok\ntest net::tcp::b ... ok\n";
-        assert!(has_tests_of(file, &format!("{a}test b ... ok\n")).is_ok());
-        assert!(has_tests_of(file, a).unwrap_err().to_string().ends_with("did not run [\"b\"]"));
-        assert!(has_tests_of("fn c() {}", a).is_err());
+        assert!(require_tests_of(file, &format!("{a}test b ... ok\n")).is_ok());
+        let error = require_tests_of(file, a).unwrap_err().to_string();
+        assert!(error.ends_with("did not run [\"b\"]"), "{error}");
+        assert!(require_tests_of("fn c() {}", a).is_err());
     }
 
     #[test]
@@ -107,10 +129,8 @@ mod tests {
         let a = "test net::tcp::a ... ok\n";
         let own = format!("{a}test net::tcp::b ... ignored\ntest both_ends ... ok\n");
         let with = |line: &str| same_verdicts(&format!("{a}{line}"), &own);
-        assert_eq!(
-            with("test net::tcp::b ... ignored, why\ntest net::udp ... FAILED\n").unwrap(),
-            2
-        );
+        let same = with("test net::tcp::b ... ignored, why\ntest net::udp ... FAILED\n");
+        assert_eq!(same.unwrap(), 2);
         for line in ["", "test net::tcp::b ... FAILED\n"] {
             assert!(with(line).unwrap_err().to_string().contains("tcp::b\""));
         }

@@ -1,30 +1,35 @@
-//! `cargo xtask` and what is behind `./x.py`: from a fresh clone to upstream's own test runner on
-//! the patched tree. The package `evidence` proves with it that the series are fit to be merged.
+//! `cargo xtask` and the tool behind `./x.py`: from a fresh clone to upstream's own test runner on the
+//! patched sources. The package `evidence` uses this library.
 //!
-//! The rooms, in the order in which data flows through them:
+//! The modules, in the order in which data flows through them:
 //!
-//! - `base`: an archive that `base.toml` names is fetched, checked and unpacked.
+//! - `project`, `base`: where things are, and what `base.toml` says of a release.
+//! - `fetch`, `unpack`: a base's archive is downloaded, checked and unpacked.
 //! - `compiler`: the base's own compiler is found on this machine.
-//! - `series`: the base is committed in build/rust, and `patches/<base>/` applied on top; `export`
-//!   writes the commits back to `patches/`, `library/` and `tests/`.
-//! - `upstream`: bootstrap is configured, and upstream's x.py runs in build/rust.
-//! - `library`: one state of `library/` is copied out of build/rust, and std is built from it, for
-//!   any target.
-//! - `test`: std's own tests run on that std, quickly.
-//! - `toolchain`: that std and the release's programs become a toolchain for users.
+//! - `store`: `build/<base>/store.git` gets the base as one commit, and `patches/<base>/` on top.
+//! - `tree`: `rust/`, the clone in which people work, is made and follows the patches.
+//! - `bootstrap`, `x`: upstream's build system is configured, and its x.py runs in the clone.
+//! - `std`, `test`: std is compiled for one target, and its tests run seconds after an edit.
+//! - `export`: the clone's commits are written to `patches/`, `library/` and `tests/`.
+//! - `toolchain`: the release's programs and the patched std become a toolchain for users.
 //!
-//! `run` starts other programs and `say` talks to the user; every room uses both. `session` opens
-//! what most commands need of the first three.
+//! `owned` deletes and renames, `run` and `git` start programs, `out` and `error` talk to the user.
 
 pub mod base;
-pub mod clean;
+pub mod bootstrap;
 pub mod compiler;
-pub mod docs;
-pub mod library;
+pub mod error;
+pub mod export;
+pub mod fetch;
+pub mod git;
+pub mod out;
+pub mod owned;
+pub mod project;
 pub mod run;
-pub mod say;
-pub mod series;
-pub mod session;
+pub mod std;
+pub mod store;
 pub mod test;
 pub mod toolchain;
-pub mod upstream;
+pub mod tree;
+pub mod unpack;
+pub mod x;

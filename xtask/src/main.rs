@@ -1,4 +1,4 @@
-//! `cargo xtask`: the commands, see the library for the rooms behind them.
+//! `cargo xtask`: the command line. The library has the rest.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,22 +6,20 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use xtask::base::project::Project;
-use xtask::session::Invocation;
-use xtask::{clean, docs, run, say, series, test, toolchain, upstream};
+use xtask::project::Project;
+use xtask::{error, export, run, test, toolchain, x};
 
 /// Tools for the TCP keepalive patch series of Rust's standard library.
 ///
-/// `./x.py ARGS…` is the front door: it prepares build/rust and runs upstream's x.py there. The
-/// commands below are for working on the series itself. A change goes: edit and commit in
-/// build/rust, try it with `cargo xtask test`, write it down with `cargo xtask export`, prove it
-/// with `cargo test`.
+/// `./x.py ARGS…` prepares rust/ and runs upstream's x.py there. The commands below are for work on the series: edit
+/// and commit in rust/, try with `cargo xtask test`, write the commits to patches/ with `cargo xtask export`, and
+/// prove the result with `cargo test`.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
 struct Cli {
-    /// Work on another project directory than the one this tool was built in.
-    #[arg(long, env = "XTASK_ROOT", hide = true, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/.."))]
-    root: PathBuf,
+    /// Work on the project in this directory. x.py passes its own.
+    #[arg(long, hide = true)]
+    root: Option<PathBuf>,
 
     /// The base to work on: a name from base.toml.
     #[arg(long, global = true, value_name = "NAME")]
@@ -37,37 +35,35 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Prepare(upstream::front_door::Prepare),
-    X(upstream::front_door::X),
+    Prepare(x::Prepare),
+    #[command(override_usage = "./x.py [OPTIONS] ARGS...")]
+    X(x::X),
     Test(test::Test),
-    Export(series::export::Export),
-    Rehearse(series::rehearse::Rehearse),
+    Export(export::Export),
     Toolchain(toolchain::BuildToolchain),
-    Docs(docs::Docs),
-    Clean(clean::Clean),
 }
 
 fn main() -> ExitCode {
-    run::command::begin();
     match start(Cli::parse()) {
         Ok(code) => code,
-        Err(error) => say::failure::failure(&error),
+        Err(error) => error::report(&error),
     }
 }
 
 fn start(cli: Cli) -> Result<ExitCode> {
     if cli.verbose {
-        run::command::show_commands();
+        run::show_commands();
     }
-    let on = Invocation { project: Project::open(cli.root)?, base: cli.base };
+    let project = match cli.root {
+        Some(root) => Project::open(&root)?,
+        None => Project::of_cargo()?,
+    };
+    let base = project.base(cli.base.as_deref())?;
     match cli.command {
-        Command::Prepare(command) => command.run(on),
-        Command::X(command) => command.run(on),
-        Command::Test(command) => command.run(on),
-        Command::Export(command) => command.run(&on.project, &on.base()?),
-        Command::Rehearse(command) => command.run(on),
-        Command::Toolchain(command) => command.run(on),
-        Command::Docs(command) => command.run(on),
-        Command::Clean(command) => command.run(on),
+        Command::Prepare(command) => command.run(project, base),
+        Command::X(command) => command.run(project, base),
+        Command::Test(command) => command.run(project, base),
+        Command::Export(command) => command.run(&project, &base),
+        Command::Toolchain(command) => command.run(project, base),
     }
 }

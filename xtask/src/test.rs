@@ -1,28 +1,30 @@
-//! Runs the tests of what someone edits in build/rust, seconds after the edit.
+//! The command `test`: runs std's tests of TCP on rust/, seconds after an edit.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::library::sources::{LibraryId, base_library, library_right_now};
-use crate::library::sysroot::{UNIT_TESTS, Workshop};
-use crate::run::command::{CommandExt, words};
-use crate::series::tree::Tree;
-use crate::session::Invocation;
+use crate::base::Base;
+use crate::project::Project;
+use crate::run::{CommandExt, words};
+use crate::std::{Std, UNIT_TESTS};
+use crate::tree::{Prepared, Tree};
 
-/// Which unit tests are run where no filter is given.
-const OF_TCP: &str = "net::tcp";
+/// The unit tests that are run without a filter.
+const TCP: &str = "net::tcp";
 
-/// Run std's tests on build/rust as it is, with what is not committed, in seconds.
+/// Run std's tests on rust/ as it is, with what is not committed, in seconds.
 ///
-/// Without arguments: std's unit tests of net::tcp, and the integration tests in library/std/tests that
-/// the series adds or changes. What changed of std is compiled first, without optimization. The exit
-/// code is libtest's. Examples:
+/// Without arguments: std's unit tests of net::tcp, and the integration tests in library/std/tests that the
+/// series adds or changes. What changed of std is compiled first, without optimization. `./x.py test
+/// library/std` runs all tests, with optimization and with the doctests. Examples:
 ///
 ///     cargo xtask test
 ///     cargo xtask test net::udp -- --nocapture
+///     cargo xtask test -- keepalive
 ///     cargo xtask test --test tcp_keepalive
 ///     cargo xtask --base 1.98 test -- --list
 #[derive(Args)]
@@ -34,78 +36,96 @@ pub struct Test {
     /// Run this integration test of library/std/tests, and no unit tests.
     #[arg(long = "test", value_name = "NAME")]
     tests: Vec<String>,
-    /// Arguments for libtest, such as --nocapture, --exact or --list.
+    /// More filters, and options of libtest such as --nocapture, --exact or --list.
     #[arg(last = true, value_name = "ARGS")]
     args: Vec<OsString>,
 }
 
 impl Test {
-    pub fn run(self, on: Invocation) -> Result<ExitCode> {
-        let (session, of_tree) = on.open("test: looking at the tree")?;
-        let library = library_right_now(&session.tree)?;
-        drop(of_tree);
+    pub fn run(self, project: Project, base: Base) -> Result<ExitCode> {
+        let Prepared { project, base, compiler, store, tree, .. } =
+            Prepared::open(project, base, None)?;
         let mut which: Vec<_> = self.tests.iter().map(|name| format!("--test={name}")).collect();
         if which.is_empty() {
-            which = changed(&session.tree, &library)?;
+            which = changed_tests(&tree)?;
             which.push("--lib".into());
         }
-
-        // A copy is compiled, and brought up to date in a tenth of a second. So all programs are from one
-        // state of the tree, whatever is saved meanwhile, and cargo sees what changed even where the time
-        // of a file did not. Only one invocation at a time has the copy, until its tests have run: they
-        // bind the same ports each time.
-        let mut workshop = Workshop::open(&session, &session.compiler.host, &library)?;
-        workshop.show = true;
-        let programs = workshop.tests(&which)?;
-        let mut codes = Vec::new();
+        // The lock is held until the tests have run: they bind the same ports each time.
+        let dir = store.dir.join("test");
+        let _lock = project.build.lock(&dir)?;
+        let library = tree.src.join("library");
+        let mut std = Std::new(&compiler, &library, &compiler.host, &dir);
+        std.show = true;
+        let programs = std.tests(&which)?;
+        let is_filtered = !self.filters.is_empty() || has_filter(&self.args);
+        let (mut codes, mut without) = (Vec::new(), Vec::new());
         for (name, program) in &programs {
             let mut test = Command::new(program);
-            // Where cargo runs them.
-            test.current_dir(workshop.sources.library.join("std"));
-            test.args(&self.args).args(&self.filters);
-            if name == UNIT_TESTS && self.filters.is_empty() {
-                test.arg(OF_TCP);
+            // cargo runs tests in the package's directory.
+            test.current_dir(library.join("std")).args(&self.args).args(&self.filters);
+            if name == UNIT_TESTS && !is_filtered {
+                test.arg(TCP);
             }
-            if !selects_none(&test)? {
-                let status = test.show()?;
-                let code =
-                    status.code().with_context(|| format!("`{}`: {status}", words(&test)))?;
-                codes.push(code);
+            if selects_none(&test)? {
+                without.push(name.as_str());
+                continue;
             }
+            let status = test.run_shown()?;
+            codes.push(status.code().with_context(|| format!("`{}`: {status}", words(&test)))?);
         }
-        if codes.is_empty() {
-            let programs: Vec<_> = programs.into_keys().collect();
-            let said = [self.args, self.filters].concat();
-            bail!("no test of {} is selected by {said:?}", programs.join(" or "));
+        // With a filter, one program with a selected test is enough.
+        if codes.is_empty() || !is_filtered && !without.is_empty() {
+            bail!("no test was selected in {}", without.join(" and "));
         }
-        let option = session.base.option();
         eprintln!(
-            "not optimized, and not upstream's harness: that is `./x.py{option} test library/std`"
+            "note: std is compiled without optimization here, and the doctests are left out. Everything is run \
+             by `{}`",
+            if base.default {
+                "./x.py test library/std".into()
+            } else {
+                format!("./x.py --base {} test library/std", base.name)
+            }
         );
         let failed = codes.into_iter().find(|code| *code != 0);
         Ok(failed.map_or(ExitCode::SUCCESS, |code| ExitCode::from(code as u8)))
     }
 }
 
-/// Whether there is nothing to run. Of arguments that it does not know, libtest itself tells the user.
+/// Returns whether one of libtest's arguments is a filter. These options of libtest take a value.
+fn has_filter(args: &[OsString]) -> bool {
+    let with_value =
+        ["--skip", "--color", "--format", "--logfile", "--shuffle-seed", "--test-threads", "-Z"];
+    let mut previous = "";
+    for arg in args.iter().map(|arg| arg.to_str().unwrap_or_default()) {
+        if !arg.starts_with('-') && !with_value.contains(&previous) {
+            return true;
+        }
+        previous = arg;
+    }
+    false
+}
+
+/// Returns whether the program has no test to run. libtest itself refuses arguments that it does not know.
 fn selects_none(test: &Command) -> Result<bool> {
     let mut list = Command::new(test.get_program());
     list.args(test.get_args());
     if !test.get_args().any(|argument| argument == "--list") {
         list.arg("--list");
     }
-    let listed = list.answer()?;
-    let said = String::from_utf8_lossy(&listed.stdout);
-    let none = ["", "0 tests, 0 benchmarks\n"].contains(&&*said);
-    Ok(listed.status.success() && none)
+    let output = list.any_output()?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    Ok(output.status.success() && ["", "0 tests, 0 benchmarks\n"].contains(&&*printed))
 }
 
-/// Which integration tests differ from the base's, as options of cargo's.
-fn changed(tree: &Tree, library: &LibraryId) -> Result<Vec<String>> {
-    let base = base_library(tree)?;
-    let mut diff = tree.git.command(&["diff-tree", "-r", "--name-only", "--diff-filter=d"]);
-    let files = diff.args([&base, library, "--", ":(glob)std/tests/*.rs"]).read()?;
-    let names =
-        files.lines().filter_map(|file| file.strip_prefix("std/tests/")?.strip_suffix(".rs"));
+/// Returns cargo's options for the integration tests that differ from the base's, committed or not.
+fn changed_tests(tree: &Tree) -> Result<Vec<String>> {
+    let paths = ["--", ":(glob)library/std/tests/*.rs"];
+    let diff = ["diff", "--name-only", "-z", "--diff-filter=d", "refs/remotes/origin/base"];
+    let others = ["ls-files", "--others", "-z"];
+    let mut files = BTreeSet::new();
+    for list in [&diff[..], &others[..]] {
+        files.extend(tree.git.paths(&[list, &paths].concat())?);
+    }
+    let names = files.iter().filter_map(|file| file.file_stem()?.to_str());
     Ok(names.map(|name| format!("--test={name}")).collect())
 }

@@ -1,15 +1,15 @@
 //! Finds code fences in documentation that are never closed.
 //!
-//! Markdown closes them by itself at the end, so neither rustdoc nor a doctest says anything, and
-//! whatever is written below such an example later becomes part of it.
+//! Markdown closes them at the end of the comment, so neither rustdoc nor a doctest complains, and text that is
+//! written below such an example later becomes part of the example.
 
-/// The numbers of the lines of Rust source on which a code fence opens that nothing closes, or the next
-/// one that opens. In std, fences are of backticks, and documentation is in comments of lines.
+/// Returns the numbers of the lines of Rust source on which a code fence opens that is not closed before the next
+/// one opens or the comment ends. In std, fences are of backticks, and documentation is in line comments.
 pub fn unclosed(source: &str) -> Vec<usize> {
     let mut unclosed = Vec::new();
     let (mut comment, mut open) = (None, None);
     for (number, line) in (1..).zip(source.lines().map(str::trim_start)) {
-        // It may stand between the lines of one comment.
+        // An attribute may stand between the lines of one comment.
         if line.starts_with("#[") {
             continue;
         }

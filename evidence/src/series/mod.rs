@@ -1,163 +1,153 @@
-//! Looks a series over, as it is in patches/: that it is whole, applies, agrees with what is beside it, and
-//! is fit to be submitted. What is in build/rust besides is in nobody's way.
+//! Checks a series: that it is what an export writes, and fit to be submitted. That its patches apply in order is
+//! established when the base is opened.
 
 mod fences;
-pub mod tidy;
+mod tidy;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
-use xtask::base::Base;
-use xtask::base::project::display;
-use xtask::compiler::Compiler;
-use xtask::run::command::CommandExt;
-use xtask::run::git::Git;
-use xtask::run::lock;
-use xtask::series::patches::Series;
-use xtask::series::{prepare, written};
+use xtask::export::{differences, exported_files, found_files};
+use xtask::fetch;
+use xtask::out::shown;
+use xtask::project::Project;
+use xtask::run::CommandExt;
+use xtask::store::{Store, texts_in};
 
-use crate::suite;
+use crate::suite::{Outcome, Place, Trial};
 
-pub type Check = fn(&Base) -> Result<String>;
+type Check = fn(&Place) -> Result<Outcome>;
 
-/// What is checked of each series, by name.
-pub const CHECKS: [(&str, Check); 7] = [
+const CHECKS: [(&str, Check); 6] = [
     ("the archives in the cache are whole", archives),
     ("each patch says what and why", descriptions),
-    ("the patches apply in order", |base| Applied::of(base).map(|_| String::new())),
     ("patches, library and tests are what an export writes", exported),
     ("each code fence closes", code_fences),
     ("each patch is formatted", formatted),
     ("tidy has nothing to say", tidy::check),
 ];
 
-fn archives(base: &Base) -> Result<String> {
-    for archive in &base.archive {
-        archive.is_cached()?;
-    }
-    Ok(String::new())
+pub fn trials(project: &Project) -> Result<Vec<Trial>> {
+    let bases = project.bases().into_iter();
+    Ok(bases.flat_map(|base| CHECKS.map(|(name, check)| Trial::new("series", &base, name, check))).collect())
 }
 
-/// Each commit has a subject, a body and an author; and beside the patches is what to say of them.
-fn descriptions(base: &Base) -> Result<String> {
-    let series = Applied::of(base)?;
-    for commit in series.commits()? {
+const PASSED: Outcome = Outcome::Passed(String::new());
+
+/// Compares each archive in the cache with its SHA-256.
+fn archives(place: &Place) -> Result<Outcome> {
+    let mut has_any = false;
+    for archive in &place.base().archive {
+        has_any |= fetch::is_cached(archive)?;
+    }
+    let release = &place.base().release;
+    let none = || format!("the cache has no archive of Rust {release}: `--source` names another place");
+    Ok(if has_any { PASSED } else { Outcome::Lacks(none()) })
+}
+
+/// Each commit has an author, a subject and a body, and texts about the patches are beside them.
+fn descriptions(place: &Place) -> Result<Outcome> {
+    let store = &place.opened()?.store;
+    for commit in commits(store)? {
         let show = ["show", "--no-patch", "--format=%ae%n%an%n%s%n%b", &commit];
-        let said = series.git.read(&show)?;
+        let shown = store.git.stdout_of(&show)?;
         let is_plausible = |email: &str| email.split_once('@').is_some_and(|a| a.1.contains('.'));
-        let parts: Vec<_> = said.splitn(4, '\n').filter(|part| !part.trim().is_empty()).collect();
+        let parts: Vec<_> = shown.splitn(4, '\n').filter(|part| !part.trim().is_empty()).collect();
         if parts.len() < 4 || !is_plausible(parts[0]) {
-            bail!("a patch lacks an author, a subject, or a body that says why:\n{said}");
+            bail!("a patch lacks an author, a subject, or a body that says why:\n{shown}");
         }
     }
-    let series = Series::of(&suite::project()?, base);
-    let letters = series.cover_letters()?;
-    let read = |letter: &PathBuf| Ok(fs::read_to_string(letter)?.trim().to_owned());
-    let texts = letters.iter().map(read).collect::<Result<Vec<_>>>()?;
-    if texts.is_empty() || texts.contains(&String::new()) {
-        bail!("{} has no cover letter, or one with nothing in it", display(&series.dir));
+    let patches = place.project().patches(place.base());
+    let texts = texts_in(&patches)?;
+    let read = |text: &PathBuf| Ok(fs::read_to_string(text)?.trim().to_owned());
+    let contents = texts.iter().map(read).collect::<Result<Vec<_>>>()?;
+    if contents.is_empty() || contents.contains(&String::new()) {
+        bail!("{} has no cover letter, or an empty one", shown(&patches));
     }
-    Ok(String::new())
+    Ok(PASSED)
 }
 
-/// So that an export after no change changes nothing, and no hash in a patch is a lie.
-fn exported(base: &Base) -> Result<String> {
-    let (Applied { git, from, tip, .. }, project) = (Applied::of(base)?, suite::project()?);
-    let exported = written::to_write(&project, base, &git, &from, &tip)?;
-    let differences = written::differences(&exported, &written::found(&project, base)?);
+/// An export of the series would change no file of this repository.
+fn exported(place: &Place) -> Result<Outcome> {
+    let (project, base, opened) = (place.project(), place.base(), place.opened()?);
+    let exported = exported_files(project, base, &opened.store, "series")?;
+    let differences = differences(&exported, &found_files(project, base)?);
     if !differences.is_empty() {
-        let (differences, option) = (differences.join("\n"), base.option());
         bail!(
-            "{differences}\nTo have all of it written anew: `cargo xtask prepare{option}`, then \
-             `cargo xtask export{option}`"
+            "{}\nTo have all of it written: `{}`, then `{}`",
+            differences.join("\n"),
+            base.command("cargo xtask prepare"),
+            base.command("cargo xtask export")
         );
     }
-    Ok(String::new())
+    Ok(PASSED)
 }
 
-fn code_fences(base: &Base) -> Result<String> {
-    let series = Applied::of(base)?;
-    for path in series.sources(&series.from, &series.tip)? {
-        let source = series.text(&series.tip, &path)?;
+fn code_fences(place: &Place) -> Result<Outcome> {
+    let store = &place.opened()?.store;
+    for path in sources(store, "base", "series")? {
+        let source = text(store, "series", &path)?;
         if let Some(line) = fences::unclosed(&String::from_utf8_lossy(&source)).first() {
             bail!("the code fence at {}:{line} is not closed", path.display());
         }
     }
-    Ok(String::new())
+    Ok(PASSED)
 }
 
-fn formatted(base: &Base) -> Result<String> {
-    let series = Applied::of(base)?;
-    let dir = tempfile::tempdir()?;
-    fs::write(dir.path().join("rustfmt.toml"), series.text(&series.tip, "rustfmt.toml".as_ref())?)?;
-    let source = dir.path().join("source");
-    for commit in series.commits()? {
+fn formatted(place: &Place) -> Result<Outcome> {
+    let opened = place.opened()?;
+    let store = &opened.store;
+    let dir = place.dir();
+    fs::write(dir.join("rustfmt.toml"), text(store, "series", "rustfmt.toml".as_ref())?)?;
+    let source = dir.join("source");
+    for commit in commits(store)? {
         let parent = format!("{commit}^");
         // Spaces at the end of a line, and the like, in any file.
-        series.git.run(&["diff", "--check", &parent, &commit])?;
-        for path in series.sources(&parent, &commit)? {
-            // Upstream formats no ui tests: where code stands in them can be what is tested.
+        store.git.run(&["diff", "--check", &parent, &commit])?;
+        for path in sources(store, &parent, &commit)? {
+            // Upstream formats no ui tests: the place of code can be what is tested.
             if path.starts_with("tests/ui") {
                 continue;
             }
-            fs::write(&source, series.text(&commit, &path)?)?;
-            let mut rustfmt = Command::new(series.compiler.bin("rustfmt"));
-            rustfmt.args(["--check", "--edition", "2024", "--config-path"]).arg(dir.path());
+            fs::write(&source, text(store, &commit, &path)?)?;
+            let mut rustfmt = Command::new(opened.compiler.bin("rustfmt"));
+            rustfmt.clean_env().args(["--check", "--edition", "2024", "--config-path"]).arg(&dir);
             // Through standard input, so that rustfmt does not go on to the file's modules.
             rustfmt.stdin(Stdio::from(fs::File::open(&source)?.into_parts().0));
-            // Of standard input, it has no exit code that tells.
-            let differences = rustfmt.args(["--color", "never"]).read()?;
+            // rustfmt --check on standard input always exits with 0, so its output decides.
+            let differences = rustfmt.args(["--color", "never"]).stdout_of()?;
             if !differences.is_empty() {
                 bail!("{} is not formatted at {commit}:\n{differences}", path.display());
             }
         }
     }
-    Ok(String::new())
+    Ok(PASSED)
 }
 
-/// The patches as commits on top of the base, which no branch and no work tree of build/rust has.
-pub struct Applied {
-    compiler: Compiler,
-    git: Git,
-    name: String,
-    /// The commits of the base, and of the last patch.
-    from: String,
-    tip: String,
+/// Returns the commits of the series, the first one first.
+fn commits(store: &Store) -> Result<Vec<String>> {
+    let commits = store.git.stdout_of(&["rev-list", "--reverse", "base..series"])?;
+    if commits.is_empty() {
+        bail!("the series has no commit");
+    }
+    Ok(commits.lines().map(str::to_owned).collect())
 }
 
-impl Applied {
-    fn of(base: &Base) -> Result<Applied> {
-        let project = suite::project()?;
-        let _lock = lock::acquire(&project.tree_lock(base), "applying the series")?;
-        let compiler = Compiler::find(base)?;
-        let tree = prepare::with_base(&project, base, None, &compiler)?;
-        let from = tree.state()?.base;
-        let tip = Series::of(&project, base).apply(&tree.git, &from)?;
-        Ok(Applied { compiler, git: tree.git, name: base.name.clone(), from, tip })
-    }
+/// Returns the files that differ between two commits and are in the second one.
+fn changed(store: &Store, from: &str, to: &str) -> Result<Vec<PathBuf>> {
+    store.git.paths(&["diff", "--diff-filter=d", "--name-only", "-z", from, to])
+}
 
-    fn commits(&self) -> Result<Vec<String>> {
-        let range = format!("{}..{}", self.from, self.tip);
-        let commits = self.git.read(&["rev-list", "--reverse", &range])?;
-        Ok(commits.lines().map(str::to_owned).collect())
-    }
+/// Returns the Rust files among those.
+fn sources(store: &Store, from: &str, to: &str) -> Result<Vec<PathBuf>> {
+    let mut changed = changed(store, from, to)?;
+    changed.retain(|path| path.extension() == Some("rs".as_ref()));
+    Ok(changed)
+}
 
-    /// The files that differ between two commits, and are in the second one.
-    fn changed(&self, from: &str, to: &str) -> Result<Vec<PathBuf>> {
-        self.git.paths(&["diff", "--diff-filter=d", "--name-only", "-z", from, to])
-    }
-
-    /// Those of them with Rust in them.
-    fn sources(&self, from: &str, to: &str) -> Result<Vec<PathBuf>> {
-        let mut changed = self.changed(from, to)?;
-        changed.retain(|path| path.extension() == Some("rs".as_ref()));
-        Ok(changed)
-    }
-
-    fn text(&self, commit: &str, path: &Path) -> Result<Vec<u8>> {
-        let text = self.git.text(commit, path)?;
-        text.with_context(|| format!("{} is not in {commit}", path.display()))
-    }
+fn text(store: &Store, commit: &str, path: &Path) -> Result<Vec<u8>> {
+    let text = store.git.blob(commit, path)?;
+    text.with_context(|| format!("{} is not in {commit}", path.display()))
 }

@@ -1,76 +1,79 @@
 //! Type-checks std for one target, and proves that both methods were among what was checked.
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
-use glob::Pattern;
 use walkdir::WalkDir;
 
 use crate::diagnostic::{self, Diagnostic, ending};
-use xtask::compiler::Compiler;
-use xtask::library::sources::{LibraryId, Sources};
-use xtask::run::command::CommandExt;
-use xtask::run::ownership;
-use xtask::say::failure::NotRun;
-use xtask::series::tree::Tree;
+use crate::suite::{Opened, Place};
+use xtask::error::NotRun;
+use xtask::owned::entries;
+use xtask::run::CommandExt;
+use xtask::store::Store;
 
-/// What is checked, and how: whatever changes here makes what is remembered worthless.
-pub const METHOD: &[&str] = &[CALLER, FEATURES, RUSTFLAGS, "1"];
-
-/// The backtraces are left out: their crates take a quarter of the time, and some broken targets
-/// would not get past them.
+/// The backtraces are left out: their crates take a quarter of the time, and some broken targets would not
+/// get past them.
 const FEATURES: &str = "panic-unwind";
 /// As `x.py` and cargo's `-Zbuild-std` have it.
 const RUSTFLAGS: &str = "-Zforce-unstable-if-unmarked";
 const CALLER: &str = include_str!("caller.rs");
 
-/// Where the backends are, in library/.
+/// Identifies the way in which targets are checked: results of another way are not used again.
+pub fn method() -> String {
+    let mut hasher = DefaultHasher::new();
+    (include_str!("check.rs"), CALLER, include_str!("../diagnostic.rs")).hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// The directory of the backends, in library/.
 const BACKENDS: &str = "std/src/sys/net/connection";
 
 /// Mistakes put into the bodies of the methods, which the compiler finds if it gets that far.
 const PROBES: [(&str, &str); 2] =
     [("fn set_keepalive(", "probe_set_keepalive"), ("fn keepalive(", "probe_keepalive")];
 
-pub struct Outcome {
+pub struct Checked {
     pub diagnostics: Vec<Diagnostic>,
     /// The file or directory of `sys::net` with the target's sockets.
     pub backend: Option<String>,
-    /// Of the base, nobody asks for them.
+    /// `None` at the base, which is not asked for them.
     pub methods: Option<Methods>,
 }
 
 #[derive(Clone, Copy)]
 pub enum Methods {
-    /// std compiles. What a caller of both methods lacks is among the diagnostics.
+    /// std compiles. A caller of both methods was compiled, too: its errors are among the diagnostics.
     Compiled,
     /// std does not compile, but the compiler did look into the bodies of both methods.
     Reached,
-    /// std does not compile, and nothing can be said of the methods.
+    /// std does not compile, and nothing is known of the methods.
     Unreached,
 }
 
-/// A place to check in, for one target after the other.
+/// A directory in which std is checked for one target after the other.
 pub struct Checker<'a> {
-    dir: PathBuf,
-    sources: Sources,
-    compiler: &'a Compiler,
+    place: &'a Place,
+    opened: &'a Opened,
+    /// The sources, in the state that is being checked: cargo then checks only what differs from the last
+    /// state.
+    library: PathBuf,
+    target_dir: PathBuf,
 }
 
 impl<'a> Checker<'a> {
-    pub fn new(dir: &Path, tree: &Tree, compiler: &'a Compiler) -> Checker<'a> {
-        Checker { dir: dir.to_owned(), sources: Sources::at(tree, dir), compiler }
+    pub fn new(place: &'a Place, opened: &'a Opened) -> Result<Checker<'a>> {
+        xtask::std::fetch_crates(&opened.compiler, &opened.library()?)?;
+        let [library, target_dir] = ["library", "target"].map(|name| place.dir().join(name));
+        Ok(Checker { place, opened, library, target_dir })
     }
 
-    fn target_dir(&self) -> PathBuf {
-        self.dir.join("target")
-    }
-
-    /// Checks std as `library` has it. The methods are only asked for `with_methods`.
-    pub fn check(&self, library: &LibraryId, target: &str, with_methods: bool) -> Result<Outcome> {
-        self.sources.show(library)?;
-        self.sources.fetch_crates(self.compiler)?;
+    /// Checks std as the tree `library` has it. The methods are only asked for `with_methods`.
+    pub fn check(&self, library: &str, target: &str, with_methods: bool) -> Result<Checked> {
+        self.opened.store.show(library, &self.library)?;
         let StdCheck { mut diagnostics, backend, metadata } = self.check_std(target)?;
         let methods = match metadata {
             _ if !with_methods => None,
@@ -88,63 +91,64 @@ impl<'a> Checker<'a> {
                 Some(if all { Methods::Reached } else { Methods::Unreached })
             }
         };
-        Ok(Outcome { diagnostics, backend, methods })
+        Ok(Checked { diagnostics, backend, methods })
     }
 
-    /// Forgets what was built for `target`. What was built for the host is of use for the next one.
+    /// Removes what was built for `target`. What was built for the host is used again for the next target.
     pub fn clear(&self, target: &str) -> Result<()> {
-        ownership::discard(&self.target_dir().join(target))
+        self.place.project().build.remove(&self.target_dir.join(target))
     }
 
     fn check_std(&self, target: &str) -> Result<StdCheck> {
-        let output = self
-            .sources
-            .cargo(self.compiler, "check")
-            // Several run side by side, and one crate waits for the other anyway.
+        let compiler = &self.opened.compiler;
+        let output = xtask::std::cargo(compiler, &self.library, "check")
+            // Several checks run side by side, and one crate waits for the other anyway.
             .args(["--offline", "--locked", "--keep-going", "--jobs=1", "--message-format=json"])
             .args(["--package=std", "--features", FEATURES, "--target", target, "--target-dir"])
-            .arg(self.target_dir())
+            .arg(&self.target_dir)
             .env("RUSTFLAGS", RUSTFLAGS)
-            .answer()?;
-        let said = diagnostic::read(&output.stdout, &self.sources.library);
-        if !output.status.success() && !said.diagnostics.iter().any(Diagnostic::is_error) {
-            let said = ending(&output.stderr);
+            .any_output()?;
+        self.place.log(&String::from_utf8_lossy(&output.stderr));
+        let messages = diagnostic::read(&output.stdout, &self.library)?;
+        if !output.status.success() && !messages.diagnostics.iter().any(Diagnostic::is_error) {
+            let end = ending(&output.stderr);
             // Some of LLVM's processors are experimental, and not in everyone's build of it.
-            if said.contains("could not create LLVM TargetMachine") {
-                Err(NotRun(format!("{}: its LLVM lacks the processor", self.compiler.title())))?;
+            if end.contains("could not create LLVM TargetMachine") {
+                Err(NotRun(format!("{}: its LLVM lacks the processor", compiler.title())))?;
             }
-            bail!("cargo failed without an error of the compiler:\n{said}");
+            bail!("cargo failed without an error of the compiler:\n{end}");
         }
-        let std = said.artifacts.into_iter().find(|artifact| artifact.target.name == "std");
+        let std = messages.artifacts.into_iter().find(|artifact| artifact.target.name == "std");
         let mut files = std.into_iter().flat_map(|artifact| artifact.filenames);
         let metadata = files.find(|file| file.extension() == Some("rmeta"));
         if output.status.success() && metadata.is_none() {
-            bail!("cargo said that all is well, but there is no std");
+            bail!("cargo reports success, but names no std");
         }
         Ok(StdCheck {
-            diagnostics: said.diagnostics,
+            diagnostics: messages.diagnostics,
             backend: self.backend(target)?,
             metadata: metadata.map(Into::into),
         })
     }
 
-    /// What the compiler says of a crate that calls both methods, given std's metadata.
+    /// Returns the diagnostics of a crate that calls both methods, given std's metadata.
     fn check_caller(&self, target: &str, std: &Path) -> Result<Vec<Diagnostic>> {
-        let source = self.dir.join("caller.rs");
+        let dir = self.place.dir();
+        let source = dir.join("caller.rs");
         fs::write(&source, CALLER)?;
-        let dependencies = std.parent().context("std's metadata is nowhere")?;
-        let mut rustc = self.compiler.rustc();
+        let dependencies = std.parent().context("std's metadata is in no directory")?;
+        let mut rustc = self.opened.compiler.rustc();
         rustc
             .args(["--edition=2024", "--crate-type=lib", "--emit=metadata", "--error-format=json"])
             .args(["--target", target, "--out-dir"])
-            .arg(self.target_dir().join(target))
+            .arg(self.target_dir.join(target))
             .args(["-L", &format!("dependency={}", dependencies.display())])
             .args(["--extern", &format!("std={}", std.display())])
             .arg(&source)
-            .current_dir(&self.dir)
+            .current_dir(&dir)
             .env("RUSTC_BOOTSTRAP", "1");
-        let output = rustc.answer()?;
-        let mut diagnostics = diagnostic::read_rustc(&output.stderr, &self.dir);
+        let output = rustc.any_output()?;
+        let mut diagnostics = diagnostic::read_rustc(&output.stderr, &dir)?;
         for diagnostic in &mut diagnostics {
             diagnostic.identity.file = Some("a caller of both methods".into());
         }
@@ -154,10 +158,10 @@ impl<'a> Checker<'a> {
         Ok(diagnostics)
     }
 
-    /// What the compiler says with a mistake in the bodies of both methods, which it finds if it looks
-    /// into them although there are errors elsewhere. The sources are `library` again thereafter.
-    fn check_with_probes(&self, library: &LibraryId, target: &str) -> Result<Vec<Diagnostic>> {
-        for entry in WalkDir::new(self.sources.library.join(BACKENDS)) {
+    /// Returns the diagnostics of std with a mistake in the bodies of both methods. The compiler finds the
+    /// mistakes if it looks into the bodies although there are errors elsewhere.
+    fn check_with_probes(&self, library: &str, target: &str) -> Result<Vec<Diagnostic>> {
+        for entry in WalkDir::new(self.library.join(BACKENDS)) {
             let entry = entry?;
             if entry.file_type().is_file() {
                 let text = fs::read_to_string(entry.path())?;
@@ -168,17 +172,20 @@ impl<'a> Checker<'a> {
             }
         }
         let checked = self.check_std(target);
-        self.sources.show(library)?;
+        self.opened.store.show(library, &self.library)?;
         Ok(checked?.diagnostics)
     }
 
-    /// The backend of `sys::net` that the last check for `target` compiled.
+    /// Returns the backend of `sys::net` that the last check for `target` compiled.
     fn backend(&self, target: &str) -> Result<Option<String>> {
-        let directory = self.target_dir().join(target).join("debug/deps");
-        let directory = directory.to_str().context("the path of this repository is not UTF-8")?;
-        let files = format!("{}/std-*.d", Pattern::escape(directory));
-        let Some(file) = glob::glob(&files)?.next() else { return Ok(None) };
-        Ok(backend_in(&fs::read_to_string(file?)?))
+        let deps = self.target_dir.join(target).join("debug/deps");
+        let files = if deps.exists() { entries(&deps)? } else { Vec::new() };
+        let is_of_std = |path: &&PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("std-") && name.ends_with(".d")
+        };
+        let Some(file) = files.iter().find(is_of_std) else { return Ok(None) };
+        Ok(backend_in(&fs::read_to_string(file)?))
     }
 }
 
@@ -189,7 +196,7 @@ struct StdCheck {
     metadata: Option<PathBuf>,
 }
 
-/// The text with a call that does not type-check at the beginning of each method.
+/// Returns the text with a call that does not type-check at the beginning of each method.
 fn with_probes(text: &str) -> String {
     let mut probed = String::with_capacity(text.len());
     for line in text.lines() {
@@ -204,7 +211,7 @@ fn with_probes(text: &str) -> String {
     probed
 }
 
-/// The backend among the files that the compiler read, as it lists them for make.
+/// Returns the backend among the files that the compiler read, as it lists them for make.
 fn backend_in(dependencies: &str) -> Option<String> {
     dependencies
         .split_whitespace()
@@ -212,14 +219,14 @@ fn backend_in(dependencies: &str) -> Option<String> {
         .find_map(backend_of)
 }
 
-/// The backends of `sys::net` in a state of library/.
-pub fn backends(tree: &Tree, library: &LibraryId) -> Result<BTreeSet<String>> {
-    let directory = format!("{library}:{BACKENDS}");
-    let files = tree.git.read(&["ls-tree", "-r", "--name-only", &directory])?;
+/// Returns the backends of `sys::net` that the series has.
+pub fn backends(store: &Store) -> Result<BTreeSet<String>> {
+    let directory = format!("series:library/{BACKENDS}");
+    let files = store.git.stdout_of(&["ls-tree", "-r", "--name-only", &directory])?;
     Ok(files.lines().filter_map(backend_of).collect())
 }
 
-/// The backend that the file `path` below [`BACKENDS`] belongs to.
+/// Returns the backend that the file `path` below [`BACKENDS`] belongs to.
 fn backend_of(path: &str) -> Option<String> {
     let path = path.trim_end_matches(':');
     match path.split_once('/') {

@@ -3,141 +3,224 @@
 
 mod check;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use fs_err as fs;
 use serde::Deserialize;
 use xtask::base::Base;
-use xtask::docs::Record;
-use xtask::library::sources::{self, library_right_now};
-use xtask::run::lock;
-use xtask::say::failure::NotRun;
-use xtask::session::Session;
+use xtask::compiler::Compiler;
+use xtask::error::NotRun;
+use xtask::out::shown;
+use xtask::project::Project;
 
-use self::check::{Checker, METHOD, Methods, Outcome};
+use self::check::{Checked, Checker, Methods};
 use crate::diagnostic::{Diagnostic, added, rendered};
-use crate::record::{self, cells};
-use crate::suite;
+use crate::specs::Specs;
+use crate::suite::{Outcome, Place, Trial};
+use crate::tables::Row;
+
+const NAME: &str = "targets";
+
+/// The verdict on a target whose std breaks before the compiler looks at the methods.
+const UNREACHED: &str = "not known";
 
 /// A row of targets.toml.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Target {
-    pub name: String,
+struct Target {
+    name: String,
     backend: String,
-    /// The bases for which it is in the quick set.
+    /// The bases for which the target is in the quick set.
     #[serde(default)]
-    pub quick: Vec<String>,
-    /// The bases whose own std breaks for it before the compiler looks at the methods.
+    quick: Vec<String>,
+    /// The bases whose own std breaks for the target before the compiler looks at the methods.
     #[serde(default)]
     unreached: Vec<String>,
 }
 
-/// The rows of targets.toml, by the target's name.
-pub fn table() -> Result<BTreeMap<String, Target>> {
+pub fn trials(project: &Project) -> Result<Vec<Trial>> {
+    let mut names = BTreeMap::new();
+    for base in project.bases() {
+        names.insert(base.name.clone(), names_of(project, &base)?);
+    }
+    let file = project.root.join("evidence/targets.toml");
+    let table = table(&fs::read_to_string(&file)?, &names).with_context(|| shown(&file))?;
+    let mut trials = Vec::new();
+    for base in project.bases() {
+        let backends = table.iter().map(|target| target.backend.clone()).collect();
+        trials.push(Trial::new(NAME, &base, "every backend has a target", |place| {
+            every_backend_has_a_target(place, backends)
+        }));
+        trials.push(Trial::new(NAME, &base, "the names are the compiler's", compare_names));
+        for name in &names[&base.name] {
+            let expected = table.iter().find(|target| target.name == *name).cloned();
+            let is_quick = expected.as_ref().is_some_and(|row| row.quick.contains(&base.name));
+            let target = name.clone();
+            let check = move |place: &Place| check(place, &target, expected.as_ref());
+            trials.push(Trial::new(NAME, &base, name, check).quick(is_quick));
+        }
+    }
+    Ok(trials)
+}
+
+/// Reads targets.toml. Refuses targets and bases that do not exist.
+fn table(text: &str, names: &BTreeMap<String, Vec<String>>) -> Result<Vec<Target>> {
     #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct Table {
         target: Vec<Target>,
     }
-    let Table { target } = toml::from_str(include_str!("../../targets.toml"))?;
-    Ok(target.into_iter().map(|target| (target.name.clone(), target)).collect())
+    let Table { target: table } = toml::from_str(text)?;
+    let mut seen = BTreeSet::new();
+    for Target { name, quick, unreached, .. } in &table {
+        if !seen.insert(name) {
+            bail!("{name:?} has two rows");
+        }
+        if names.values().all(|names| !names.contains(name)) {
+            bail!("no base has a target {name:?}; evidence/targets/ lists the targets of each base");
+        }
+        for base in quick.iter().chain(unreached) {
+            if !names.get(base).is_some_and(|names| names.contains(name)) {
+                bail!("the row {name:?} names the base {base:?}, which has no such target");
+            }
+        }
+    }
+    Ok(table)
 }
 
-/// Sees that the table has a target for each backend that there is.
-pub fn every_backend_has_a_target(base: &Base) -> Result<String> {
-    let session = suite::open(base)?;
-    let library = library_right_now(&session.tree)?;
-    let table = table()?;
-    let mut backends = check::backends(&session.tree, &library)?;
-    backends.retain(|backend| table.values().all(|target| target.backend != *backend));
-    if !backends.is_empty() {
-        bail!("evidence/targets.toml has no target for {backends:?}");
+/// Returns the names of a base's targets, as the repository has them.
+fn names_of(project: &Project, base: &Base) -> Result<Vec<String>> {
+    let file = names_file(project, base);
+    let text = fs::read_to_string(&file).with_context(|| format!("{WRITE_NAMES} writes it"))?;
+    if text.trim().is_empty() {
+        bail!("{} is empty. {WRITE_NAMES} writes it", shown(&file));
     }
-    Ok(String::new())
+    Ok(text.lines().map(str::to_owned).collect())
 }
 
-/// Checks the target. What was found out before of the same sources is not found out again.
-pub fn check(base: &Base, target: &str, expected: Option<&Target>) -> Result<String> {
-    let session = suite::open(base)?;
-    let Session { project, compiler, tree, .. } = &session;
-    let series = library_right_now(tree)?;
-    let of_base = sources::base_library(tree)?;
-    let begun = record::begin(&session, &series)?;
-    let subject = [&*begun.base, &begun.compiler, &series, &of_base, target];
-    let key = record::key(&[&subject, METHOD].concat());
-    let name = format!("{}::{target}", base.name);
-    if Record::read(project, "targets", &name).is_some_and(|known| known.key == key) {
-        return Ok(String::new());
-    }
+fn names_file(project: &Project, base: &Base) -> PathBuf {
+    project.root.join("evidence/targets").join(format!("{}.txt", base.name))
+}
 
-    let dir = project.build().join("evidence/targets");
-    let dir = dir.join(format!("{}-{}", base.name, suite::slot()));
-    let _lock = lock::acquire(&dir.join("lock"), "type-checking std")?;
-    let checker = Checker::new(&dir, tree, compiler);
-    let outcome = || -> Result<_> {
-        let with_series = checker.check(&series, target, true)?;
-        // Where nothing is said at all, nothing is new.
+const WRITE_NAMES: &str = "`cargo run -p evidence -- targets`";
+
+/// Writes the names of each base's targets, as the base's compiler knows them.
+pub fn write_names(project: &Project) -> Result<()> {
+    for base in project.bases() {
+        let file = names_file(project, &base);
+        fs::create_dir_all(file.parent().context("a file is in a directory")?)?;
+        fs::write(&file, names(&Compiler::find(&base)?)?)?;
+        println!("{}", shown(&file));
+    }
+    Ok(())
+}
+
+fn names(compiler: &Compiler) -> Result<String> {
+    Ok(Specs::of(compiler)?.with_std().map(|name| format!("{name}\n")).collect())
+}
+
+fn compare_names(place: &Place) -> Result<Outcome> {
+    let file = names_file(place.project(), place.base());
+    if fs::read_to_string(&file)? != names(&place.opened()?.compiler)? {
+        bail!("the compiler knows other targets than {}. {WRITE_NAMES} writes it", shown(&file));
+    }
+    Ok(Outcome::Passed(String::new()))
+}
+
+fn every_backend_has_a_target(place: &Place, known: BTreeSet<String>) -> Result<Outcome> {
+    let backends = check::backends(&place.opened()?.store)?;
+    let missing: Vec<_> = backends.difference(&known).collect();
+    if backends.is_empty() || !missing.is_empty() {
+        bail!("evidence/targets.toml has no target for {missing:?}, of {} backends", backends.len());
+    }
+    Ok(Outcome::Passed(String::new()))
+}
+
+/// Checks the target and compares the result with the target's row in targets.toml. A result that was found
+/// out before in the same way, of the same series and by the same compiler, is used again.
+fn check(place: &Place, target: &str, expected: Option<&Target>) -> Result<Outcome> {
+    let method = check::method();
+    let row = match place.recorded()?.filter(|row| row.method == method) {
+        Some(row) => row,
+        None => match find_out(place, target) {
+            Err(error) if error.is::<NotRun>() => {
+                // No method: the next run looks again.
+                let cells = [target, "-", "-", "-", "not run"].map(Into::into).into();
+                place.record(&Row { cells, notes: vec![error.to_string()], ..Row::default() })?;
+                return Err(error);
+            }
+            cells => Row { cells: cells?, method, ..Row::default() },
+        },
+    };
+    let text = judge(&row.cells, &place.base().name, expected)?;
+    place.record(&row)?;
+    Ok(Outcome::Passed(text))
+}
+
+/// Returns the target's row of the table. A diagnostic that the series adds is an error.
+fn find_out(place: &Place, target: &str) -> Result<Vec<String>> {
+    let opened = place.opened()?;
+    let checker = Checker::new(place, &opened)?;
+    let checked = || -> Result<_> {
+        let with_series = checker.check("series:library", target, true)?;
+        // No diagnostics with the series: none can be new, so the base need not be checked.
         let with_base = match with_series.diagnostics[..] {
             [] => None,
-            _ => Some(checker.check(&of_base, target, false)?),
+            _ => Some(checker.check("base:library", target, false)?),
         };
         Ok((with_base, with_series))
     };
-    let outcome = outcome();
+    let checked = checked();
     checker.clear(target)?;
-    let header = cells(&["target", "backend", "base", "series", "verdict"]);
-    let (with_base, with_series) = match outcome {
-        Err(lack) if lack.is::<NotRun>() => {
-            // The table says so, and since there is no key, the next run looks again.
-            let (row, notes) = (cells(&[target, "-", "-", "-", "not run"]), vec![lack.to_string()]);
-            Record { header, row, notes, ..begun }.write(project, "targets", &name)?;
-            return Err(lack);
-        }
-        outcome => outcome?,
-    };
-    let is_unreached = expected.is_some_and(|target| target.unreached.contains(&base.name));
-    let verdict = verdict(with_base.as_ref(), &with_series, is_unreached)?;
-    let backend = with_series.backend.clone().unwrap_or_else(|| "-".into());
-    if let Some(expected) = expected.filter(|expected| expected.backend != backend) {
-        bail!("it uses {backend}, and not {} as evidence/targets.toml says", expected.backend);
-    }
+    let (with_base, with_series) = checked?;
+    place.log(&rendered(&with_series.diagnostics));
+    let verdict = verdict(with_base.as_ref(), &with_series)?;
+    let of_base = with_base.map_or("-".into(), |checked| count(&checked.diagnostics));
     let of_series = count(&with_series.diagnostics);
-    let of_base = with_base.map_or("-".into(), |outcome| count(&outcome.diagnostics));
-    let said = match verdict {
-        "no worse" | "not known" => {
-            format!("{verdict}: {of_base} at the base, {of_series} with the series")
-        }
-        _ => String::new(),
-    };
-    let row = cells(&[target, &backend, &of_base, &of_series, verdict]);
-    Record { key, header, row, ..begun }.write(project, "targets", &name)?;
-    Ok(said)
+    let backend = with_series.backend.unwrap_or_else(|| "-".into());
+    Ok(vec![target.into(), backend, of_base, of_series, verdict.into()])
 }
 
-/// What came out, or what is wrong; `is_unreached` where it is known that the methods are not looked at.
-fn verdict(base: Option<&Outcome>, series: &Outcome, is_unreached: bool) -> Result<&'static str> {
+/// Returns the verdict, or the diagnostics that the series adds as an error.
+fn verdict(base: Option<&Checked>, series: &Checked) -> Result<&'static str> {
     let known = base.map_or(&[][..], |base| &base.diagnostics);
     let new = added(known, &series.diagnostics);
     if !new.is_empty() {
         bail!("with the series, the compiler says more than at the base:\n{}", rendered(new));
     }
-    Ok(match series.methods.context("nobody asked for the methods")? {
-        Methods::Unreached if is_unreached => "not known",
-        _ if is_unreached => {
-            bail!("the compiler looks at the methods, and evidence/targets.toml says no")
-        }
-        // A caller that fails says so with an error, which the base cannot have.
+    Ok(match series.methods.context("the methods were not asked for")? {
+        // A caller that fails has an error, which the base cannot have.
         Methods::Compiled => "compiled",
         Methods::Reached => "no worse",
-        Methods::Unreached => bail!(
-            "std breaks at the base before the compiler looks at the methods, so nothing is known of them. It \
-             says:\n{}",
-            rendered(known)
-        ),
+        Methods::Unreached => UNREACHED,
     })
 }
 
-/// How many errors and warnings there are, in words.
+/// Compares a row of the table with the target's row in targets.toml. Returns the text to show.
+fn judge(cells: &[String], base: &str, expected: Option<&Target>) -> Result<String> {
+    let [_, backend, of_base, of_series, verdict] = cells else { bail!("a row has {cells:?}") };
+    let is_unreached = expected.is_some_and(|row| row.unreached.iter().any(|name| name == base));
+    if is_unreached && verdict != UNREACHED {
+        bail!("the compiler looks at the methods, and evidence/targets.toml says that it does not");
+    }
+    if !is_unreached && verdict == UNREACHED {
+        bail!(
+            "std breaks at the base before the compiler looks at the methods ({of_base}), so nothing is known \
+             of them"
+        );
+    }
+    if let Some(expected) = expected.filter(|expected| expected.backend != *backend) {
+        bail!("the backend is {backend}, and evidence/targets.toml has {}", expected.backend);
+    }
+    Ok(match &**verdict {
+        "compiled" => String::new(),
+        _ => format!("{verdict}: {of_base} at the base, {of_series} with the series"),
+    })
+}
+
+/// Returns how many errors and warnings there are, in words.
 fn count(diagnostics: &[Diagnostic]) -> String {
     let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
     let counts = [(errors, "error"), (diagnostics.len() - errors, "warning")];
@@ -154,7 +237,7 @@ mod tests {
     use super::*;
     use crate::diagnostic::Identity;
 
-    fn outcome(errors: &[&str], methods: Methods) -> Outcome {
+    fn checked(errors: &[&str], methods: Methods) -> Checked {
         let error = |message: &&str| Diagnostic {
             identity: Identity {
                 is_error: true,
@@ -165,7 +248,7 @@ mod tests {
             rendered: format!("error: {message}"),
             package: None,
         };
-        Outcome {
+        Checked {
             diagnostics: errors.iter().map(error).collect(),
             backend: None,
             methods: Some(methods),
@@ -173,21 +256,43 @@ mod tests {
     }
 
     #[test]
-    fn verdicts_are_as_the_two_builds_have_it() {
-        let compiled = outcome(&[], Methods::Compiled);
-        assert_eq!(verdict(None, &compiled, false).unwrap(), "compiled");
-        assert!(verdict(None, &compiled, true).unwrap_err().to_string().contains("says no"));
-        let broken = outcome(&["A"], Methods::Unreached);
-        let said = |methods, errors: &[&str]| {
-            let series = outcome(errors, methods);
-            verdict(Some(&broken), &series, false).map_err(|error| error.to_string())
+    fn verdict_depends_on_both_builds() {
+        assert_eq!(verdict(None, &checked(&[], Methods::Compiled)).unwrap(), "compiled");
+        let broken = checked(&["A"], Methods::Unreached);
+        let of = |errors: &[&str], methods| verdict(Some(&broken), &checked(errors, methods));
+        assert_eq!(of(&["A"], Methods::Unreached).unwrap(), "not known");
+        assert_eq!(of(&["A"], Methods::Reached).unwrap(), "no worse");
+        assert_eq!(of(&[], Methods::Compiled).unwrap(), "compiled");
+        let new = of(&["A", "B"], Methods::Reached).unwrap_err().to_string();
+        assert!(new.contains("error: B") && !new.contains("error: A"), "{new}");
+        assert!(of(&["no method"], Methods::Compiled).is_err());
+    }
+
+    #[test]
+    fn row_of_the_table_is_part_of_the_verdict() {
+        let names = BTreeMap::from([("1.95".to_owned(), vec!["t".to_owned()])]);
+        let row = |text: &str| {
+            let text = format!("[[target]]\nname = \"t\"\nbackend = \"sgx.rs\"\n{text}\n");
+            table(&text, &names).map_err(|error| format!("{error:#}"))
         };
-        let unreached = outcome(&["A"], Methods::Unreached);
-        assert_eq!(verdict(Some(&broken), &unreached, true).unwrap(), "not known");
-        assert_eq!(said(Methods::Reached, &["A"]).unwrap(), "no worse");
-        assert_eq!(said(Methods::Compiled, &[]).unwrap(), "compiled");
-        assert!(said(Methods::Unreached, &["A"]).unwrap_err().contains("nothing is known"));
-        assert!(said(Methods::Reached, &["A", "B"]).unwrap_err().contains("error: B"));
-        assert!(said(Methods::Compiled, &["no method"]).unwrap_err().contains("no method"));
+        let judged = |text: &str, verdict: &str| {
+            let cells = ["t", "sgx.rs", "1 error", "1 error", verdict].map(Into::into);
+            judge(&cells, "1.95", Some(&row(text).unwrap()[0])).map_err(|error| error.to_string())
+        };
+        assert_eq!(judged("", "compiled").unwrap(), "");
+        assert!(judged("", "no worse").unwrap().starts_with("no worse: 1 error"));
+        assert!(judged("", UNREACHED).unwrap_err().contains("nothing is known"));
+        assert!(judged("unreached = [\"1.95\"]", UNREACHED).is_ok());
+        assert!(judged("unreached = [\"1.95\"]", "no worse").unwrap_err().contains("does not"));
+        let cells = ["t", "uefi", "-", "ok", "compiled"].map(Into::into);
+        assert!(judge(&cells, "1.95", Some(&row("").unwrap()[0])).is_err());
+        let refused = |text: &str, word: &str| {
+            let error = row(text).err().unwrap();
+            assert!(error.contains(word), "{error}");
+        };
+        refused("quik = []", "quik");
+        refused("quick = [\"1.96\"]", "1.96");
+        refused("[[target]]\nname = \"u\"\nbackend = \"\"", "\"u\"");
+        refused("[[target]]\nname = \"t\"\nbackend = \"\"", "two rows");
     }
 }

@@ -1,165 +1,284 @@
-//! build/toolchain: the release's programs with the patched std, for use with rustup.
+//! The command `toolchain`: `build/<base>/toolchain/`, the release's programs with the patched std, for rustup.
 //!
-//! It is bootstrap's own sysroot once more, as hard links, with launchers in the compilers' place.
+//! It is bootstrap's sysroot once more, as hard links, with launchers in the place of the compilers.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use fs_err as fs;
-use sha2::{Digest, Sha256};
 
 use crate::base::Base;
-use crate::base::project::{Project, display};
+use crate::bootstrap::{Bootstrap, Lane};
 use crate::compiler::Compiler;
-use crate::library::sources::{Sources, library_right_now};
-use crate::library::sysroot::libraries;
-use crate::run::command::CommandExt;
-use crate::run::files::temporary;
-use crate::run::kill_point::kill_point;
-use crate::run::ownership::hex;
-use crate::run::{ownership, whole};
-use crate::say::progress::Step;
-use crate::session::{Invocation, Session};
-use crate::upstream::bootstrap::{Bootstrap, Lane};
+use crate::error::NotRun;
+use crate::out::{Step, shown};
+use crate::owned::{entries, file_name};
+use crate::project::Project;
+use crate::run::CommandExt;
+use crate::std::{Profile, Std, libraries};
+use crate::tree::Prepared;
 
 const LAUNCHER: &str = include_str!("launcher.rs");
 const README: &str = include_str!("README.txt");
 
-/// Where it says what it was assembled from.
+/// The file that holds the digest of the toolchain's parts.
 const STAMP: &str = "lib/rustlib/tcp-keepalive";
 
-/// The compilers, which the launcher takes the place of.
+/// The compilers that the launcher replaces.
 const LAUNCHED: [&str; 3] = ["rustc", "rustdoc", "clippy-driver"];
 
-/// Assemble build/toolchain: the release's programs with the patched std, for use with rustup.
+/// Assemble a toolchain for users: the release's programs with the patched std of rust/.
 ///
-/// Has bootstrap compile the patched std, which takes a minute or two. Then, in any project whose
+/// bootstrap compiles the patched std for this machine, which takes a minute or two. Then, in any project whose
 /// crates say #![feature(tcp_keepalive)]:
 ///
 ///     cargo xtask toolchain --link
 ///     cargo +tcp-keepalive run
+///
+/// For other targets, where the linker and the C library are yours to install:
+///
+///     cargo xtask toolchain --target x86_64-unknown-linux-musl
+///     cargo +tcp-keepalive build --target x86_64-unknown-linux-musl
+///
+/// Later runs keep the targets, and bring all of them up to date with rust/.
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct BuildToolchain {
     /// Register it with rustup, under the name tcp-keepalive, or tcp-keepalive-BASE.
     #[arg(long)]
     link: bool,
+    /// Add std for this target, optimized as in a release. May be given several times.
+    #[arg(long = "target", value_name = "TARGET")]
+    targets: Vec<String>,
 }
 
 impl BuildToolchain {
-    pub fn run(self, on: Invocation) -> Result<ExitCode> {
-        let (session, _lock) = on.open("toolchain")?;
-        let directory = directory(&session.project, &session.base);
-        let news = if bring_up_to_date(&session, &directory)? { "ready" } else { "up to date" };
-        println!("{} is {news}", display(&directory));
+    pub fn run(self, project: Project, base: Base) -> Result<ExitCode> {
+        let prepared = Prepared::open(project, base, None)?;
+        let directory = directory(&prepared);
+        let is_new = bring_up_to_date(&prepared, &self.targets)?;
+        println!("{} is {}", shown(&directory), if is_new { "ready" } else { "up to date" });
         if self.link {
-            link(&session.base, &directory)?;
+            link(&prepared.base, &directory)?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Where the toolchain of a base is.
-pub fn directory(project: &Project, base: &Base) -> PathBuf {
-    project.build_of(base, "toolchain")
+/// Returns the directory of the toolchain.
+pub fn directory(prepared: &Prepared) -> PathBuf {
+    prepared.out.join("toolchain")
 }
 
-/// Returns whether there was anything to do.
-pub fn bring_up_to_date(session: &Session, directory: &Path) -> Result<bool> {
-    let bootstrap = Bootstrap::of(session, Lane::Prebuilt)?;
-    bootstrap.configure()?;
+/// Assembles the toolchain, with std for `targets` and for those that it already has. Returns whether anything
+/// changed.
+pub fn bring_up_to_date(prepared: &Prepared, targets: &[String]) -> Result<bool> {
+    let Prepared { project, base, compiler, store, tree, out } = prepared;
+    let directory = directory(prepared);
+    let mut all = installed_targets(&directory)?;
+    all.extend(targets.iter().cloned());
+    all.remove(&compiler.host);
+    require_known(compiler, base, &all)?;
+    let bootstrap = Bootstrap::configured(prepared, Lane::Prebuilt)?;
     bootstrap.provide_patched_std()?;
-    let library = library_right_now(&session.tree)?;
-    let mut digest = Sha256::new_with_prefix(library.clone() + LAUNCHER);
-    for file in libraries(&bootstrap.libdir())? {
-        digest.update(fs::read(file)?);
+    let _lock = project.build.lock(&out.join("std"))?;
+    let library = tree.src.join("library");
+    let mut files = libraries(&bootstrap.libdir())?;
+    let mut stds = Vec::new();
+    for target in &all {
+        let dir = out.join("std").join(target);
+        let libdir = dir.join("libraries");
+        project.build.make(&libdir, |new| compile_std(compiler, &library, target, &dir, new))?;
+        files.extend(libraries(&libdir)?);
+        stds.push((target, libdir));
     }
-    let digest = hex(&digest.finalize())[..12].to_owned();
+    let paths: Vec<_> = files.iter().map(|file| file.display().to_string() + "\n").collect();
+    let hashes = store
+        .git
+        .filter(&["hash-object", "--no-filters", "--stdin-paths"], paths.concat().as_bytes())?;
+    let parts = format!("{LAUNCHER}{README}{all:?}{hashes}");
+    let digest = store.git.filter(&["hash-object", "--stdin"], parts.as_bytes())?[..12].to_owned();
     if fs::read_to_string(directory.join(STAMP)).is_ok_and(|found| found == digest) {
         return Ok(false);
     }
 
-    let step = Step::start(format!("assembling {}", display(directory)));
-    let replaced = temporary(directory, "replaced");
-    ownership::discard(&replaced)?;
-    whole::make(directory, |new| {
+    let _step = Step::start(format!("assembling {}", shown(&directory)));
+    project.build.make(&directory, |new| {
         let parts = ["bin", "lib", "libexec"].map(|part| bootstrap.sysroot().join(part));
         let parts = parts.iter().filter(|part| part.exists());
-        Command::new("cp").arg("-RPl").args(parts).arg(new).run()?;
-        kill_point("while the toolchain is assembled");
+        Command::new("cp").arg("-RPl").args(parts).arg(new).run_quiet()?;
+        let rustlib = new.join("lib/rustlib");
+        for (target, libdir) in &stds {
+            let to = rustlib.join(target);
+            fs::create_dir_all(&to)?;
+            Command::new("cp").arg("-RPl").arg(libdir).arg(to.join("lib")).run_quiet()?;
+        }
         let (bin, libexec) = (new.join("bin"), new.join("libexec"));
         fs::create_dir_all(&libexec)?;
         let launcher = new.join("launcher");
-        compile_launcher(&session.compiler, &digest, &launcher)?;
+        compile_launcher(compiler, &digest, &launcher)?;
         for program in LAUNCHED.iter().filter(|program| bin.join(program).exists()) {
-            ownership::settle(&bin.join(program), &libexec.join(program))?;
+            project.build.rename(&bin.join(program), &libexec.join(program))?;
             fs::copy(&launcher, bin.join(program))?;
         }
-        ownership::discard(&launcher)?;
-        // Where rust-analyzer and debuggers look for it; a release's own is of another std.
-        let sources = new.join("lib/rustlib/src");
-        ownership::discard(&sources)?;
-        Sources::at(&session.tree, &sources.join("rust")).show(&library)?;
-        ownership::discard(&sources.join("rust/library.index"))?;
-        fs::write(new.join("README.txt"), README.replace("{release}", &session.base.release))?;
-        fs::write(new.join(STAMP), &digest)?;
-        if directory.exists() {
-            ownership::settle(directory, &replaced)?;
-        }
-        Ok(())
+        project.build.remove(&launcher)?;
+        project.build.remove(&launcher.with_extension("rs"))?;
+        // rust-analyzer and debuggers look for std's sources here. The release's are those of another std.
+        let sources = rustlib.join("src");
+        project.build.remove(&sources)?;
+        fs::create_dir_all(sources.join("rust"))?;
+        Command::new("cp")
+            .args(["-R", "--"])
+            .arg(&library)
+            .arg(sources.join("rust"))
+            .run_quiet()?;
+        fs::write(new.join("README.txt"), README.replace("{release}", &base.release))?;
+        Ok(fs::write(new.join(STAMP), &digest)?)
     })?;
-    ownership::discard(&replaced)?;
-    step.done();
     Ok(true)
 }
 
-/// A script would not do: a shell drops variables such as `CARGO_BIN_EXE_echo-server`.
+/// Returns the targets that the toolchain in a directory has a std for.
+fn installed_targets(directory: &Path) -> Result<BTreeSet<String>> {
+    let rustlib = directory.join("lib/rustlib");
+    let entries = if rustlib.exists() { entries(&rustlib)? } else { Vec::new() };
+    let has_std =
+        |path: &&PathBuf| libraries(&path.join("lib")).is_ok_and(|found| !found.is_empty());
+    Ok(entries.iter().filter(has_std).map(|path| file_name(path)).collect())
+}
+
+fn require_known(compiler: &Compiler, base: &Base, targets: &BTreeSet<String>) -> Result<()> {
+    if targets.is_empty() {
+        return Ok(());
+    }
+    let list = compiler.rustc().args(["--print", "target-list"]).stdout_of()?;
+    let known: BTreeSet<_> = list.lines().collect();
+    if let Some(unknown) = targets.iter().find(|target| !known.contains(&***target)) {
+        bail!(
+            "Rust {} has no target {unknown}. `rustc --print target-list` lists its targets",
+            base.release
+        );
+    }
+    Ok(())
+}
+
+/// Compiles std for the target as in a release, and fills the directory that is to be the target's `lib/`.
+fn compile_std(
+    compiler: &Compiler,
+    library: &Path,
+    target: &str,
+    dir: &Path,
+    libdir: &Path,
+) -> Result<()> {
+    let _step = Step::start(format!("compiling std for {target}"));
+    let mut std = Std::new(compiler, library, target, dir);
+    // For link-time optimization, as bootstrap has it.
+    std.rustflags.push("-Cembed-bitcode=yes".into());
+    std.libraries_into(Profile::Release, libdir)?;
+    let own = compiler.libdir(target).join("self-contained");
+    if own.exists() {
+        // rustup has the C library's files for this target.
+        Command::new("cp").args(["-R", "-L", "--"]).arg(own).arg(libdir).run_quiet()?;
+    } else if target.ends_with("-musl") {
+        musl_files(target, std.linker.as_deref(), &libdir.join("self-contained"))?;
+    }
+    Ok(())
+}
+
+/// The unwinder of gcc asks glibc first. musl has the older interface, which the unwinder tries next.
+const DL_FIND_OBJECT: &str = "int _dl_find_object(void *address, void *result) { return -1; }\n";
+
+/// Collects what rustc links for a target with musl: the C library, the files that begin and end a program, and
+/// an unwinder under the name of LLVM's.
+fn musl_files(target: &str, linker: Option<&std::ffi::OsStr>, directory: &Path) -> Result<()> {
+    let arch = target.split('-').next().unwrap_or_default();
+    let names = [format!("{arch}-linux-musl-gcc"), "musl-gcc".into()];
+    let found = names.iter().find(|name| {
+        which::which(name).is_ok() && (arch == std::env::consts::ARCH || *name != "musl-gcc")
+    });
+    let Some(gcc) = linker.map(Path::new).or(found.map(Path::new)) else {
+        Err(NotRun(format!(
+            "std for {target} needs musl's own files, and there is no {}. On Debian:\n  apt-get install \
+             musl-tools\nOr, with rustup, for the toolchain that this one is made from:\n  rustup target add \
+             {target}",
+            names.join(" or ")
+        )))?
+    };
+    fs::create_dir_all(directory)?;
+    let file_of = |name: &str| -> Result<PathBuf> {
+        let printed = Command::new(gcc).arg(format!("-print-file-name={name}")).stdout_of()?;
+        let file = PathBuf::from(printed);
+        if !file.is_absolute() {
+            bail!("`{}` knows no {name}, which std for {target} needs", gcc.display());
+        }
+        Ok(file)
+    };
+    for name in [
+        "crt1.o",
+        "rcrt1.o",
+        "Scrt1.o",
+        "crti.o",
+        "crtn.o",
+        "crtbegin.o",
+        "crtbeginS.o",
+        "crtend.o",
+        "crtendS.o",
+        "libc.a",
+    ] {
+        fs::copy(file_of(name)?, directory.join(name))?;
+    }
+    fs::copy(file_of("libgcc_eh.a")?, directory.join("libunwind.a"))?;
+    fs::write(directory.join("dl_find_object.c"), DL_FIND_OBJECT)?;
+    Command::new(gcc).args(["-c", "dl_find_object.c"]).current_dir(directory).run_quiet()?;
+    let add = ["rs", "libunwind.a", "dl_find_object.o"];
+    Command::new("ar").args(add).current_dir(directory).run_quiet()
+}
+
+/// Compiles the launcher. A shell script would drop variables such as `CARGO_BIN_EXE_echo-server`.
 fn compile_launcher(compiler: &Compiler, digest: &str, launcher: &Path) -> Result<()> {
     let source = launcher.with_extension("rs");
     fs::write(&source, LAUNCHER)?;
     let compile = |linkage: &[&str]| {
         let mut rustc = compiler.rustc();
         rustc.args(["--edition", "2024", "-Copt-level=2", "-Cpanic=abort", "-Cstrip=symbols"]);
-        rustc.args(linkage).env("STD_DIGEST", digest).arg(&source).arg("-o").arg(launcher).run()
+        rustc
+            .args(linkage)
+            .env("STD_DIGEST", digest)
+            .arg(&source)
+            .arg("-o")
+            .arg(launcher)
+            .run_quiet()
     };
-    // Without the dynamic linker it starts faster, but not every machine has a static C library.
+    // A static program starts faster, but not every machine has a static C library.
     compile(&["-Ctarget-feature=+crt-static", "-Crelocation-model=static"])
         .or_else(|_| compile(&[]))
-        .context("the launcher of the compiler does not compile")?;
-    ownership::discard(&source)
+        .context("the launcher of the compiler does not compile")
 }
 
-/// How rustup calls the toolchain, and where it keeps the link to it.
-fn link_of(base: &Base) -> Result<(String, PathBuf)> {
-    let name = base.name_of("tcp-keepalive");
-    let home = Command::new("rustup").args(["show", "home"]).read()?;
-    let link = Path::new(&home).join("toolchains").join(&name);
-    Ok((name, link))
-}
-
-/// Registers the toolchain, unless rustup has another of that name.
+/// Registers the toolchain with rustup, unless rustup has another one of that name.
 fn link(base: &Base, directory: &Path) -> Result<()> {
-    let (name, link) = link_of(base)?;
+    let name = base.suffixed("tcp-keepalive");
+    let home =
+        Command::new("rustup").args(["show", "home"]).stdout_of().context(NotRun(format!(
+            "--link needs rustup. Without it, call the toolchain's cargo by its path: {}",
+            shown(&directory.join("bin/cargo"))
+        )))?;
+    let link = Path::new(&home).join("toolchains").join(&name);
     if fs::symlink_metadata(&link).is_err() {
-        Command::new("rustup").args(["toolchain", "link", &name]).arg(directory).run()?;
+        Command::new("rustup").args(["toolchain", "link", &name]).arg(directory).run_quiet()?;
     } else if !fs::read_link(&link).is_ok_and(|destination| destination == directory) {
         bail!(
-            "rustup already has a toolchain called {name}, in {}. It was left alone. Without it, \
-             this one can be linked:\n  rustup toolchain uninstall {name}",
-            link.display()
+            "rustup already has a toolchain called {name}, in {}, which was left alone. Without it, this one can \
+             be linked:\n  rustup toolchain uninstall {name}",
+            shown(&link)
         );
     }
     println!(
-        "rustup knows it as {name}: in any project, `cargo +{name} run`. \
-         `rustup toolchain uninstall {name}` undoes that"
+        "rustup calls it {name}: in any project, `cargo +{name} run`. `rustup toolchain uninstall {name}` \
+         undoes that"
     );
     Ok(())
-}
-
-/// The name under which rustup knows the toolchain, if it does.
-pub fn linked_name(base: &Base, directory: &Path) -> Option<String> {
-    let (name, link) = link_of(base).ok()?;
-    fs::read_link(link).is_ok_and(|destination| destination == directory).then_some(name)
 }

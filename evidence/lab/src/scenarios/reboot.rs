@@ -1,0 +1,33 @@
+//! The server restarts with its address, and knows nothing of the connection.
+
+use super::*;
+
+pub const PLAN: Plan = Plan {
+    sides: WITH_KEEPALIVE,
+    // The server is back after two seconds. On a busy machine, it may miss some of the probes.
+    shape: Shape { keepalive: Keepalive { time: 2, interval: 1, probes: 9 }, ..PLAIN },
+    run,
+};
+
+fn run(case: &mut Case) -> Result<()> {
+    let Connection { mut client, server, .. } = case.connect()?;
+    let since = case.set_keepalive(Node::Client, &mut client)?;
+    client.send("read")?;
+    let idle_since = case.power_off(Node::Server, server, since)?;
+    let off = case.power_on_server()? - idle_since;
+
+    let Keepalive { time, interval, .. } = case.keepalive;
+    let first_probe = f64::from(time);
+    // The first probe that the new server receives.
+    let latest_probe = first_probe.max(off + f64::from(interval));
+    let end = case.wait_for_read(&mut client, idle_since, 3.0 * latest_probe)?;
+    let reset = end.seconds.is_some();
+    let message = "ConnectionReset (os error 104)";
+    let resets = Expected::between(message, first_probe, latest_probe + LATE);
+    case.check("read", case.either(resets, STILL_BLOCKED), end);
+    if reset {
+        case.check("the next read", "end of stream", client.call("read")?);
+        case.check("the next write", "BrokenPipe (os error 32)", client.call("write ping")?);
+    }
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! Writes the files of this repository that are made from what compilers and trials say.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use evidence::{SUITES, tables, targets};
+use xtask::project::Project;
+
+const USAGE: &str = "usage: cargo run -p evidence -- COMMAND
+  docs SUITE    writes docs/SUITE.md from the results of the suite: targets, platforms or crates
+  targets       writes evidence/targets/BASE.txt, the names of the targets that the base's compiler knows";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => xtask::error::report(&error),
+    }
+}
+
+fn run() -> Result<()> {
+    let args: Vec<_> = std::env::args().skip(1).collect();
+    let project = Project::of_cargo()?;
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["docs", suite] => tables::write_docs(&project, &SUITES, suite),
+        ["targets"] => targets::write_names(&project),
+        _ => bail!("{USAGE}"),
+    }
+}

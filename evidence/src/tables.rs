@@ -1,0 +1,183 @@
+//! Writes the tables under docs/ out of the row files that trials left under build/evidence/results/. The rows
+//! that belong together are in one directory, which is named after the base, the series and the compiler.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+use xtask::out::shown;
+use xtask::owned::Owned;
+use xtask::project::Project;
+
+use crate::suite::{self, Opened, Suite};
+
+struct Table {
+    suite: &'static str,
+    title: &'static str,
+    meaning: &'static str,
+    header: &'static [&'static str],
+}
+
+const TABLES: [Table; 3] = [
+    Table {
+        suite: "targets",
+        title: "std type-checked for each target",
+        meaning: "No target got a diagnostic that it did not have at the base. The base is checked where there is \
+                  any diagnostic with the series. *compiled*: so did a caller of both methods. *no worse*: std \
+                  has errors at the base, too, and the compiler did look into both methods. *not known*: the \
+                  errors at the base come before that. *not run*: this compiler lacks the target's processor.",
+        header: &["target", "backend", "base", "series", "verdict"],
+    },
+    Table {
+        suite: "platforms",
+        title: "The tests of keepalive, run on other platforms",
+        meaning: "*tests* are those of `tcp_keepalive.rs`, *std's own* its unit tests of `net::tcp`.",
+        header: &["target", "endian, width", "runner", "tests", "std's own", "system calls", "verdict"],
+    },
+    Table {
+        suite: "crates",
+        title: "Published crates, with the methods made stable",
+        meaning: "*breaks*: the crate compiles at the base, and not with the series. *not built*: with neither.",
+        header: &["crate", "why it is here", "because of", "verdict"],
+    },
+];
+
+/// A row of a suite's table.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// The cells under the header of the table.
+    pub cells: Vec<String>,
+    /// Texts for which the table has no room. They follow it.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// Identifies how the result was found out, in suites that use results again.
+    #[serde(default)]
+    pub method: String,
+    /// The day on which the result was found out.
+    #[serde(default)]
+    pub date: String,
+}
+
+impl Row {
+    pub fn read(file: &Path) -> Result<Option<Row>> {
+        if !file.exists() {
+            return Ok(None);
+        }
+        let row = toml::from_str(&fs::read_to_string(file)?);
+        Ok(Some(row.with_context(|| format!("{} is not a row; remove it", shown(file)))?))
+    }
+
+    pub fn write(&self, build: &Owned, file: &Path) -> Result<()> {
+        build.write(file, toml::to_string(self)?)
+    }
+}
+
+/// Returns the file with a trial's row. `found_with` is the directory for a base, a series and a compiler.
+pub fn file(project: &Project, suite: &str, found_with: &str, trial: &str) -> PathBuf {
+    let dir = project.build.root.join("evidence/results").join(suite).join(found_with);
+    dir.join(format!("{}.toml", trial.replace(['/', ' '], "-")))
+}
+
+/// Writes docs/SUITE.md.
+pub fn write_docs(project: &Project, suites: &[Suite], suite: &str) -> Result<()> {
+    let Some(table) = TABLES.iter().find(|table| table.suite == suite) else {
+        bail!("there are tables of {}", TABLES.map(|table| table.suite).join(", "));
+    };
+    let mut text = format!(
+        "# {}\n\nWritten by `cargo run -p evidence -- docs {suite}`. {}\n",
+        table.title, table.meaning
+    );
+    let trials = suite::names(project, suites, suite)?;
+    for base in project.bases() {
+        // A trial that makes no row has a name in words.
+        let of_base = trials.iter().filter(|(of, name)| *of == base.name && !name.contains(' '));
+        let names: Vec<_> = of_base.map(|(_, name)| &**name).collect();
+        if names.is_empty() {
+            continue;
+        }
+        let opened = Opened::open(project, &base)?;
+        let found_with = opened.found_with()?;
+        let rows = names.iter().map(|name| {
+            Ok((*name, Row::read(&file(project, suite, &found_with, name))?))
+        });
+        let command = format!("cargo test -p evidence -- --include-ignored {suite}::{}::", base.name);
+        text += &format!(
+            "\n## Rust {} ({})\n\n{}\nFound out with {} ({}); `library/` with the series is {}.\n",
+            base.release,
+            &base.commit[..12],
+            section(table.header, rows.collect::<Result<_>>()?, &command)?,
+            opened.compiler.title(),
+            opened.compiler.version_field("commit-hash")?,
+            opened.store.tree_of("series:library")?,
+        );
+    }
+    let file = project.root.join("docs").join(format!("{suite}.md"));
+    fs::write(&file, text)?;
+    println!("{}", shown(&file));
+    Ok(())
+}
+
+/// Returns a table, the numbers of each verdict, and the notes. `command` makes rows that are missing.
+fn section(header: &[&str], rows: Vec<(&str, Option<Row>)>, command: &str) -> Result<String> {
+    let missing: Vec<_> = rows.iter().filter(|(_, row)| row.is_none()).map(|(name, _)| *name).collect();
+    if let [first, ..] = missing[..] {
+        let (count, all) = (missing.len(), rows.len());
+        bail!("{count} of {all} results are missing, the first is {first}. They are made by\n  {command}");
+    }
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let mut text = line(&header.iter().map(ToString::to_string).collect::<Vec<_>>());
+    text += &line(&vec!["---".into(); header.len()]);
+    let (mut verdicts, mut notes, mut dates) =
+        (BTreeMap::<String, usize>::new(), BTreeSet::new(), BTreeSet::new());
+    for (name, row) in rows {
+        let Row { cells, notes: of_row, date, .. } = row.context("no row is missing")?;
+        let Some(verdict) = cells.last().filter(|_| cells.len() == header.len()) else {
+            bail!("the row of {name} has {} cells, and the table {}", cells.len(), header.len());
+        };
+        *verdicts.entry(verdict.clone()).or_default() += 1;
+        text += &line(&cells);
+        notes.extend(of_row);
+        dates.insert(date);
+    }
+    let counts = verdicts.iter().map(|(verdict, count)| format!("{count} {verdict}"));
+    let (first, last) = (dates.first().context("no rows")?, dates.last().context("no rows")?);
+    let days = if first == last { first.clone() } else { format!("{first} to {last}") };
+    text += &format!("\n{}, {days}.\n", counts.collect::<Vec<_>>().join(", "));
+    for note in notes {
+        text += &format!("\n```text\n{}\n```\n", note.trim_end());
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(cells: &[&str]) -> Option<Row> {
+        let cells = cells.iter().map(ToString::to_string).collect();
+        Some(Row { cells, notes: vec!["a note".into()], date: "2026-11-30".into(), ..Row::default() })
+    }
+
+    #[test]
+    fn rows_are_counted_and_followed_by_notes() {
+        let rows = vec![("a", row(&["a", "passed"])), ("b", row(&["b", "passed"]))];
+        assert_eq!(
+            section(&["target", "verdict"], rows, "").unwrap(),
+            "| target | verdict |\n| --- | --- |\n| a | passed |\n| b | passed |\n\n2 passed, 2026-11-30.\n\n\
+             ```text\na note\n```\n"
+        );
+    }
+
+    #[test]
+    fn missing_rows_and_wrong_cells_are_errors() {
+        let error = |rows| section(&["target", "verdict"], rows, "cargo test").unwrap_err().to_string();
+        let missing = error(vec![("a", row(&["a", "passed"])), ("b", None)]);
+        assert!(missing.contains("1 of 2") && missing.contains("is b"), "{missing}");
+        assert!(missing.ends_with("cargo test"));
+        assert!(error(vec![("a", row(&["a"]))]).contains("1 cells"));
+        error(vec![]);
+    }
+}

@@ -1,0 +1,312 @@
+//! Configures upstream's build system, provides the compiler that it uses, and runs its x.py.
+//!
+//! Without `--full`, this is bootstrap's own `rust.download-rustc`, with the directory that it would download
+//! to filled from the installed toolchain. That is the base's compiler, so only std is compiled.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use fs_err as fs;
+
+use crate::compiler::Compiler;
+use crate::error::NotRun;
+use crate::git::Git;
+use crate::out::{Step, shown};
+use crate::owned::{entries, file_name};
+use crate::project::Project;
+use crate::run::CommandExt;
+use crate::std::libraries;
+use crate::tree::Prepared;
+
+/// Where bootstrap's compiler comes from.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Lane {
+    /// The installed compiler, which was built from the base's commit.
+    Prebuilt,
+    /// Compiled from the base's sources against the installed LLVM.
+    Full,
+}
+
+/// The programs that are copied from a toolchain's `bin/`, as far as they are there.
+const PROGRAMS: [&str; 7] =
+    ["rustc", "rustdoc", "cargo", "rustfmt", "cargo-fmt", "clippy-driver", "cargo-clippy"];
+
+/// The beginnings of the names that are copied from a toolchain's `lib/`. A distribution has other libraries
+/// there, too.
+const LIBRARIES: [&str; 6] =
+    ["rustlib", "librustc_driver", "libLLVM", "libstd-", "libtest-", "private"];
+
+/// Upstream's build system in the clone.
+pub struct Bootstrap<'a> {
+    project: &'a Project,
+    src: &'a Path,
+    compiler: &'a Compiler,
+    lane: Lane,
+    /// The commit that bootstrap takes for upstream's newest.
+    base_commit: String,
+    /// The directory that it builds in.
+    out: PathBuf,
+}
+
+impl<'a> Bootstrap<'a> {
+    /// Returns upstream's build system, configured and with its compiler.
+    pub fn configured(prepared: &'a Prepared, lane: Lane) -> Result<Bootstrap<'a>> {
+        let Prepared { project, compiler, store, tree, out, .. } = prepared;
+        let out = out.join(if lane == Lane::Full { "full" } else { "prebuilt" });
+        let base_commit = store.rev("base")?;
+        let bootstrap = Bootstrap { project, src: &tree.src, compiler, lane, base_commit, out };
+        let _lock = project.build.lock(&bootstrap.out)?;
+        bootstrap.write_config()?;
+        if lane == Lane::Prebuilt {
+            bootstrap.provide_compiler()?;
+        }
+        Ok(bootstrap)
+    }
+
+    /// Writes the settings that depend on this machine. All others are in the file that this one includes.
+    fn write_config(&self) -> Result<()> {
+        let quoted = |path: &Path| format!("{:?}", path.display().to_string());
+        let included =
+            if self.lane == Lane::Full { "x.py-config-full.toml" } else { "x.py-config.toml" };
+        let mut text = format!(
+            "# Written by ./x.py. Settings belong in the included file.\ninclude = [{}]\n\n[build]\nrustc = {}\n\
+             cargo = {}\nrustfmt = {}\nbuild-dir = {}\n# The compiler is the release, not the beta that bootstrap \
+             expects here.\nlocal-rebuild = true\nvendor = false\nsubmodules = false\n",
+            quoted(&self.project.root.join(included)),
+            quoted(&self.compiler.bin("rustc")),
+            quoted(&self.compiler.bin("cargo")),
+            quoted(&self.rustfmt()),
+            quoted(&self.out),
+        );
+        if self.lane == Lane::Full {
+            let llvm_config = quoted(&find_llvm_config()?);
+            text += &format!("\n[target.{}]\nllvm-config = {llvm_config}\n", self.compiler.host);
+        }
+        let config = self.config();
+        if fs::read_to_string(&config).is_ok_and(|found| found == text) {
+            return Ok(());
+        }
+        self.project.build.write(&config, text)
+    }
+
+    fn config(&self) -> PathBuf {
+        self.out.join("bootstrap.toml")
+    }
+
+    /// Returns the rustfmt for `x.py fmt` and tidy, which use options that only a nightly one has. Without a
+    /// nightly, it is the release's.
+    fn rustfmt(&self) -> PathBuf {
+        let mut rustup = Command::new("rustup");
+        rustup.clean_env().args(["which", "--toolchain", "nightly", "rustfmt"]);
+        let nightly = rustup.env("RUSTUP_AUTO_INSTALL", "0").stdout_of();
+        nightly.map_or_else(|_| self.compiler.bin("rustfmt"), PathBuf::from)
+    }
+
+    /// Returns the directory that bootstrap would download the compiler to: a sysroot.
+    pub fn sysroot(&self) -> PathBuf {
+        self.out.join(&self.compiler.host).join("ci-rustc")
+    }
+
+    /// Returns the directory with the host's std in this sysroot.
+    pub fn libdir(&self) -> PathBuf {
+        self.sysroot().join("lib/rustlib").join(&self.compiler.host).join("lib")
+    }
+
+    /// Fills the directories that bootstrap would download a compiler and its LLVM to.
+    fn provide_compiler(&self) -> Result<()> {
+        let (rustc, from) = (self.sysroot(), self.compiler.sysroot.display().to_string());
+        let llvm = rustc.with_file_name("ci-llvm");
+        let stamp = format!("{} {from}", self.base_commit);
+        if fs::read_to_string(rustc.join("copied-from")).is_ok_and(|found| found == stamp)
+            && llvm.exists()
+        {
+            return Ok(());
+        }
+        let _step = Step::start("copying the installed compiler for bootstrap");
+        let owned = &self.project.build;
+        owned.make(&llvm, |new| {
+            // No LLVM is needed where no compiler is built, but bootstrap asks for its version.
+            let llvm_config = new.join("bin/llvm-config");
+            fs::create_dir_all(new.join("bin"))?;
+            let version = self.compiler.version_field("LLVM version")?;
+            fs::write(&llvm_config, format!("#!/bin/sh\necho {version}\n"))?;
+            fs::set_permissions(&llvm_config, std::fs::Permissions::from_mode(0o755))?;
+            fs::write(new.join("link-type.txt"), "static")?;
+            fs::write(new.join("builder-config"), "")?;
+            Ok(fs::write(new.join(".llvm-stamp"), format!("{}false", self.base_commit))?)
+        })?;
+        owned.make(&rustc, |new| {
+            self.copy_compiler(new)?;
+            fs::write(new.join(".rustc-dev-contents"), "")?;
+            fs::write(new.join("builder-config"), "")?;
+            fs::write(new.join(".rustc-stamp"), format!("{}-false", self.base_commit))?;
+            let std = entries(&self.compiler.libdir(&self.compiler.host))?;
+            fs::write(new.join(".rust-std-contents"), self.std_contents(&std))?;
+            Ok(fs::write(new.join("copied-from"), stamp)?)
+        })?;
+        let found = Command::new(rustc.join("bin/rustc"))
+            .clean_env()
+            .args(["--print", "sysroot"])
+            .stdout_of()?;
+        if fs::canonicalize(&found)? != fs::canonicalize(&rustc)? {
+            owned.remove(&rustc)?;
+            Err(NotRun(format!(
+                "the compiler in {from} looks for std in {found}, wherever it is copied to, so it cannot use the \
+                 patched std. rustup's can:\n  rustup toolchain install {}",
+                self.compiler.title().split(' ').nth(1).unwrap_or_default()
+            )))?;
+        }
+        Ok(())
+    }
+
+    /// Copies the compiler, with files in the place of links: bootstrap writes to what it takes for its
+    /// download, and must not write through a link to the user's toolchain.
+    fn copy_compiler(&self, new: &Path) -> Result<()> {
+        let copy = |directory: &str, is_wanted: &dyn Fn(&str) -> bool| -> Result<()> {
+            let from = self.compiler.sysroot.join(directory);
+            let found = if from.exists() { entries(&from)? } else { Vec::new() };
+            let wanted: Vec<_> = found.iter().filter(|path| is_wanted(&file_name(path))).collect();
+            if wanted.is_empty() {
+                return Ok(());
+            }
+            fs::create_dir_all(new.join(directory))?;
+            Command::new("cp")
+                .args(["-R", "-L", "--"])
+                .args(wanted)
+                .arg(new.join(directory))
+                .run_quiet()
+        };
+        copy("bin", &|name| PROGRAMS.contains(&name))?;
+        copy("lib", &|name| LIBRARIES.iter().any(|start| name.starts_with(start)))?;
+        copy("libexec", &|name| name.starts_with("rust-analyzer"))?;
+        // Some package managers install without write permission.
+        Command::new("chmod").args(["-R", "u+w", "--"]).arg(new).run_quiet()
+    }
+
+    /// Returns bootstrap's list of the files that make up the host's std.
+    fn std_contents<'p>(&self, files: impl IntoIterator<Item = &'p PathBuf>) -> String {
+        let libdir = format!("lib/rustlib/{}/lib", self.compiler.host);
+        files.into_iter().map(|file| format!("{libdir}/{}\n", file_name(file))).collect()
+    }
+
+    /// Builds the patched std and puts it into the compiler's sysroot in the place of the released std. Suites
+    /// other than std's own tests use the std that is there.
+    pub fn provide_patched_std(&self) -> Result<()> {
+        if self.lane == Lane::Full {
+            return Ok(());
+        }
+        eprintln!("building the patched std for the sysroot of the compiler");
+        let status = self.x_py().args(["build", "library"]).stdin(Stdio::null()).run_shown()?;
+        if !status.success() {
+            bail!("the patched std does not build ({status}); the messages are above");
+        }
+        let _lock = self.project.build.lock(&self.out)?;
+        let host = &self.compiler.host;
+        let stamp = self.out.join(host).join("stage1-std").join(host).join("dist/.libstd-stamp");
+        // NUL characters separate the paths. The letter before each path says for which machine it is.
+        let list = fs::read_to_string(stamp)?;
+        let paths = list.split_terminator('\0').filter_map(|entry| entry.get(1..));
+        let built: BTreeSet<PathBuf> = paths.map(PathBuf::from).collect();
+        if built.is_empty() {
+            bail!("bootstrap built std, but its stamp names no file");
+        }
+        let libdir = self.libdir();
+        let mut is_new = libraries(&libdir)?.len() != built.len();
+        for file in &built {
+            let copy = libdir.join(file_name(file));
+            is_new |= !copy.exists() || fs::read(&copy)? != fs::read(file)?;
+        }
+        if !is_new {
+            return Ok(());
+        }
+        for library in libraries(&libdir)? {
+            self.project.build.remove(&library)?;
+        }
+        for file in &built {
+            fs::copy(file, libdir.join(file_name(file)))?;
+        }
+        Ok(fs::write(self.sysroot().join(".rust-std-contents"), self.std_contents(&built))?)
+    }
+
+    /// Returns upstream's x.py with arguments, after providing the std that its suites need.
+    pub fn x_py_for(&self, args: &[OsString]) -> Result<Command> {
+        let suites = self.suites(args)?;
+        self.require_tests(&suites)?;
+        let mut command = self.x_py();
+        if !suites.is_empty() && self.lane == Lane::Prebuilt {
+            self.provide_patched_std()?;
+            // compiletest works for some seconds. To optimize it takes most of a minute. std, whose profile
+            // inherits from the same one, is optimized as in releases.
+            command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
+            command.env("CARGO_PROFILE_DIST_OPT_LEVEL", "3");
+        }
+        command.args(args);
+        Ok(command)
+    }
+
+    /// Returns the suites that use the std in the compiler's sysroot, as x.py itself lists them. Returns none
+    /// if x.py refuses the arguments: it says so when it is run.
+    fn suites(&self, args: &[OsString]) -> Result<Vec<String>> {
+        let mut ask = self.x_py();
+        ask.arg("--dry-run").args(args).stdin(Stdio::null());
+        // x.py compiles itself first, which takes a minute.
+        if !self.out.join("bootstrap/debug/bootstrap").exists() {
+            ask.stderr(Stdio::inherit());
+        }
+        let output = ask.any_output()?;
+        let printed = String::from_utf8_lossy(&output.stdout);
+        // The crates in braces are std's own, whose tests use the std that is compiled for them.
+        let suites =
+            printed.lines().filter(|line| line.starts_with("Testing stage") && !line.contains('{'));
+        Ok(if output.status.success() { suites.map(str::to_owned).collect() } else { Vec::new() })
+    }
+
+    /// Stops if a suite has no test: upstream's x.py would call that a success.
+    fn require_tests(&self, suites: &[String]) -> Result<()> {
+        for line in suites {
+            let Some((_, rest)) = line.split_once(" suite=") else { continue };
+            let suite = format!("tests/{}", rest.split(' ').next().unwrap_or_default());
+            let list = ["ls-files", "--cached", "--others", "--", &suite];
+            if !Git::at(self.src).stdout_of(&list)?.lines().any(|file| file.ends_with(".rs")) {
+                Err(NotRun(format!(
+                    "{suite} has no tests in {}: the archive that it was made from lacks them. If you have \
+                     another one of those in base.toml: rm -rf build, then `cargo xtask prepare --source PATH`",
+                    shown(self.src)
+                )))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns upstream's x.py in the clone, with the configuration of this tool.
+    pub fn x_py(&self) -> Command {
+        let mut command = Command::new("python3");
+        command.x_py_env().arg(self.src.join("x.py")).current_dir(self.src);
+        // `--config` among the arguments comes before this variable.
+        command.env("RUST_BOOTSTRAP_CONFIG", self.config());
+        // Incremental compilation is for people who edit bootstrap. Upstream's CI does without.
+        command.env("CARGO_INCREMENTAL", "0");
+        command
+    }
+}
+
+/// Finds the newest LLVM that Rust's sources can be built against. The releases' own is version 22.
+pub fn find_llvm_config() -> Result<PathBuf> {
+    let is_right = |path: &PathBuf| {
+        let version = Command::new(path).arg("--version").stdout_of().unwrap_or_default();
+        version.starts_with("21.") || version.starts_with("22.")
+    };
+    let names = ["llvm-config-22", "llvm-config-21", "llvm-config"];
+    let found = names.iter().filter_map(|name| which::which(name).ok()).find(is_right);
+    let tools = ["cmake", "ninja"];
+    let missing: Vec<_> = tools.into_iter().filter(|name| which::which(name).is_err()).collect();
+    found.filter(|_| missing.is_empty()).context(NotRun(
+        "--full builds the compiler, which takes LLVM 21 or 22 with its development files, cmake and ninja. On \
+         Debian:\n  apt-get install llvm-22-dev cmake ninja-build"
+            .into(),
+    ))
+}

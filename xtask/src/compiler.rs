@@ -1,0 +1,120 @@
+//! Finds the compiler of a base: the release itself, as it is installed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::base::Base;
+use crate::error::NotRun;
+use crate::run::CommandExt;
+
+/// An installed compiler.
+pub struct Compiler {
+    pub sysroot: PathBuf,
+    /// The machine's own target, such as `x86_64-unknown-linux-gnu`.
+    pub host: String,
+    /// The output of `rustc -vV`.
+    version: String,
+}
+
+impl Compiler {
+    /// Finds the base's compiler: the first of rustup's toolchains that `base.toml` names, or the `rustc` on
+    /// the PATH, that was built from the base's commit.
+    pub fn find(base: &Base) -> Result<Compiler> {
+        let mut failures = Vec::new();
+        let of_rustup = base.compiler.iter().map(|name| of_rustup(name));
+        for sysroot in of_rustup.chain([on_path()]) {
+            match sysroot.and_then(Compiler::at).and_then(|compiler| compiler.of(base)) {
+                Ok(compiler) => return Ok(compiler),
+                Err(error) => failures.push(format!("- {error:#}\n")),
+            }
+        }
+        let from_debian = base.compiler.iter().any(|name| name.starts_with("debian-"));
+        let or = "Or, on x86_64 with apt, from Debian's packages:\n  .ci/rustc-from-debian\n";
+        Err(NotRun(format!(
+            "the compiler of Rust {0} is not installed:\n{1}Install it with rustup:\n  rustup toolchain \
+             install {0} --profile minimal --component clippy --component rustfmt\n{2}",
+            base.release,
+            failures.concat(),
+            if from_debian { or } else { "" },
+        )))?
+    }
+
+    /// Opens the compiler in a sysroot.
+    pub fn at(sysroot: PathBuf) -> Result<Compiler> {
+        let version = Command::new(sysroot.join("bin/rustc")).arg("-vV").stdout_of()?;
+        let mut compiler = Compiler { sysroot, host: String::new(), version };
+        compiler.host = compiler.version_field("host")?.into();
+        Ok(compiler)
+    }
+
+    /// Returns the compiler if it is of the base's commit and has the programs that are needed.
+    fn of(self, base: &Base) -> Result<Compiler> {
+        let (sysroot, commit) = (self.sysroot.display(), self.version_field("commit-hash")?);
+        if commit != base.commit {
+            bail!(
+                "the rustc in {sysroot} was built from {commit}, and Rust {} from {}",
+                base.release,
+                base.commit
+            );
+        }
+        let programs = ["cargo", "rustdoc", "rustfmt"];
+        if let Some(missing) = programs.iter().find(|program| !self.bin(program).is_file()) {
+            bail!("there is no {missing} beside the rustc in {sysroot}");
+        }
+        Ok(self)
+    }
+
+    /// Returns the first line of `rustc -V`.
+    pub fn title(&self) -> &str {
+        self.version.lines().next().unwrap_or_default()
+    }
+
+    /// Returns its cargo, which uses this compiler, in an environment that does not depend on the caller.
+    /// Nobody edits and debugs what it compiles, so it keeps nothing for that.
+    pub fn cargo(&self) -> Command {
+        let mut cargo = Command::new(self.bin("cargo"));
+        cargo.clean_env().env("RUSTC", self.bin("rustc")).env("RUSTDOC", self.bin("rustdoc"));
+        cargo.env("CARGO_INCREMENTAL", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
+        cargo
+    }
+
+    /// Returns its rustc, in an environment that does not depend on the caller.
+    pub fn rustc(&self) -> Command {
+        let mut rustc = Command::new(self.bin("rustc"));
+        rustc.clean_env();
+        rustc
+    }
+
+    /// Returns what `rustc -vV` prints after `name: `.
+    pub fn version_field(&self, name: &str) -> Result<&str> {
+        let mut lines = self.version.lines();
+        lines
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+            .with_context(|| format!("`rustc -vV` in {} prints no {name}", self.sysroot.display()))
+    }
+
+    pub fn bin(&self, program: &str) -> PathBuf {
+        self.sysroot.join("bin").join(program)
+    }
+
+    /// Returns the directory in which the compiler looks for the std of `target`.
+    pub fn libdir(&self, target: &str) -> PathBuf {
+        self.sysroot.join("lib/rustlib").join(target).join("lib")
+    }
+}
+
+fn of_rustup(name: &str) -> Result<PathBuf> {
+    let mut rustup = Command::new("rustup");
+    rustup.clean_env().args(["which", "--toolchain", name, "rustc"]);
+    // rustup would otherwise install a toolchain that it lacks.
+    rustup.env("RUSTUP_AUTO_INSTALL", "0");
+    let rustc = rustup.stdout_of()?;
+    let sysroot = Path::new(&rustc).parent().and_then(Path::parent);
+    Ok(sysroot.context("rustup printed a path without a sysroot")?.to_owned())
+}
+
+fn on_path() -> Result<PathBuf> {
+    Ok(Command::new("rustc").clean_env().args(["--print", "sysroot"]).stdout_of()?.into())
+}

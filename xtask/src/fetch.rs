@@ -1,0 +1,180 @@
+//! Downloads a base's archive to the user's cache directory. The SHA-256 is checked before each use.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use fs_err as fs;
+
+use crate::base::{Archive, Base, Place};
+use crate::error::NotRun;
+use crate::out::{Step, shown};
+use crate::project::cache;
+use crate::run::CommandExt;
+
+/// Returns an archive of the base, with its hash checked, and its path.
+pub fn archive_of(base: &Base) -> Result<(&Archive, PathBuf)> {
+    let cache = cache()?;
+    // Another clone of this repository may want the same archive.
+    let _lock = cache.lock(&cache.root)?;
+    // All archives are looked for in the cache before the network is asked for one of them.
+    for archive in &base.archive {
+        if is_cached(archive)? {
+            return Ok((archive, cache.root.join(&archive.file)));
+        }
+    }
+    let (mut failures, mut is_wrong) = (String::new(), false);
+    for archive in &base.archive {
+        let partial = cache.root.join(format!("{}.part", archive.file));
+        let fetched = download(archive, &partial).and_then(|()| {
+            let found = sha256(&partial)?;
+            if found != archive.sha256 {
+                is_wrong = true;
+                bail!("its SHA-256 is {found}, and base.toml has {}", archive.sha256);
+            }
+            let path = cache.root.join(&archive.file);
+            cache.rename(&partial, &path).map(|()| path)
+        });
+        match fetched {
+            Ok(path) => return Ok((archive, path)),
+            Err(error) => {
+                cache.remove(&partial)?;
+                writeln!(failures, "- {}: {error:#}", archive.file)?;
+            }
+        }
+    }
+    let message = format!(
+        "the sources of Rust {} cannot be downloaded:\n{failures}If you have one of these archives, or a \
+         clone of rust-lang/rust with commit {}:\n  {} --source PATH",
+        base.release,
+        base.commit,
+        base.command("cargo xtask prepare")
+    );
+    // A wrong hash is no lack of the machine.
+    if is_wrong { bail!("{message}") } else { Err(NotRun(message))? }
+}
+
+/// Returns whether the archive is in the cache. A wrong hash there is an error: the file is left for the
+/// user to look at.
+pub fn is_cached(archive: &Archive) -> Result<bool> {
+    let path = cache()?.root.join(&archive.file);
+    if fs::symlink_metadata(&path).is_err() {
+        return Ok(false);
+    }
+    let step = Step::start(format!("checking {}", archive.file));
+    let found = sha256(&path);
+    drop(step);
+    match found {
+        Ok(found) if found == archive.sha256 => Ok(true),
+        found => bail!(
+            "{} is damaged: its SHA-256 should be\n  {}\nand is\n  {}\nRemove it, and it is downloaded \
+             again:\n  rm -r {}",
+            path.display(),
+            archive.sha256,
+            found.unwrap_or_else(|error| format!("not known: {error:#}")),
+            shown(&path)
+        ),
+    }
+}
+
+/// Returns the archive of the base that the user's file is.
+pub fn identify<'b>(path: &Path, base: &'b Base) -> Result<&'b Archive> {
+    let found = sha256(path)?;
+    let archive = base.archive.iter().find(|archive| archive.sha256 == found);
+    archive.with_context(|| {
+        let known = base.archive.iter().map(|a| format!("\n  {}  {}", a.sha256, a.file));
+        format!(
+            "{} is none of the archives of Rust {} in base.toml. Its SHA-256 is\n  {found}\nand theirs \
+             are{}",
+            path.display(),
+            base.release,
+            known.collect::<String>()
+        )
+    })
+}
+
+fn download(archive: &Archive, partial: &Path) -> Result<()> {
+    match &archive.place {
+        Place::Url(directory) => with_curl(&format!("{directory}/{}", archive.file), partial),
+        Place::Pool(directory) => {
+            let mut failures = Vec::new();
+            for mirror in debian_mirrors()? {
+                let url = format!("{mirror}pool/{directory}/{}", archive.file);
+                match with_apt(&url, partial) {
+                    Ok(()) => return Ok(()),
+                    Err(error) => failures.push(format!("{error:#}")),
+                }
+            }
+            bail!("{}", failures.join("; "))
+        }
+    }
+}
+
+/// curl writes to its standard output: a curl that is confined, such as snap's, may not write to hidden
+/// directories (rust-lang/rust#107722).
+fn with_curl(url: &str, partial: &Path) -> Result<()> {
+    let _step = Step::start(format!("downloading {url}"));
+    let mut curl = Command::new("curl");
+    curl.args(["--fail", "--silent", "--show-error", "--location"])
+        // The next place is tried soon if a server is out of reach or falls silent.
+        .args(["--connect-timeout", "5", "--speed-limit", "1", "--speed-time", "30"])
+        .arg(url)
+        .stdin(Stdio::null())
+        .stdout(fs::File::create(partial)?.into_parts().0);
+    let output = curl.any_output()?;
+    if !output.status.success() {
+        bail!("{url}: {}", String::from_utf8_lossy(&output.stderr).trim_end());
+    }
+    Ok(())
+}
+
+const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
+
+/// Downloads with apt's own program, and so with apt's settings for proxies.
+fn with_apt(url: &str, partial: &Path) -> Result<()> {
+    let _step = Step::start(format!("downloading {url}"));
+    let mut helper = Command::new(APT_HELPER);
+    // As root, apt would leave the download to a user who may not write to the cache directory.
+    helper.args(["-o", "APT::Sandbox::User=root", "-o", "Acquire::http::Timeout=15"]);
+    helper.args(["-o", "Acquire::Retries=1", "download-file", url]).arg(partial);
+    let output = helper.env("LC_ALL", "C").any_output()?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let errors = said.lines().filter(|line| line.starts_with("E: ") || line.contains("Err:"));
+        bail!("{}", errors.collect::<Vec<_>>().join(" "));
+    }
+    Ok(())
+}
+
+/// Returns the mirrors of Debian that this machine's apt uses.
+fn debian_mirrors() -> Result<Vec<String>> {
+    let lacks = || NotRun("this machine has no apt, which downloads from Debian's mirrors".into());
+    if which::which("apt-get").is_err() || !Path::new(APT_HELPER).exists() {
+        Err(lacks())?;
+    }
+    let list = ["indextargets", "--format", "$(REPO_URI)"];
+    let list = Command::new("apt-get").args(list).env("LC_ALL", "C").stdout_of()?;
+    // Debian's mirrors have this name by convention; other archives have no rustc under pool/.
+    let mut mirrors: Vec<_> =
+        list.lines().filter(|uri| uri.ends_with("/debian/")).map(str::to_owned).collect();
+    mirrors.sort();
+    mirrors.dedup();
+    if mirrors.is_empty() {
+        bail!("this machine's apt uses no mirror of Debian");
+    }
+    Ok(mirrors)
+}
+
+/// Returns the SHA-256 of a file, in hexadecimal digits.
+pub fn sha256(path: &Path) -> Result<String> {
+    // macOS has shasum, and Linux has coreutils.
+    let (program, args): (_, &[&str]) = match which::which("sha256sum") {
+        Ok(_) => ("sha256sum", &[]),
+        Err(_) => ("shasum", &["-a", "256"]),
+    };
+    let input = fs::File::open(path)?.into_parts().0;
+    let printed = Command::new(program).args(args).stdin(input).stdout_of()?;
+    let hash = printed.split_whitespace().next();
+    Ok(hash.with_context(|| format!("`{program}` printed nothing"))?.to_owned())
+}

@@ -1,0 +1,134 @@
+//! Runs git so that the user's configuration changes nothing.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::run::{self, CommandExt};
+
+/// The committer in the store. Nobody submits these commits as they are.
+const NAME: &str = "tcp-keepalive maintainers";
+const EMAIL: &str = "maintainers@tcp-keepalive.example";
+
+/// Settings that win over those of the repository.
+const SETTINGS: [&str; 9] = [
+    // A crash of the machine costs a rerun, so nothing waits for the disk.
+    "core.fsync=none",
+    // The repositories are one big pack each, which needs no clean-up in the background.
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "advice.detachedHead=false",
+    "core.hooksPath=/dev/null",
+    "core.attributesFile=/dev/null",
+    "core.fsmonitor=false",
+    "status.showUntrackedFiles=normal",
+    // The clone may have another owner, as in many containers. Whoever runs this tool trusts it already.
+    "safe.directory=*",
+];
+
+/// A git repository, bare or with a work tree.
+#[derive(Clone)]
+pub struct Git {
+    pub dir: PathBuf,
+}
+
+impl Git {
+    pub fn at(dir: &Path) -> Git {
+        Git { dir: dir.to_owned() }
+    }
+
+    /// Creates a repository in a directory.
+    pub fn init(dir: &Path, options: &[&str]) -> Result<Git> {
+        let git = Git::at(dir);
+        git.run(
+            &[&["init", "--quiet", "--template=", "--initial-branch=series"], options].concat(),
+        )?;
+        Ok(git)
+    }
+
+    /// Returns `git ARGS`, to be run in this repository.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("git");
+        command.git_env().arg("-C").arg(&self.dir);
+        // git would otherwise look for a repository further up, and find this project's.
+        let dir = std::fs::canonicalize(&self.dir).ok();
+        if let Some(parent) = dir.as_deref().and_then(Path::parent) {
+            command.env("GIT_CEILING_DIRECTORIES", parent);
+        }
+        command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting])).args(args);
+        command
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_ATTR_NOSYSTEM", "1")
+            .env("GIT_NO_REPLACE_OBJECTS", "1")
+            .env("GIT_COMMITTER_NAME", NAME)
+            .env("GIT_COMMITTER_EMAIL", EMAIL)
+            .env("LC_ALL", "C");
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Result<()> {
+        self.command(args).run_quiet()
+    }
+
+    pub fn stdout_of(&self, args: &[&str]) -> Result<String> {
+        self.command(args).stdout_of()
+    }
+
+    /// Returns the standard output of `git ARGS`, which reads `input`.
+    pub fn filter(&self, args: &[&str], input: &[u8]) -> Result<String> {
+        let mut command = self.command(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        run::announce(&command);
+        #[expect(clippy::disallowed_methods, reason = "its input is written")]
+        let mut child = command.spawn().context("cannot run `git`")?;
+        child.stdin.take().context("git has no standard input")?.write_all(input)?;
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            bail!("`{}` failed ({})", run::words(&command), output.status);
+        }
+        Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+    }
+
+    /// Returns the hash of a commit.
+    pub fn rev(&self, name: &str) -> Result<String> {
+        self.stdout_of(&[
+            "rev-parse",
+            "--verify",
+            "--end-of-options",
+            &format!("{name}^{{commit}}"),
+        ])
+    }
+
+    /// Returns the hash of the commit that a reference leads to, or `None` if there is no such reference.
+    pub fn reference(&self, name: &str) -> Result<Option<String>> {
+        let list = self.stdout_of(&["for-each-ref", "--format=%(objectname) %(refname)", name])?;
+        let mut lines = list.lines().filter_map(|line| line.split_once(' '));
+        Ok(lines.find(|(_, found)| *found == name).map(|(hash, _)| hash.to_owned()))
+    }
+
+    /// Returns the contents of a file in a commit, or in the index if `commit` is empty. Returns `None` if
+    /// the file is not there.
+    pub fn blob(&self, commit: &str, path: &Path) -> Result<Option<Vec<u8>>> {
+        let mut name = OsString::from(format!("{commit}:"));
+        name.push(path);
+        // With `--batch-check`, git tells a missing object apart from an error.
+        let checked = self.filter(&["cat-file", "--batch-check"], name.as_bytes())?;
+        if checked.ends_with(" missing") {
+            return Ok(None);
+        }
+        let mut show = self.command(&["cat-file", "blob"]);
+        Ok(Some(run::successful(show.arg(name))?.stdout))
+    }
+
+    /// Returns the paths that git prints with a NUL character behind each.
+    pub fn paths(&self, args: &[&str]) -> Result<Vec<PathBuf>> {
+        let printed = run::successful(&mut self.command(args))?.stdout;
+        let paths = printed.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+        Ok(paths.map(|path| OsStr::from_bytes(path).into()).collect())
+    }
+}

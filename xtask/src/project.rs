@@ -1,0 +1,83 @@
+//! Knows where things are: in this repository, in `build/`, and in the user's cache directory.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use fs_err as fs;
+
+use crate::base::{Base, Bases};
+use crate::owned::Owned;
+
+/// This repository: the directory that holds `base.toml`.
+#[derive(Clone)]
+pub struct Project {
+    pub root: PathBuf,
+    /// `build/`: everything that the tool makes.
+    pub build: Owned,
+    bases: Bases,
+}
+
+impl Project {
+    /// Opens the project whose package cargo runs. Cargo tells where that package is.
+    pub fn of_cargo() -> Result<Project> {
+        let package = env::var_os("CARGO_MANIFEST_DIR").context(
+            "the program was started by itself, and does not know which clone it is for. Start it \
+             as `./x.py`, `cargo xtask` or `cargo test`",
+        )?;
+        Project::open(Path::new(&package).parent().context("cargo's package has no parent")?)
+    }
+
+    /// Opens the project in a directory.
+    pub fn open(root: &Path) -> Result<Project> {
+        let root = fs::canonicalize(root)?;
+        let bases = Bases::read(&root.join("base.toml"))?;
+        let build = Owned { root: root.join("build") };
+        fs::create_dir_all(&build.root).with_context(|| {
+            format!("build/ cannot be made; is {} a link that leads nowhere?", build.root.display())
+        })?;
+        // Other programs get these paths in their arguments and configuration.
+        for path in [&root, &cache()?.root] {
+            if path.to_str().is_none() {
+                bail!("the path {} is not UTF-8, which other programs need", path.display());
+            }
+        }
+        Ok(Project { root, build, bases })
+    }
+
+    /// Returns the base called `name`, or the default one.
+    pub fn base(&self, name: Option<&str>) -> Result<Base> {
+        self.bases.get(name)
+    }
+
+    pub fn bases(&self) -> Vec<Base> {
+        self.bases.all()
+    }
+
+    /// Returns the directory below `build/` for one base.
+    pub fn dir(&self, base: &Base) -> PathBuf {
+        self.build.root.join(&base.name)
+    }
+
+    /// Returns the directory of the clone in which people work: `rust/`, or `rust-NAME/` for a base that
+    /// is not the default one.
+    pub fn tree(&self, base: &Base) -> PathBuf {
+        self.root.join(base.suffixed("rust"))
+    }
+
+    /// Returns the directory with the patches of a base.
+    pub fn patches(&self, base: &Base) -> PathBuf {
+        self.root.join("patches").join(&base.name)
+    }
+}
+
+/// Returns the directory for downloads, which all clones of this repository share.
+pub fn cache() -> Result<Owned> {
+    let set = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let default = || env::home_dir().map(|home| home.join(".cache"));
+    let cache = set.or_else(default).context("neither XDG_CACHE_HOME nor HOME is set")?;
+    let root = cache.join("rust-tcp-keepalive");
+    fs::create_dir_all(&root)
+        .with_context(|| format!("the cache directory {} cannot be made", root.display()))?;
+    Ok(Owned { root })
+}

@@ -1,0 +1,247 @@
+//! `build/<base>/store.git`: the base as one commit, and the patches of `patches/<base>/` on top.
+//!
+//! The store is a bare repository with two branches, `base` and `series`. It is made from `base.toml`, an
+//! archive and the patches alone, so it can be removed at any time.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use fs_err as fs;
+
+use crate::base::Base;
+use crate::compiler::Compiler;
+use crate::git::Git;
+use crate::out::{Step, shown};
+use crate::owned::{Owned, entries, file_name};
+use crate::project::Project;
+use crate::run::CommandExt;
+use crate::unpack;
+
+/// Files in a series' directory whose names begin like this are texts about the patches.
+const TEXTS: &str = "0000-";
+
+pub struct Store {
+    pub git: Git,
+    /// `build/<base>/`.
+    pub dir: PathBuf,
+    build: Owned,
+}
+
+impl Store {
+    /// Opens the store, made or brought up to date as far as needed, with the patches applied.
+    pub fn open(
+        project: &Project,
+        base: &Base,
+        compiler: &Compiler,
+        source: Option<&Path>,
+    ) -> Result<Store> {
+        let store = Store::with_base(project, base, compiler, source)?;
+        store.apply_patches(&project.patches(base))?;
+        Ok(store)
+    }
+
+    /// Opens the store, made if it is not there or if the base's table in `base.toml` changed. The branch
+    /// `series` of a new store is the base.
+    pub fn with_base(
+        project: &Project,
+        base: &Base,
+        compiler: &Compiler,
+        source: Option<&Path>,
+    ) -> Result<Store> {
+        let store = Store::at(project, base);
+        let _lock = store.build.lock(&store.dir)?;
+        let made_from = format!("{base:#?}\n");
+        let stamp = store.git.dir.join("made-from");
+        if fs::read_to_string(&stamp).is_ok_and(|found| found == made_from) {
+            if let Some(source) = source {
+                eprintln!(
+                    "note: Rust {} is unpacked already; {} is not used",
+                    base.release,
+                    shown(source)
+                );
+            }
+            return Ok(store);
+        }
+        store.build.make(&store.git.dir, |new| {
+            let git = Git::init(new, &["--bare"])?;
+            let sources = new.join("sources");
+            fs::create_dir(&sources)?;
+            unpack::sources_into(&sources, base, compiler, source)?;
+            commit_base(&git, &sources, base)?;
+            store.build.remove(&sources)?;
+            Ok(fs::write(new.join("made-from"), made_from)?)
+        })?;
+        Ok(store)
+    }
+
+    /// Returns the store of a base, whether it is there or not.
+    pub fn at(project: &Project, base: &Base) -> Store {
+        let dir = project.dir(base);
+        Store { git: Git::at(&dir.join("store.git")), dir, build: project.build.clone() }
+    }
+
+    /// Returns the hash of a commit in the store.
+    pub fn rev(&self, name: &str) -> Result<String> {
+        self.git.rev(name)
+    }
+
+    /// Sets the branch `series` to the patches in a directory.
+    fn apply_patches(&self, patches: &Path) -> Result<()> {
+        let tip = self.applied(patches)?;
+        self.git.run(&["update-ref", "refs/heads/series", &tip])
+    }
+
+    /// Returns the commit that results when the patches in a directory are applied to the base. A reference
+    /// with the patches' digest keeps it.
+    pub fn applied(&self, directory: &Path) -> Result<String> {
+        let patches = patches_in(directory)?;
+        if patches.is_empty() {
+            bail!("{} has no patch", shown(directory));
+        }
+        let mut contents = self.rev("base")?.into_bytes();
+        for patch in &patches {
+            if !patch.is_file() {
+                bail!("{} is not a file", shown(patch));
+            }
+            contents.extend(format!("\n{}\n", file_name(patch)).into_bytes());
+            contents.extend(fs::read(patch)?);
+        }
+        let digest = self.git.filter(&["hash-object", "--stdin"], &contents)?;
+        let reference = format!("refs/applied/{digest}");
+        if let Some(tip) = self.git.reference(&reference)? {
+            return Ok(tip);
+        }
+        let _lock = self.build.lock(&self.dir)?;
+        let _step = Step::start(format!("applying {}", shown(directory)));
+        let scratch = self.scratch()?;
+        let tip = am(&scratch, &patches);
+        self.build.remove(&scratch.dir)?;
+        let tip = tip?;
+        self.git.run(&["update-ref", &reference, &tip])?;
+        Ok(tip)
+    }
+
+    /// Writes the commits from the base to `tip` as patches to a directory. The patches depend on the
+    /// commits alone: not on hashes, the version of git or anyone's configuration.
+    pub fn format(&self, tip: &str, directory: &Path) -> Result<()> {
+        let mut format = self.git.command(&["format-patch", "--quiet", "--zero-commit"]);
+        format.args(["--no-signature", "--numbered", "--full-index", "--no-renames"]);
+        format.args(["--diff-algorithm=histogram", "--stat=80", "-o"]).arg(directory);
+        format.arg(format!("base..{tip}")).run_quiet()
+    }
+
+    /// Returns `library/` of a commit, in a directory that never changes.
+    pub fn library(&self, commit: &str) -> Result<PathBuf> {
+        let tree = self.tree_of(&format!("{commit}:library"))?;
+        let sources = self.dir.join("src").join(&tree);
+        if !sources.exists() {
+            let _lock = self.build.lock(&self.dir)?;
+            if !sources.exists() {
+                self.build.make(&sources, |new| {
+                    self.show(&tree, &new.join("library"))?;
+                    self.build.remove(&new.join("library.index"))
+                })?;
+            }
+        }
+        Ok(sources.join("library"))
+    }
+
+    /// Returns the hash of a directory in a commit, such as `series:library`.
+    pub fn tree_of(&self, name: &str) -> Result<String> {
+        self.git.stdout_of(&["rev-parse", "--verify", "--end-of-options", name])
+    }
+
+    /// Makes the files in `directory` those of a tree. Only files that differ are written, so that cargo
+    /// compiles only what differs. The caller has the directory to itself.
+    pub fn show(&self, tree: &str, directory: &Path) -> Result<()> {
+        fs::create_dir_all(directory)?;
+        let index = directory.with_extension("index");
+        // A killed run may have left it.
+        self.build.remove(&directory.with_extension("index.lock"))?;
+        let mut show = self.git.command(&["read-tree", "--reset", "-u", tree]);
+        show.env("GIT_WORK_TREE", directory).env("GIT_INDEX_FILE", index).run_quiet()
+    }
+
+    /// Makes a repository that shares the store's objects, with the base in its index and no files. Hooks,
+    /// settings and attributes of other repositories do not matter there. The caller holds the lock.
+    fn scratch(&self) -> Result<Git> {
+        let dir = self.dir.join("scratch");
+        self.build.remove(&dir)?;
+        fs::create_dir_all(&dir)?;
+        let git = Git::init(&dir, &[])?;
+        let objects = dir.join(".git/objects");
+        self.build.remove(&objects)?;
+        // git writes the new commits right into the store.
+        fs_err::os::unix::fs::symlink(self.git.dir.join("objects"), objects)?;
+        git.run(&["update-ref", "HEAD", &self.rev("base")?])?;
+        git.run(&["read-tree", "HEAD"])?;
+        Ok(git)
+    }
+}
+
+/// Returns the patches in a directory, in order. A link or a directory with a patch's name is among them.
+pub fn patches_in(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = if directory.exists() { entries(directory)? } else { Vec::new() };
+    found.retain(|path| {
+        path.extension() == Some("patch".as_ref()) && !file_name(path).starts_with(TEXTS)
+    });
+    Ok(found)
+}
+
+/// Returns the texts about the patches in a directory.
+pub fn texts_in(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut texts = entries(directory)?;
+    texts.retain(|path| file_name(path).starts_with(TEXTS));
+    Ok(texts)
+}
+
+/// Commits everything in the directory as the base.
+fn commit_base(git: &Git, sources: &Path, base: &Base) -> Result<()> {
+    let _step = Step::start(format!("committing Rust {} as the base", base.release));
+    let index = git.dir.join("base.index");
+    let in_sources = |args: &[&str]| {
+        let mut command = Git::at(sources).command(args);
+        command
+            .env("GIT_DIR", &git.dir)
+            .env("GIT_WORK_TREE", sources)
+            .env("GIT_INDEX_FILE", &index);
+        command
+    };
+    // One uncompressed pack in the place of a file for each blob takes a third of the time.
+    in_sources(&["-c", "core.bigFileThreshold=1", "-c", "core.compression=0"])
+        .args(["add", "--all", "--force", "."])
+        .run_quiet()?;
+    let tree = in_sources(&["write-tree"]).stdout_of()?;
+    let message = format!("Rust {}\n\nUpstream's commit {}.", base.release, base.commit);
+    let commit = git
+        .command(&["commit-tree", &tree, "-m", &message])
+        // bootstrap takes the newest commit of this author for upstream's, and uses the compiler that it
+        // finds for that commit.
+        .env("GIT_AUTHOR_NAME", "bors")
+        .env("GIT_AUTHOR_EMAIL", "bors@rust-lang.org")
+        .env("GIT_AUTHOR_DATE", &base.date)
+        .env("GIT_COMMITTER_DATE", &base.date)
+        .stdout_of()?;
+    for branch in ["base", "series"] {
+        git.run(&["update-ref", &format!("refs/heads/{branch}"), &commit])?;
+    }
+    Ok(())
+}
+
+/// Commits the patches one after the other, and returns the last commit.
+fn am(git: &Git, patches: &[PathBuf]) -> Result<String> {
+    for patch in patches {
+        // Without files, `git am` takes what it needs from the index.
+        let mut am = git.command(&["am", "--committer-date-is-author-date"]);
+        let output = am.arg(patch).env("GIT_EDITOR", "true").any_output()?;
+        if !output.status.success() {
+            // Not everything that git stops at is called an error.
+            let said = [output.stderr, output.stdout].concat();
+            let said = String::from_utf8_lossy(&said).into_owned();
+            let is_noise = |line: &&str| line.starts_with("hint:") || line.starts_with("Applying:");
+            let said: Vec<_> = said.lines().filter(|line| !is_noise(line)).collect();
+            bail!("{} does not apply:\n  {}", shown(patch), said.join("\n  "));
+        }
+    }
+    git.rev("HEAD").context("git am made no commit")
+}

@@ -1,0 +1,209 @@
+//! Makes sources that bootstrap accepts from an archive, or from a clone of rust-lang/rust.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use fs_err as fs;
+
+use crate::base::{Archive, Base, Mend, TakeBack};
+use crate::compiler::Compiler;
+use crate::error::NotRun;
+use crate::fetch;
+use crate::git::Git;
+use crate::out::{Step, shown};
+use crate::owned::Owned;
+use crate::run::{CommandExt, announce, words};
+
+/// Fills the empty directory `destination` with the base's sources.
+pub fn sources_into(
+    destination: &Path,
+    base: &Base,
+    compiler: &Compiler,
+    source: Option<&Path>,
+) -> Result<()> {
+    let owned = Owned { root: destination.to_owned() };
+    match source {
+        Some(clone) if clone.is_dir() => from_clone(&owned, clone, base)?,
+        Some(file) => unpack(&owned, file, fetch::identify(file, base)?, &base.mend)?,
+        None => {
+            let (archive, file) = fetch::archive_of(base)?;
+            unpack(&owned, &file, archive, &base.mend)?;
+        }
+    }
+    mend(destination, &base.mend, compiler)
+}
+
+/// Unpacks an archive whose hash was checked.
+fn unpack(destination: &Owned, file: &Path, archive: &Archive, mend: &Mend) -> Result<()> {
+    let (name, root) = (&archive.file, &archive.root);
+    let (program, package, args): (_, _, &[&str]) = match Path::new(name).extension() {
+        // A .deb is an archive of archives. dpkg-deb prints the one with the files.
+        Some(deb) if deb == "deb" => ("dpkg-deb", "dpkg", &["--fsys-tarfile"]),
+        Some(gz) if gz == "gz" => ("gzip", "gzip", &["--decompress", "--stdout"]),
+        _ => ("xz", "xz-utils", &["--decompress", "--stdout", "--threads=0"]),
+    };
+    for (program, package) in [(program, package), ("tar", "tar")] {
+        if which::which(program).is_err() {
+            Err(NotRun(format!("{program} unpacks {name}. Install the package {package}")))?;
+        }
+    }
+    let step = Step::start(format!("unpacking {name}"));
+    let mut printer = Command::new(program);
+    printer.args(args).arg(file).stdout(Stdio::piped());
+    announce(&printer);
+    #[expect(clippy::disallowed_methods, reason = "two programs run side by side")]
+    let mut running = printer.spawn().with_context(|| format!("cannot run `{program}`"))?;
+    let mut tar = Command::new("tar");
+    // cargo compares times, so the files are as new as the directory.
+    tar.args(["--extract", "--file=-", "-m", "--no-same-owner", "--no-same-permissions"])
+        .arg(format!("--strip-components={}", root.split('/').count()))
+        .args(mend.leave_out.iter().map(|path| format!("--exclude={root}/{}", path.display())))
+        .arg("--directory")
+        .args([&destination.root, Path::new(root)])
+        .stdin(running.stdout.take().context("its output is a pipe")?);
+    let unpacked = tar.run_quiet();
+    let status = running.wait()?;
+    unpacked?;
+    if !status.success() {
+        bail!("`{}` failed ({status})", words(&printer));
+    }
+    drop(step);
+    match &archive.take_back {
+        Some(how) => take_back(destination, &mend.leave_out, how),
+        None => Ok(()),
+    }
+}
+
+/// Takes the base's commit out of a clone of rust-lang/rust, and the commits of the submodules below
+/// library/. The clone's branches, index and files do not matter, and are not changed.
+fn from_clone(destination: &Owned, clone: &Path, base: &Base) -> Result<()> {
+    let _step = Step::start(format!("copying Rust {} from {}", base.release, shown(clone)));
+    let scratch = destination.root.join(".scratch.git");
+    fs::create_dir(&scratch)?;
+    let git = Git::init(&scratch, &["--bare"])?;
+    let checkout = |clone: &Path, commit: &str, into: &Path| -> Result<()> {
+        let clone = fs::canonicalize(clone)?;
+        let mut fetch = git.command(&["fetch", "--quiet", "--depth=1", "--no-tags"]);
+        fetch.arg(&clone).arg(commit).run_quiet()?;
+        let mut checkout = git.command(&["read-tree", "--reset", "-u", commit]);
+        checkout.env("GIT_WORK_TREE", into).env("GIT_INDEX_FILE", scratch.join("index"));
+        checkout.run_quiet()?;
+        destination.remove(&scratch.join("index"))
+    };
+    checkout(clone, &base.commit, &destination.root).with_context(|| {
+        format!(
+            "commit {0} cannot be taken from {1}. If the clone lacks it:\n  git -C {1} fetch origin tag \
+             {2}\nA blobless clone has to have the files of this commit, too",
+            base.commit,
+            shown(clone),
+            base.release
+        )
+    })?;
+    let entries = git.stdout_of(&["ls-tree", "-r", &base.commit, "library/"])?;
+    let submodules =
+        entries.lines().filter_map(|line| line.strip_prefix("160000 commit ")?.split_once('\t'));
+    for (commit, path) in submodules {
+        checkout(&clone.join(path), commit, &destination.root.join(path)).with_context(|| {
+            let clone = shown(clone);
+            format!(
+                "{path} is missing. Get it with\n  git -C {clone} submodule update --init {path}"
+            )
+        })?;
+    }
+    destination.remove(&scratch)?;
+    base.mend.leave_out.iter().try_for_each(|path| destination.remove(&destination.root.join(path)))
+}
+
+/// Writes what the archive lacks and bootstrap needs.
+fn mend(tree: &Path, mend: &Mend, compiler: &Compiler) -> Result<()> {
+    let missing = mend.files.iter().filter(|(name, _)| !tree.join(name).exists());
+    let missing: Vec<_> = missing.collect();
+    for (name, text) in &missing {
+        let file = tree.join(name);
+        fs::create_dir_all(file.parent().context("a file is in a directory")?)?;
+        fs::write(file, text)?;
+    }
+    if missing.iter().any(|(name, _)| name.ends_with("Cargo.toml")) {
+        update_lock_file(tree, compiler)?;
+    }
+    Ok(())
+}
+
+/// Applies a distribution's patches in reverse, except to what was left out, and removes them.
+fn take_back(tree: &Owned, leave_out: &[PathBuf], take_back: &TakeBack) -> Result<()> {
+    let patches = tree.root.join(&take_back.patches);
+    let _step = Step::start(format!("taking back {}", take_back.patches.display()));
+    let series = fs::read_to_string(patches.join("series"))?;
+    let series = series.lines().filter(|line| !line.starts_with('#'));
+    let series = series.filter_map(|line| line.split_whitespace().next());
+    Git::at(&tree.root)
+        .command(&["apply", "--reverse"])
+        .args(take_back.except.iter().map(|pattern| format!("--exclude={pattern}")))
+        .args(leave_out.iter().map(|directory| format!("--exclude={}/*", directory.display())))
+        .args(series.rev().map(|patch| patches.join(patch)))
+        .run_quiet()?;
+    tree.remove(&patches)?;
+    for file in &take_back.originals {
+        let file = tree.root.join(file);
+        tree.rename(&file.with_added_extension("orig"), &file)
+            .context("`originals` in base.toml names a file that the archive lacks")?;
+    }
+    Ok(())
+}
+
+/// Updates Cargo.lock for the crates that stand in. cargo would do so on first use, and the clone would
+/// never be clean.
+fn update_lock_file(tree: &Path, compiler: &Compiler) -> Result<()> {
+    let _step = Step::start("updating Cargo.lock");
+    let update = |offline: &[&str]| {
+        let mut cargo = compiler.cargo();
+        cargo.args(["update", "--workspace"]).args(offline).current_dir(tree).run_quiet()
+    };
+    update(&[]).or_else(|online| update(&["--offline"]).map_err(|_| online))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patches_are_taken_back_in_reverse_order() {
+        // The directory is in a repository, as build/ is.
+        let outer = tempfile::tempdir().unwrap();
+        Git::init(outer.path(), &[]).unwrap();
+        let tree = outer.path().join("tree");
+        let write = |name: &str, text: &str| {
+            let file = tree.join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        };
+        let patch = |file: &str, from: &str, to: &str| {
+            format!(
+                "diff --git a/{file} b/{file}\n--- a/{file}\n+++ b/{file}\n@@ -1 +1 @@\n-{from}\n+{to}\n"
+            )
+        };
+        write("file", "third\n");
+        write("Cargo.lock", "changed");
+        write("Cargo.lock.orig", "original");
+        write("debian/patches/series", "# in this order\nsub/one\ntwo # why\n");
+        write("debian/patches/sub/one", &patch("file", "first", "second"));
+        let gone = patch("pruned/file", "a", "b") + &patch("left-out/a/file", "a", "b");
+        write("debian/patches/two", &(patch("file", "second", "third") + &gone));
+        let how = TakeBack {
+            patches: "debian/patches".into(),
+            except: vec!["pruned/*".into()],
+            originals: vec!["Cargo.lock".into()],
+        };
+        let owned = Owned { root: tree.clone() };
+        take_back(&owned, &["left-out".into()], &how).unwrap();
+        assert_eq!(fs::read_to_string(tree.join("file")).unwrap(), "first\n");
+        assert_eq!(fs::read_to_string(tree.join("Cargo.lock")).unwrap(), "original");
+        assert!(!tree.join("Cargo.lock.orig").exists() && !tree.join("debian/patches").exists());
+
+        // A patch that does not come off means another archive than base.toml describes.
+        write("debian/patches/series", "one\n");
+        write("debian/patches/one", &patch("file", "something", "else"));
+        assert!(take_back(&owned, &["left-out".into()], &how).is_err());
+    }
+}

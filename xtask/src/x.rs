@@ -1,0 +1,156 @@
+//! The commands `prepare` and `x`. `./x.py` calls `x`, which runs upstream's x.py.
+
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::base::Base;
+use crate::bootstrap::{Bootstrap, Lane, find_llvm_config};
+use crate::project::Project;
+use crate::run::CommandExt;
+use crate::tree::Prepared;
+
+#[derive(Args)]
+pub struct Setup {
+    /// Take the base from this archive or clone of rust-lang/rust.
+    ///
+    /// An archive must have one of the SHA-256 hashes in base.toml. Of a clone, the base's commit counts,
+    /// whatever is checked out.
+    #[arg(long, value_name = "PATH")]
+    source: Option<PathBuf>,
+    /// Build the compiler from source, as upstream's CI does, with the settings in x.py-config-full.toml.
+    ///
+    /// This takes half an hour or more, LLVM's development files, cmake and ninja.
+    #[arg(long)]
+    full: bool,
+}
+
+impl Setup {
+    fn open(&self, project: Project, base: Base) -> Result<(Prepared, Lane)> {
+        if self.full {
+            // What is missing is said before minutes have gone by.
+            find_llvm_config()?;
+        }
+        let lane = if self.full { Lane::Full } else { Lane::Prebuilt };
+        Ok((Prepared::open(project, base, self.source.as_deref())?, lane))
+    }
+}
+
+/// Make rust/: fetch and unpack the base, apply the patches, clone, and configure bootstrap.
+///
+/// A step that is done is skipped, and an interrupted run is continued. When the patches change, the branch
+/// `series` of rust/ moves to them, if it has no commits of its own and git finds nothing in the way. Otherwise
+/// prepare stops and says what to type.
+#[derive(Args)]
+pub struct Prepare {
+    #[command(flatten)]
+    setup: Setup,
+}
+
+impl Prepare {
+    pub fn run(self, project: Project, base: Base) -> Result<ExitCode> {
+        let (prepared, lane) = self.setup.open(project, base)?;
+        Bootstrap::configured(&prepared, lane)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Prepare, then run upstream's x.py in rust/ with ARGS.
+///
+/// The exit code is that of upstream's x.py. Examples:
+///
+///     ./x.py test library/std
+///     ./x.py test library/std -- net::tcp
+///     ./x.py test tests/ui/std
+///     ./x.py --base 1.98 test library/std
+///     ./x.py --full test library/std
+///
+/// The settings are in x.py-config.toml, or for one run in the file that `--config FILE` among ARGS names.
+/// rust/bootstrap.toml is for upstream's x.py in rust/, and is not used here.
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub struct X {
+    #[command(flatten)]
+    setup: Setup,
+    /// Arguments for upstream's x.py, from its sub-command on.
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "ARGS",
+        required = true
+    )]
+    args: Vec<OsString>,
+}
+
+/// The sub-commands of upstream's x.py, with their short forms.
+const SUBCOMMANDS: &str = "build b check c clippy fix fmt doc d test t miri bench clean dist install run r setup \
+    suggest vendor perf --help -h help";
+
+impl X {
+    /// Replaces this process by upstream's x.py, so that its exit code counts and Ctrl-C reaches it.
+    pub fn run(self, project: Project, base: Base) -> Result<ExitCode> {
+        require_subcommand(&self.args)?;
+        refuse_own_options(&self.args)?;
+        let (prepared, lane) = self.setup.open(project, base)?;
+        let bootstrap = Bootstrap::configured(&prepared, lane)?;
+        if self.args.iter().any(|arg| arg == "test" || arg == "t") {
+            note_what_std_tests_lack();
+        }
+        Err(bootstrap.x_py_for(&self.args)?.replace_process())
+    }
+}
+
+/// Stops if no argument is a sub-command. Upstream's x.py would say so after minutes of preparation.
+fn require_subcommand(args: &[OsString]) -> Result<()> {
+    let is_known = |arg: &OsString| SUBCOMMANDS.split_whitespace().any(|known| arg == known);
+    if !args.iter().any(is_known) {
+        let args: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
+        bail!(
+            "`{}` has no sub-command of upstream's x.py. These are\n  {SUBCOMMANDS}\nfor example `./x.py test \
+             library/std`",
+            args.join(" ")
+        );
+    }
+    Ok(())
+}
+
+/// Stops if one of this tool's options is among the arguments of upstream's x.py.
+fn refuse_own_options(args: &[OsString]) -> Result<()> {
+    let words = args.iter().map_while(|arg| arg.to_str()).take_while(|arg| *arg != "--");
+    for word in words {
+        let option = word.split('=').next().unwrap_or_default();
+        if ["--base", "--source", "--full"].contains(&option) {
+            bail!(
+                "{option} comes before the sub-command: `./x.py {option} … {}`",
+                args[0].display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Says what makes std's own tests of the network fail on this machine, at the base, too.
+fn note_what_std_tests_lack() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        eprintln!(
+            "note: the loopback has no IPv6, so std's tests of it will fail. On Linux, `sysctl \
+             net.ipv6.conf.lo.disable_ipv6=0` turns it on"
+        );
+    }
+    // std's tests bind ports from here on, one after the other (library/std/src/net/test.rs).
+    let is_taken = |port: &u16| {
+        TcpListener::bind(("127.0.0.1", *port)).is_err_and(|e| e.kind() == ErrorKind::AddrInUse)
+    };
+    if let Some(port) = (19600..19900).find(is_taken) {
+        eprintln!(
+            "note: port {port} is in use, maybe by another run of std's tests, which bind fixed ports. Tests that \
+             need it will fail. Wait until that run has ended, or give this one a network of its own: `unshare \
+             --map-root-user --net sh -c 'ip link set lo up; ./x.py …'`"
+        );
+    }
+}
