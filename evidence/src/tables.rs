@@ -81,8 +81,9 @@ pub fn file(project: &Project, suite: &str, found_with: &str, trial: &str) -> Pa
     dir.join(format!("{}.toml", trial.replace(['/', ' '], "-")))
 }
 
-/// Writes docs/SUITE.md.
-pub fn write_docs(project: &Project, suites: &[Suite], suite: &str) -> Result<()> {
+/// Writes docs/SUITE.md. `dirs` names directories of rows; for a base without one, it is the directory for the
+/// series in patches/ and the compiler on this machine.
+pub fn write_docs(project: &Project, suites: &[Suite], suite: &str, dirs: &[&str]) -> Result<()> {
     let Some(table) = TABLES.iter().find(|table| table.suite == suite) else {
         bail!("there are tables of {}", TABLES.map(|table| table.suite).join(", "));
     };
@@ -98,20 +99,22 @@ pub fn write_docs(project: &Project, suites: &[Suite], suite: &str) -> Result<()
         if names.is_empty() {
             continue;
         }
-        let opened = Opened::open(project, &base)?;
-        let found_with = opened.found_with()?;
+        let given = dirs.iter().find(|dir| dir.starts_with(&format!("{}-", base.name)));
+        let found_with = match given {
+            Some(dir) => dir.to_string(),
+            None => Opened::open(project, &base)?.found_with()?,
+        };
+        let (rest, compiler) = found_with.rsplit_once('-').context("no compiler in the name")?;
+        let (_, series) = rest.rsplit_once('-').context("no series in the name")?;
         let rows = names.iter().map(|name| {
             Ok((*name, Row::read(&file(project, suite, &found_with, name))?))
         });
         let command = format!("cargo test -p evidence -- --include-ignored {suite}::{}::", base.name);
         text += &format!(
-            "\n## Rust {} ({})\n\n{}\nFound out with {} ({}); `library/` with the series is {}.\n",
+            "\n## Rust {}\n\nWith the compiler of commit {compiler}; the hash of `library/` with the series is \
+             {series}.\n\n{}",
             base.release,
-            &base.commit[..12],
             section(table.header, rows.collect::<Result<_>>()?, &command)?,
-            opened.compiler.title(),
-            opened.compiler.version_field("commit-hash")?,
-            opened.store.tree_of("series:library")?,
         );
     }
     let file = project.root.join("docs").join(format!("{suite}.md"));
