@@ -2,6 +2,7 @@
 //!
 //! A module is a suite and returns its trials. [`suite`] runs the trials of all suites in one test program.
 
+pub mod crates;
 pub mod diagnostic;
 pub mod specs;
 pub mod suite;
@@ -9,4 +10,4 @@ pub mod tables;
 pub mod targets;
 
 /// The suites, the longest trials first.
-pub const SUITES: [suite::Suite; 1] = [("targets", targets::trials)];
+pub const SUITES: [suite::Suite; 2] = [("crates", crates::trials), ("targets", targets::trials)];
