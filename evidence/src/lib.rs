@@ -2,6 +2,7 @@
 //!
 //! A module is a suite and returns its trials. [`suite`] runs the trials of all suites in one test program.
 
+pub mod crates;
 pub mod diagnostic;
 pub mod libtest;
 pub mod portability;
@@ -14,10 +15,11 @@ pub mod toolchain;
 pub mod upstream;
 
 /// The suites, the longest trials first.
-pub const SUITES: [suite::Suite; 5] = [
+pub const SUITES: [suite::Suite; 6] = [
     ("upstream", upstream::trials),
     ("toolchain", toolchain::trials),
     ("portability", portability::trials),
+    ("crates", crates::trials),
     ("series", series::trials),
     ("targets", targets::trials),
 ];
