@@ -4,6 +4,7 @@
 
 pub mod crates;
 pub mod diagnostic;
+pub mod lab;
 pub mod libtest;
 pub mod portability;
 pub mod series;
@@ -15,7 +16,8 @@ pub mod toolchain;
 pub mod upstream;
 
 /// The suites, the longest trials first.
-pub const SUITES: [suite::Suite; 6] = [
+pub const SUITES: [suite::Suite; 7] = [
+    ("lab", lab::trials),
     ("upstream", upstream::trials),
     ("toolchain", toolchain::trials),
     ("portability", portability::trials),

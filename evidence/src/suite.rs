@@ -620,7 +620,7 @@ fn free_place(project: &Project, set: &str) -> Result<(PathBuf, fs::File)> {
 }
 
 /// Waits for the lock of a directory.
-fn lock(dir: &Path) -> Result<fs::File> {
+pub fn lock(dir: &Path) -> Result<fs::File> {
     fs::create_dir_all(dir)?;
     let file = fs::File::create(dir.join("lock"))?;
     file.file().lock()?;

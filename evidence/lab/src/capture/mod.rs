@@ -1,0 +1,143 @@
+//! Captures all packets at the router's interfaces.
+
+use std::io::IoSliceMut;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, anyhow};
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::libc::PACKET_OUTGOING;
+use nix::sys::socket::sockopt::{RcvBufForce, ReceiveTimestampns};
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType,
+    recvmsg, setsockopt, socket,
+};
+use nix::sys::time::TimeSpec;
+use serde::{Deserialize, Serialize};
+
+use self::packet::Packet;
+use crate::network::Namespace;
+
+pub mod packet;
+pub mod pcap;
+
+/// An IP packet at one of the router's interfaces.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Frame {
+    /// The time since the epoch, by the kernel's clock.
+    pub at: Duration,
+    pub interface: usize,
+    /// Whether the router sent the packet, not received it.
+    pub outgoing: bool,
+    pub ip: Vec<u8>,
+}
+
+/// The size of the kernel's buffer for captured packets.
+const BUFFER: usize = 16 << 20;
+
+/// The MTU of a veth interface.
+const LARGEST_PACKET: usize = 1500;
+
+/// The time between two looks at the kernel's buffer.
+const PERIOD: Duration = Duration::from_millis(10);
+
+/// The frames so far, or the error that ended the capture.
+type Frames = Result<Vec<Frame>, String>;
+
+pub struct Capture {
+    /// The time of the capture's start since the epoch.
+    pub start: Duration,
+    socket: OwnedFd,
+    frames: Mutex<Frames>,
+}
+
+impl Capture {
+    /// Starts a capture in a namespace. A thread fetches the frames until the capture is dropped.
+    pub fn start(namespace: &Namespace) -> Result<Arc<Self>> {
+        let socket = namespace.enter(|| {
+            let (family, flags) = (AddressFamily::Packet, SockFlag::SOCK_CLOEXEC);
+            let socket = socket(family, SockType::Datagram, flags, SockProtocol::EthAll)?;
+            setsockopt(&socket, ReceiveTimestampns, &true)?;
+            // Room for the probes of a thousand connections at once. Only root may set it. With the
+            // default size, some probes of `server-side` are missing in the capture, which that
+            // scenario does not read.
+            let _ = setsockopt(&socket, RcvBufForce, &BUFFER);
+            Ok(socket)
+        })?;
+        let start = SystemTime::UNIX_EPOCH.elapsed()?;
+        let capture = Arc::new(Self { start, socket, frames: Mutex::new(Ok(Vec::new())) });
+        let weak = Arc::downgrade(&capture);
+        thread::spawn(move || {
+            while let Some(capture) = weak.upgrade() {
+                drop(capture.fetch());
+                thread::sleep(PERIOD);
+            }
+        });
+        Ok(capture)
+    }
+
+    /// Returns the frames so far. A packet that a program has received is among them: the kernel
+    /// hands it to the capture first.
+    pub fn frames(&self) -> Result<Vec<Frame>> {
+        self.fetch().clone().map_err(|error| anyhow!("cannot capture packets: {error}"))
+    }
+
+    /// Returns the packets so far.
+    pub fn packets(&self) -> Result<Vec<Packet>> {
+        Ok(packet::read(&self.frames()?, self.start))
+    }
+
+    /// Waits up to `seconds` until `find` finds something among the packets.
+    pub fn wait<T>(
+        &self,
+        seconds: f64,
+        mut find: impl FnMut(&[Packet]) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let deadline = Instant::now() + Duration::from_secs_f64(seconds);
+        loop {
+            let found = find(&self.packets()?);
+            if found.is_some() || Instant::now() > deadline {
+                return Ok(found);
+            }
+            thread::sleep(PERIOD);
+        }
+    }
+
+    fn fetch(&self) -> MutexGuard<'_, Frames> {
+        let mut frames = self.frames.lock().unwrap();
+        while let Ok(known) = &mut *frames {
+            match receive(&self.socket) {
+                Ok(Some(frame)) => known.push(frame),
+                Ok(None) => break,
+                Err(error) => *frames = Err(format!("{error:#}")),
+            }
+        }
+        frames
+    }
+}
+
+/// Receives a frame from the kernel's buffer. Returns `None` if the buffer is empty.
+fn receive(socket: &OwnedFd) -> Result<Option<Frame>> {
+    let mut ip = vec![0; LARGEST_PACKET];
+    let mut buffers = [IoSliceMut::new(&mut ip)];
+    let mut control = cmsg_space!(TimeSpec);
+    let flags = MsgFlags::MSG_DONTWAIT;
+    let result = recvmsg::<LinkAddr>(socket.as_raw_fd(), &mut buffers, Some(&mut control), flags);
+    let message = match result {
+        Err(Errno::EAGAIN) => return Ok(None),
+        result => result?,
+    };
+    let at = message.cmsgs()?.find_map(|control| match control {
+        ControlMessageOwned::ScmTimestampns(time) => Some(Duration::from(time)),
+        _ => None,
+    });
+    let at = at.context("a packet has no time stamp")?;
+    let from = message.address.context("a packet has no interface")?;
+    let length = message.bytes;
+    ip.truncate(length);
+    let (interface, outgoing) = (from.ifindex(), from.pkttype() == PACKET_OUTGOING);
+    Ok(Some(Frame { at, interface, outgoing, ip }))
+}

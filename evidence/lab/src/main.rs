@@ -1,0 +1,7 @@
+//! Starts the lab.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lab::main()
+}

@@ -1,0 +1,51 @@
+//! Compiles the program under test, `programs/peer.rs`.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, process};
+
+use anyhow::{Context, Result};
+use fs_err as fs;
+
+use crate::arguments::Methods;
+use crate::command;
+
+const SOURCE: &str = include_str!("../../programs/peer.rs");
+
+/// Compiles the program into the directory `out`, against the std of `sysroot` or with `methods`.
+pub fn compile(methods: Option<Methods>, sysroot: Option<&Path>, out: &Path) -> Result<PathBuf> {
+    // Another process may run the program of this directory, so rename replaces the file.
+    let new = out.join(format!("peer-{}", process::id()));
+    match methods {
+        None => {
+            let sysroot = sysroot.context("the command line has no --sysroot")?;
+            // A std works with its own compiler only, which a complete sysroot contains.
+            let own = sysroot.join("bin/rustc");
+            let mut rustc = Command::new(if own.exists() { &own } else { Path::new("rustc") });
+            rustc.arg("--sysroot").arg(sysroot).args(["--cfg", "std_methods"]);
+            run_rustc(rustc, &new)?;
+        }
+        Some(Methods::Noop) => {
+            let mut rustc = Command::new("rustc");
+            rustc.args(["--cfg", "noop"]);
+            run_rustc(rustc, &new)?;
+        }
+        Some(Methods::Socket2) => {
+            // The lab is linked with socket2 already, and has the program as a module.
+            let lab = env::current_exe()?;
+            fs::write(&new, format!("#!/bin/sh\nexec '{}' --peer\n", lab.display()))?;
+            fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755))?;
+        }
+    }
+    let program = out.join("peer");
+    fs::rename(new, &program)?;
+    Ok(program)
+}
+
+fn run_rustc(mut rustc: Command, program: &Path) -> Result<()> {
+    // Releases refuse feature gates without this variable.
+    rustc.env("RUSTC_BOOTSTRAP", "1").args(["--edition", "2024", "--crate-name", "peer"]);
+    command::run(rustc.arg("-o").arg(program).arg("-"), SOURCE)?;
+    Ok(())
+}

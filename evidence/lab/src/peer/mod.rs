@@ -1,0 +1,94 @@
+//! Runs the program under test (`programs/peer.rs`): sends commands, and receives answers.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::command;
+use crate::network::Namespace;
+
+pub mod compile;
+#[path = "../../programs/peer.rs"]
+pub mod program;
+pub mod witness;
+
+/// The limit for a command that does not block: enough on a busy machine.
+const LIMIT: Duration = Duration::from_secs(10);
+
+pub struct Peer {
+    child: Child,
+    stdin: ChildStdin,
+    answers: Receiver<String>,
+    /// Answers that came while another one was awaited.
+    early: Vec<String>,
+}
+
+impl Peer {
+    pub fn start(program: &Path, namespace: &Namespace) -> Result<Self> {
+        Peer::spawn(&mut namespace.command(program)?)
+    }
+
+    /// Starts the program in gVisor, whose TCP takes over the namespace's interface.
+    pub fn start_in_gvisor(program: &Path, namespace: &Namespace) -> Result<Self> {
+        let mut unshare = namespace.command(Path::new("unshare"))?;
+        unshare.args(["--mount", "sh", "-ec", include_str!("gvisor.sh"), "sh"]);
+        Peer::spawn(unshare.arg(program))
+    }
+
+    fn spawn(command: &mut Command) -> Result<Self> {
+        let (child, stdin, stdout) = command::start(command)?;
+        let (sender, answers) = channel();
+        thread::spawn(move || {
+            BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|l| sender.send(l))
+        });
+        Ok(Self { child, stdin, answers, early: Vec::new() })
+    }
+
+    /// Sends a command, and does not wait for the answer.
+    pub fn send(&mut self, command: &str) -> Result<()> {
+        writeln!(self.stdin, "{command}").context("the program under test has ended")
+    }
+
+    /// Waits for the answer to the command `verb`. Returns `None` at the deadline.
+    pub fn wait_for(&mut self, verb: &str, deadline: Instant) -> Result<Option<String>> {
+        loop {
+            let answers = |line: &String| line.split(' ').next() == Some(verb);
+            if let Some(at) = self.early.iter().position(answers) {
+                return Ok(Some(self.early.remove(at)[verb.len()..].trim_start().to_string()));
+            }
+            match self.answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.early.push(line),
+                Err(RecvTimeoutError::Timeout) => return Ok(None),
+                Err(RecvTimeoutError::Disconnected) => bail!("the program under test has ended"),
+            }
+        }
+    }
+
+    /// Sends a command that does not block, and returns the answer.
+    pub fn call(&mut self, command: &str) -> Result<String> {
+        self.send(command)?;
+        let verb = command.split(' ').next().expect("split yields at least one item");
+        let answer = self.wait_for(verb, Instant::now() + LIMIT)?;
+        answer.with_context(|| format!("`{command}` has no answer after {} s", LIMIT.as_secs()))
+    }
+
+    /// Sends a command that does not block, and expects the answer `ok`.
+    pub fn call_ok(&mut self, command: &str) -> Result<()> {
+        let answer = self.call(command)?;
+        ensure!(answer == "ok", "`{command}`: {answer}");
+        Ok(())
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // Both fail if the process has ended already, which is the purpose.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

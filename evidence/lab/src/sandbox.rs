@@ -1,0 +1,215 @@
+//! Runs the cases in namespaces, which end with the lab.
+//!
+//! `unshare` starts the lab a second time, as the first process of a new process namespace. When
+//! that process ends, the kernel kills all other processes of the namespace, and removes their
+//! networks. The first process ends with the lab outside, because its standard input is a pipe
+//! from there: so also after Ctrl-C, a panic or `kill -9`.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc::channel;
+use std::{env, fs, thread};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use nix::unistd::geteuid;
+
+use crate::arguments::Scenario;
+use crate::capture::Capture;
+use crate::command;
+use crate::network::{Family, Namespace};
+use crate::results::CaseResult;
+use crate::scenarios::case;
+
+/// The programs that each run needs, and their Debian packages.
+const PROGRAMS: [(&str, &str); 6] = [
+    ("unshare", "util-linux"),
+    ("nsenter", "util-linux"),
+    ("nft", "nftables"),
+    ("ip", "iproute2"),
+    ("ss", "iproute2"),
+    ("python3", "python3"),
+];
+
+const RUNSC: (&str, &str) = ("runsc", "runsc");
+
+/// The options of `unshare` that permit network namespaces: as root, or as root of a user
+/// namespace.
+const AS_ROOT: &[&str] = &[];
+const IN_USER_NAMESPACE: &[&str] = &["--user", "--map-root-user"];
+
+/// The settings by which kernels refuse user namespaces: name, value that refuses, value that
+/// permits.
+const REFUSALS: [(&str, &str, &str); 3] = [
+    ("user.max_user_namespaces", "0", "10000"),
+    ("kernel.unprivileged_userns_clone", "0", "1"),
+    ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
+];
+
+/// The kernel's parts that networks need: name, command and input that use the part, and modules.
+const KERNEL_PARTS: [(&str, &[&str], &str, &str); 2] = [
+    ("veth interfaces", &["ip", "link", "add", "type", "veth"], "", "veth"),
+    (
+        "nftables with masquerading and connection tracking",
+        &["nft", "-f", "-"],
+        "table inet lab {
+            chain translate { type nat hook postrouting priority srcnat; masquerade; }
+            chain track { type filter hook forward priority filter; ct state invalid drop; }
+        }",
+        "nft_masq nft_ct",
+    ),
+];
+
+/// A way to make namespaces that works on this machine.
+pub struct Sandbox {
+    options: &'static [&'static str],
+}
+
+impl Sandbox {
+    /// Looks for all that `scenarios` need. Returns what this machine lacks, and how to install it.
+    pub fn find(scenarios: &[Scenario]) -> Result<Result<Self, Vec<String>>> {
+        let runsc = scenarios.contains(&Scenario::Gvisor).then_some(RUNSC);
+        let programs: Vec<_> = PROGRAMS.into_iter().chain(runsc).collect();
+        if let Some(lacks) = missing_programs(&programs)? {
+            return Ok(Err(vec![lacks]));
+        }
+        Ok(Self::find_options().map_err(|refusal| vec![refusal]).and_then(|sandbox| {
+            let lacks = sandbox.missing_kernel_parts();
+            if lacks.is_empty() { Ok(sandbox) } else { Err(lacks) }
+        }))
+    }
+
+    /// Finds options of `unshare` that work. The error says why none does.
+    fn find_options() -> Result<Self, String> {
+        let mut errors = Vec::new();
+        let not_root = usize::from(!geteuid().is_root());
+        for options in &[AS_ROOT, IN_USER_NAMESPACE][not_root..] {
+            let sandbox = Self { options };
+            match command::run(sandbox.unshare().arg("true"), "") {
+                Ok(_) => return Ok(sandbox),
+                Err(error) => errors.push(format!("{error:#}")),
+            }
+        }
+        let settings = REFUSALS.iter().filter(|(name, refusing, _)| {
+            let file = Path::new("/proc/sys").join(name.replace('.', "/"));
+            fs::read_to_string(file).is_ok_and(|value| value.trim() == *refusing)
+        });
+        let settings: Vec<String> =
+            settings.map(|(name, _, value)| format!("`sysctl {name}={value}` as root")).collect();
+        let help = match settings.is_empty() {
+            true => "in a container, start it with `docker run --privileged`".to_string(),
+            false => format!("type {}", settings.join(" and ")),
+        };
+        Err(format!("namespaces are refused: {}; {help}", errors.join("; ")))
+    }
+
+    /// Returns a message for each of the kernel's parts that cannot be used.
+    fn missing_kernel_parts(&self) -> Vec<String> {
+        let mut lacks = Vec::new();
+        if !Path::new("/proc/sys/net/ipv6").exists() {
+            lacks.push("the kernel lacks IPv6: start it without ipv6.disable=1".to_string());
+        }
+        for (part, command, input, modules) in KERNEL_PARTS {
+            if let Err(error) = command::run(self.unshare().args(command), input) {
+                lacks.push(format!(
+                    "the kernel lacks {part}: {error:#}; type `modprobe --all {modules}` as root"
+                ));
+            }
+        }
+        lacks
+    }
+
+    /// Runs all cases at once. Returns their results, those with the subject first.
+    pub fn run(&self, program: &Path, scenarios: &[Scenario]) -> Result<Vec<CaseResult>> {
+        let mut unshare = self.unshare();
+        unshare.arg("--kill-child").arg(env::current_exe()?).arg("--inside").arg(program);
+        unshare.args(command::prints_commands().then_some("--verbose"));
+        unshare.args(scenarios.iter().map(Scenario::to_string));
+        let (mut inside, _stdin, stdout) = command::start(&mut unshare)?;
+        let mut cases: Vec<CaseResult> = Vec::new();
+        for line in BufReader::new(stdout).lines() {
+            cases.push(serde_json::from_str(&line?)?);
+        }
+        let status = inside.wait()?;
+        ensure!(status.success(), "the lab inside of the namespaces failed ({status}), see above");
+        let expected = 4 * scenarios.len();
+        ensure!(cases.len() == expected, "{} of {expected} cases have a result", cases.len());
+        cases.sort_by_key(|case| (!case.with, case.family));
+        Ok(cases)
+    }
+
+    fn unshare(&self) -> Command {
+        let mut unshare = command::administrative("unshare");
+        unshare.args(self.options).args(["--net", "--pid", "--fork"]);
+        unshare
+    }
+}
+
+/// Returns a message that names the missing programs, and their packages.
+fn missing_programs(programs: &[(&str, &str)]) -> Result<Option<String>> {
+    let mut sh = command::administrative("sh");
+    sh.args(["-c", r#"for name; do command -v "$name" >/dev/null || echo "$name"; done"#, "sh"]);
+    let missing = command::run(sh.args(programs.iter().map(|(name, _)| name)), "")?;
+    let missing: Vec<&str> = missing.lines().collect();
+    let mut packages: Vec<&str> = programs
+        .iter()
+        .filter(|(name, _)| missing.contains(name))
+        .map(|(_, package)| *package)
+        .collect();
+    packages.dedup();
+    Ok((!missing.is_empty()).then(|| {
+        let (missing, packages) = (missing.join(", "), packages.join(" "));
+        format!("this machine lacks {missing}: type `apt-get install {packages}` (Debian, Ubuntu)")
+    }))
+}
+
+/// Runs all cases at once, inside of the namespaces. Prints each result as a line of JSON. Returns
+/// early if the lab outside ends.
+pub fn run_cases(program: PathBuf, scenarios: Vec<Scenario>) -> Result<()> {
+    let (outside, end) = channel();
+    let inside = outside.clone();
+    thread::spawn(move || {
+        // The lab outside writes nothing: the call returns when the pipe is closed.
+        let _ = io::stdin().read(&mut [0]);
+        outside.send(Err(anyhow!("the lab outside of the namespaces has ended")))
+    });
+    thread::spawn(move || {
+        let cases = thread::spawn(move || print_cases(&program, &scenarios)).join();
+        inside.send(cases.unwrap_or_else(|_| Err(anyhow!("a case panicked"))))
+    });
+    end.recv()?
+}
+
+fn print_cases(program: &Path, scenarios: &[Scenario]) -> Result<()> {
+    // After the first capture has started, the kernel takes a moment until it stamps packets with
+    // their time. This capture is the first, and lasts as long as the cases.
+    let _capture = Capture::start(&Namespace::new()?).context("cannot capture packets")?;
+    thread::scope(|scope| {
+        for &scenario in scenarios {
+            for family in Family::BOTH {
+                for with in [true, false] {
+                    scope.spawn(move || {
+                        let case = case::run(scenario, family, with, program);
+                        println!("{}", serde_json::to_string(&case).expect("the data is plain"));
+                    });
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_programs_are_named_with_their_packages() {
+        let programs = [("sh", "dash"), ("no-such-program", "a"), ("nor-this-one", "a")];
+        let message = missing_programs(&programs).unwrap().unwrap();
+        let expected = "this machine lacks no-such-program, nor-this-one: type `apt-get \
+                        install a` (Debian, Ubuntu)";
+        assert_eq!(message, expected);
+        assert_eq!(missing_programs(&programs[..1]).unwrap(), None);
+    }
+}

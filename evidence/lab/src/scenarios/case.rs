@@ -1,0 +1,168 @@
+//! Runs one case of a scenario, in a network of its own.
+//!
+//! A scenario has two cases for each IP family: one with its subject, such as keepalive, and one
+//! without. The case without shows that the subject causes the effect.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Result, ensure};
+
+use super::Plan;
+use crate::arguments::Scenario;
+use crate::capture::Capture;
+use crate::network::{Family, Keepalive, Namespace, Network, Node, server_address};
+use crate::peer::Peer;
+use crate::results::{CaseResult, Event, Expected, Observation, Seen};
+
+/// A running case.
+pub struct Case<'a> {
+    /// Whether the case has the scenario's subject.
+    pub with: bool,
+    pub keepalive: Keepalive,
+    pub capture: Arc<Capture>,
+    network: Network,
+    program: &'a Path,
+    result: &'a mut CaseResult,
+}
+
+/// A connection between a program at the client and one at the server.
+pub struct Connection {
+    pub client: Peer,
+    pub server: Peer,
+    /// The client's address.
+    pub end: SocketAddr,
+}
+
+/// The result of [`Case::wait_for`] for a call that does not return.
+pub const STILL_BLOCKED: &str = "still blocked";
+
+/// The error of a call after probes without an answer.
+pub const TIMED_OUT: &str = "TimedOut (os error 110)";
+
+/// Runs a case. An error on the way becomes an observation that fails.
+pub fn run(scenario: Scenario, family: Family, with: bool, program: &Path) -> CaseResult {
+    let mut result = CaseResult::new(scenario, family, with);
+    let outcome = Case::new(scenario.plan(), program, &mut result).and_then(|mut case| {
+        let outcome = (scenario.plan().run)(&mut case);
+        case.result.frames = case.capture.frames()?;
+        ensure!(outcome.is_err() || !case.result.observations.is_empty(), "no observation");
+        outcome
+    });
+    if let Err(error) = outcome {
+        result.observations.push(Observation::new("the case", "no error", format!("{error:#}")));
+    }
+    result
+}
+
+impl<'a> Case<'a> {
+    fn new(plan: &Plan, program: &'a Path, result: &'a mut CaseResult) -> Result<Self> {
+        let network = Network::new(&plan.shape)?;
+        let capture = Capture::start(network.namespace(Node::Router))?;
+        result.start = capture.start;
+        let (with, keepalive) = (result.with, plan.shape.keepalive);
+        Ok(Self { with, keepalive, network, capture, program, result })
+    }
+
+    /// Returns the seconds since the case began, by the clock of the packets' times.
+    pub fn now(&self) -> f64 {
+        let now = SystemTime::UNIX_EPOCH.elapsed().expect("the clock is later than 1970");
+        now.as_secs_f64() - self.capture.start.as_secs_f64()
+    }
+
+    pub fn namespace(&self, node: Node) -> &Namespace {
+        self.network.namespace(node)
+    }
+
+    pub fn peer(&self, node: Node) -> Result<Peer> {
+        Peer::start(self.program, self.namespace(node))
+    }
+
+    pub fn peer_in_gvisor(&self, node: Node) -> Result<Peer> {
+        Peer::start_in_gvisor(self.program, self.namespace(node))
+    }
+
+    /// Starts a listener at the server. Returns its address, too.
+    pub fn listen(&self) -> Result<(Peer, SocketAddr)> {
+        let mut server = self.peer(Node::Server)?;
+        let address = server_address(self.result.family);
+        let address = server.call(&format!("listen {address}"))?.parse()?;
+        Ok((server, address))
+    }
+
+    pub fn connect(&self) -> Result<Connection> {
+        self.connect_from(self.peer(Node::Client)?)
+    }
+
+    pub fn connect_from(&self, mut client: Peer) -> Result<Connection> {
+        let (mut server, address) = self.listen()?;
+        let end = client.call(&format!("connect {address}"))?.parse()?;
+        server.call_ok("accept")?;
+        Ok(Connection { client, server, end })
+    }
+
+    /// Sets the option, but not in the case without keepalive. Returns the time before the call.
+    pub fn set_keepalive(&mut self, node: Node, program: &mut Peer) -> Result<f64> {
+        // With the time after the call, a late answer would make probes too early.
+        let since = self.now();
+        if self.with {
+            program.call_ok("set_keepalive true")?;
+            self.mark(node, "set_keepalive(true)");
+        }
+        Ok(since)
+    }
+
+    /// Cuts a node's power: no packet comes from there, and its program ends.
+    pub fn power_off(&mut self, node: Node, program: Peer) -> Result<()> {
+        self.network.unplug(node)?;
+        self.mark(node, Event::POWER_OFF);
+        drop(program);
+        Ok(())
+    }
+
+    /// Starts the server again, with a kernel that knows no connection.
+    pub fn power_on_server(&mut self) -> Result<()> {
+        self.network.replace_server()?;
+        self.mark(Node::Server, Event::POWER_ON);
+        Ok(())
+    }
+
+    pub fn idle(&self, seconds: f64) {
+        thread::sleep(Duration::from_secs_f64(seconds));
+    }
+
+    /// Waits for the answer to the command `verb`, until `seconds` after `since`. The answer's time
+    /// is in seconds after `since`. Returns [`STILL_BLOCKED`] if there is no answer.
+    pub fn wait_for(&self, peer: &mut Peer, verb: &str, since: f64, seconds: f64) -> Result<Seen> {
+        let left = (since + seconds - self.now()).max(0.0);
+        let answer = peer.wait_for(verb, Instant::now() + Duration::from_secs_f64(left))?;
+        Ok(answer.map_or(STILL_BLOCKED.into(), |what| Seen::at(what, self.now() - since)))
+    }
+
+    /// Waits for the end of a `read` at the client, as [`Case::wait_for`], and marks the end.
+    pub fn wait_for_read(&mut self, client: &mut Peer, since: f64, seconds: f64) -> Result<Seen> {
+        let end = self.wait_for(client, "read", since, seconds)?;
+        self.mark(Node::Client, format!("read(): {}", end.what));
+        Ok(end)
+    }
+
+    /// Records an event at a node, for the picture.
+    pub fn mark(&mut self, node: Node, text: impl Into<String>) {
+        let at = self.now();
+        self.result.events.push(Event { at, node, text: text.into() });
+    }
+
+    /// Returns `with` in a case with the scenario's subject, and `without` in the other case.
+    pub fn either(&self, with: impl Into<Expected>, without: impl Into<Expected>) -> Expected {
+        if self.with { with.into() } else { without.into() }
+    }
+
+    /// Records an observation.
+    pub fn check(&mut self, what: &str, expected: impl Into<Expected>, seen: impl Into<Seen>) {
+        self.result.observations.push(Observation::new(what, expected, seen));
+        self.result.end = self.now();
+    }
+}

@@ -1,0 +1,34 @@
+//! The listener has the option when it accepts a stream. No standard says whether the stream inherits
+//! the option, so std's documentation may not promise it. The scenario records what Linux does.
+
+use super::*;
+
+pub const PLAN: Plan = Plan { sides: ["set on the listener", "not set"], shape: PLAIN, run };
+
+fn run(case: &mut Case) -> Result<()> {
+    let (mut server, address) = case.listen()?;
+    if case.with {
+        server.call(&format!("hand_listener_to {}", witness::python(Some(true))))?;
+    }
+    let mut client = case.peer(Node::Client)?;
+    let idle_since = case.now();
+    client.call(&format!("connect {address}"))?;
+    server.call_ok("accept")?;
+
+    let reports = [
+        ("keepalive() of the accepted stream", "keepalive".to_string()),
+        ("Python, of that stream", format!("hand_stream_to {}", witness::python(None))),
+        ("socket2, of that stream", format!("hand_stream_to {}", witness::socket2(None)?)),
+    ];
+    for (who, command) in reports {
+        case.check(who, case.with.to_string(), server.call(&command)?);
+    }
+
+    let time = f64::from(case.keepalive.time);
+    let probe = case.capture.wait(time + LATE, |packets| {
+        packets.iter().find(|p| p.is_probe() && p.from == Node::Server).map(|p| p.at)
+    })?;
+    let seen = probe.map_or("none".into(), |at| Seen::at("probe", at - idle_since));
+    case.check("on the wire", case.either(Expected::at("probe", time), "none"), seen);
+    Ok(())
+}

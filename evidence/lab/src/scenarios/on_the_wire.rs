@@ -1,0 +1,56 @@
+//! The packets of keepalive and their times, first with a server that answers, then without.
+
+use super::*;
+
+const KEEPALIVE: Keepalive = Keepalive { time: 2, interval: 1, probes: 3 };
+
+pub const PLAN: Plan =
+    Plan { sides: WITH_KEEPALIVE, shape: Shape { keepalive: KEEPALIVE, ..PLAIN }, run };
+
+const PROBE: PacketKind = PacketKind::Probe { bytes: 0 };
+
+/// The packets on the client's cable: the reason, the kind, and the seconds since the previous
+/// packet. After an answer, the kernel waits for the idle time; without an answer, for the interval.
+const TIMETABLE: [(&str, PacketKind, u32); 8] = [
+    ("idle for the time", PROBE, KEEPALIVE.time),
+    ("the server is there", PacketKind::ProbeAck, 0),
+    ("idle for the time again", PROBE, KEEPALIVE.time),
+    ("the server is still there", PacketKind::ProbeAck, 0),
+    ("idle, and the server loses power", PROBE, KEEPALIVE.time),
+    ("no answer for the interval", PROBE, KEEPALIVE.interval),
+    ("no answer to two", PROBE, KEEPALIVE.interval),
+    ("no answer to any", PacketKind::Reset, KEEPALIVE.interval),
+];
+const BEFORE_POWER_LOSS: usize = 4;
+
+fn run(case: &mut Case) -> Result<()> {
+    let Connection { mut client, server, end } = case.connect()?;
+    let idle_since = case.set_keepalive(Node::Client, &mut client)?;
+    let on_cable = |packets: &[Packet]| -> Vec<Packet> {
+        let here = |p: &&Packet| {
+            p.at > idle_since && p.concerns(end) && [p.from, p.to].contains(&Node::Client)
+        };
+        packets.iter().filter(here).cloned().collect()
+    };
+    // Waits until all packets of `timetable` have come, or for their time.
+    let wait = |case: &Case, timetable: &[(&str, PacketKind, u32)]| {
+        let seconds: u32 = timetable.iter().map(|(.., seconds)| seconds).sum();
+        case.capture.wait(f64::from(seconds) + LATE, |packets| {
+            (on_cable(packets).len() >= timetable.len()).then_some(())
+        })
+    };
+    wait(case, &TIMETABLE[..BEFORE_POWER_LOSS])?;
+    case.power_off(Node::Server, server)?;
+    wait(case, &TIMETABLE)?;
+
+    let packets = on_cable(&case.capture.packets()?);
+    let expected = if case.with { TIMETABLE.len() } else { 0 };
+    case.check("packets", expected.to_string(), packets.len().to_string());
+    let mut before = idle_since;
+    for (packet, (why, kind, after)) in packets.iter().zip(TIMETABLE) {
+        let seen = Seen::at(packet.kind.to_string(), packet.at - before);
+        case.check(why, Expected::at(kind.to_string(), after.into()), seen);
+        before = packet.at;
+    }
+    Ok(())
+}

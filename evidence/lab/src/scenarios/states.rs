@@ -1,0 +1,44 @@
+//! The option stays with the connection, whatever the program does with its stream.
+
+use super::*;
+
+pub const PLAN: Plan = Plan { sides: WITH_KEEPALIVE, shape: PLAIN, run };
+
+/// A name, and the commands for the client's stream before and after keepalive is set. The FIN of a
+/// half-close goes before, because its acknowledgement restarts the idle time.
+const STATES: [(&str, &[&str], &[&str]); 5] = [
+    ("plain", &[], &[]),
+    ("half-closed", &["shutdown"], &[]),
+    ("nonblocking", &["set_nonblocking"], &[]),
+    ("cloned, the original dropped", &[], &["try_clone"]),
+    ("moved to a child thread", &[], &["thread read"]),
+];
+
+fn run(case: &mut Case) -> Result<()> {
+    // The programs must not end before the packets are read.
+    let mut connections = Vec::new();
+    for (name, before, after) in STATES {
+        let mut connection = case.connect()?;
+        let client = &mut connection.client;
+        before.iter().try_for_each(|command| client.call_ok(command))?;
+        let since = case.set_keepalive(Node::Client, client)?;
+        after.iter().try_for_each(|command| client.call_ok(command))?;
+        connections.push((name, since, connection));
+    }
+
+    let time = f64::from(case.keepalive.time);
+    let probes = |packets: &[Packet], Connection { end, .. }: &Connection| -> Vec<f64> {
+        let ours = packets.iter().filter(|p| p.is_probe() && p.source == *end);
+        ours.map(|probe| probe.at).collect()
+    };
+    // Two probes of each connection, on two cables.
+    case.capture.wait(2.0 * (time + LATE), |packets| {
+        connections.iter().all(|(.., c)| probes(packets, c).len() >= 4).then_some(())
+    })?;
+    for (name, since, connection) in &connections {
+        let first = probes(&case.capture.packets()?, connection).first().map(|at| at - since);
+        let seen = first.map_or("no probe".into(), |seconds| Seen::at("probes", seconds));
+        case.check(name, case.either(Expected::at("probes", time), "no probe"), seen);
+    }
+    Ok(())
+}

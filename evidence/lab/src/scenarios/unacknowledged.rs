@@ -1,0 +1,24 @@
+//! Keepalive does not help while data is unacknowledged: the kernel retransmits the data, and gives up
+//! later (on Linux after a quarter of an hour).
+
+use super::*;
+
+pub const PLAN: Plan =
+    Plan { sides: ["nothing written", "written, not acknowledged"], shape: PLAIN, run };
+
+fn run(case: &mut Case) -> Result<()> {
+    let Connection { mut client, server, .. } = case.connect()?;
+    let idle_since = case.now();
+    client.call_ok("set_keepalive true")?;
+    case.power_off(Node::Server, server)?;
+    if !case.with {
+        client.call_ok("write ping")?;
+        case.mark(Node::Client, "write()");
+    }
+    client.send("read")?;
+
+    let detection = case.keepalive.detection();
+    let end = case.wait_for_read(&mut client, idle_since, 3.0 * detection)?;
+    case.check("read", case.either(Expected::at(TIMED_OUT, detection), STILL_BLOCKED), end);
+    Ok(())
+}
