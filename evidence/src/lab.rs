@@ -9,7 +9,8 @@ use xtask::owned::entries;
 use xtask::project::Project;
 use xtask::std::{Profile, Std};
 
-use crate::suite::{Outcome, Place, Trial, lock};
+use crate::place::lock;
+use crate::suite::{Outcome, Place, Trial};
 
 /// The seconds after which the lab is ended. The longest scenario takes a minute and a half.
 const LIMIT: u64 = 15 * 60;
@@ -33,7 +34,8 @@ fn run(place: &Place, scenario: &str) -> Result<Outcome> {
     lab(place, &["--check".as_ref(), scenario.as_ref()])?;
     let sysroot = sysroot(place)?;
     let out = root.join("build/evidence/lab").join(&place.base().name);
-    let text = lab(place, &["--sysroot".as_ref(), &sysroot, "--out".as_ref(), &out, scenario.as_ref()])?;
+    let text =
+        lab(place, &["--sysroot".as_ref(), &sysroot, "--out".as_ref(), &out, scenario.as_ref()])?;
     Ok(Outcome::Passed(text))
 }
 

@@ -6,6 +6,7 @@ pub mod crates;
 pub mod diagnostic;
 pub mod lab;
 pub mod libtest;
+pub mod place;
 pub mod portability;
 pub mod series;
 pub mod specs;

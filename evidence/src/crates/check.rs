@@ -162,6 +162,9 @@ mod tests {
         let expected =
             "error[E0599]: no method for `{async block@a-1/src/b.rs:9}`\n   --> a-1/src/c.rs:10:5";
         assert_eq!(text(rendered), expected);
-        assert_eq!(text("error: no\n --> a/src/lib.rs:1:5\n |\n"), "error: no\n --> a/src/lib.rs:1:5");
+        assert_eq!(
+            text("error: no\n --> a/src/lib.rs:1:5\n |\n"),
+            "error: no\n --> a/src/lib.rs:1:5"
+        );
     }
 }
