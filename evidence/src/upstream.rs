@@ -25,7 +25,7 @@ pub fn trials(project: &Project) -> Result<Vec<Trial>> {
                 trial(&base, "std", |place| pass_with_own(place, &["test", "library/std"])),
                 // compiletest runs no test that passed before, unless it is told to.
                 trial(&base, "ui", |place| pass(place, &["test", "tests/ui/std", "--force-rerun"])),
-                trial(&base, "`cargo xtask test` agrees with x.py", compare),
+                trial(&base, "cargo xtask test agrees with x.py", compare),
             ]
         } else {
             vec![
