@@ -1,54 +1,73 @@
-//! Runs the network lab with the patched std.
+//! Runs the scenarios of the network lab with the std of the series.
 
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
-use xtask::base::Base;
-use xtask::base::project::Project;
-use xtask::library::sources::library_right_now;
-use xtask::library::sysroot::{Profile, Workshop};
-use xtask::run::command::CommandExt;
-use xtask::run::lock;
-use xtask::say::failure::{NOT_RUN, NotRun};
+use anyhow::{Result, bail};
+use xtask::error::{NOT_RUN, NotRun};
+use xtask::owned::entries;
+use xtask::project::Project;
+use xtask::std::{Profile, Std};
 
-use crate::suite;
+use crate::place::lock;
+use crate::suite::{Outcome, Place, Trial};
 
-/// The lab's scenarios, by name.
-pub fn scenarios(project: &Project) -> Result<Vec<String>> {
-    let list = lab(project).arg("--list").read()?;
-    Ok(list.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect())
-}
+/// The seconds after which the lab is ended. The longest scenario takes a minute and a half.
+const LIMIT: u64 = 15 * 60;
 
-fn lab(project: &Project) -> Command {
-    let mut lab = Command::new("cargo");
-    lab.args(["run", "--quiet", "--package", "lab", "--"]).current_dir(&project.root);
-    lab
-}
-
-/// Runs one scenario, which leaves its captures and pictures below build/evidence/lab/.
-pub fn run(base: &Base, scenario: &str) -> Result<String> {
-    // Before anything is compiled for it.
-    pass(lab(&suite::project()?).args(["--check", scenario]))?;
-    let session = suite::open(base)?;
-    let dir = session.project.build().join("evidence/lab");
-    let dir = dir.join(format!("{}-{}", base.name, suite::slot()));
-    let _lock = lock::acquire(&dir.join("lock"), "a scenario of the lab")?;
-    let sysroot = dir.join("sysroot");
-    let library = library_right_now(&session.tree)?;
-    Workshop::open(&session, &session.compiler.host, &library)?.sysroot(Profile::Dev, &sysroot)?;
-    let mut lab = lab(&session.project);
-    pass(lab.arg("--sysroot").arg(sysroot).arg("--out").arg(dir.join("out")).arg(scenario))?;
-    Ok(String::new())
-}
-
-/// Stops if the lab says that it cannot run, or that a scenario did not pass.
-fn pass(lab: &mut Command) -> Result<()> {
-    let output = lab.stderr(Stdio::piped()).answer()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    println!("{}{said}", String::from_utf8_lossy(&output.stdout));
-    match output.status.code().context("the lab was killed")? {
-        0 => Ok(()),
-        code if code == i32::from(NOT_RUN) => Err(NotRun(said.trim().into()))?,
-        _ => bail!("something that was expected was not seen"),
+pub fn trials(project: &Project) -> Result<Vec<Trial>> {
+    let mut trials = Vec::new();
+    for base in project.bases() {
+        for scenario in lab::scenarios() {
+            let name = scenario.clone();
+            let trial = Trial::new("lab", &base, &name, move |place| run(place, &scenario));
+            trials.push(trial.quick(base.default).waits());
+        }
     }
+    Ok(trials)
+}
+
+/// Runs one scenario. Its tables, captures and pictures are in build/evidence/lab/BASE/std/SCENARIO/.
+fn run(place: &Place, scenario: &str) -> Result<Outcome> {
+    let root = &place.project().root;
+    // std is not compiled for a lab that cannot run.
+    lab(place, &["--check".as_ref(), scenario.as_ref()])?;
+    let sysroot = sysroot(place)?;
+    let out = root.join("build/evidence/lab").join(&place.base().name);
+    let text =
+        lab(place, &["--sysroot".as_ref(), &sysroot, "--out".as_ref(), &out, scenario.as_ref()])?;
+    Ok(Outcome::Passed(text))
+}
+
+/// Runs the lab, and returns its last line but one: the numbers of passed and failed rows.
+fn lab(place: &Place, args: &[&Path]) -> Result<String> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["run", "--quiet", "--package", "lab", "--"]).args(args);
+    let output = place.run(cargo.current_dir(&place.project().root), LIMIT)?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    match output.status.code() {
+        Some(0) => {
+            let is_count = |line: &&str| line.ends_with(" 0 failed");
+            Ok(stderr.lines().find(is_count).unwrap_or_default().to_owned())
+        }
+        Some(code) if code == i32::from(NOT_RUN) => Err(NotRun(stderr.trim().into()))?,
+        _ => bail!("{}\n{}", String::from_utf8_lossy(&output.stdout), stderr.trim_end()),
+    }
+}
+
+/// Returns a sysroot with the std of the series, which all scenarios of the base share.
+fn sysroot(place: &Place) -> Result<PathBuf> {
+    let opened = place.opened()?;
+    let dir = place.project().build.root.join("evidence/lab-std").join(&place.base().name);
+    let _lock = lock(&dir)?;
+    let sysroot = dir.join(opened.found_with()?);
+    if !sysroot.join("bin").exists() {
+        for old in entries(&dir)?.iter().filter(|path| path.join("bin").exists()) {
+            place.project().build.remove(old)?;
+        }
+        let host = &opened.compiler.host;
+        let std = Std::new(&opened.compiler, &opened.library()?, host, &dir.join("std"));
+        std.sysroot(Profile::Dev, &sysroot)?;
+    }
+    Ok(sysroot)
 }

@@ -2,8 +2,11 @@
 //!
 //! A module is a suite and returns its trials. [`suite`] runs the trials of all suites in one test program.
 
+pub mod crates;
 pub mod diagnostic;
+pub mod lab;
 pub mod libtest;
+pub mod place;
 pub mod portability;
 pub mod series;
 pub mod specs;
@@ -14,10 +17,12 @@ pub mod toolchain;
 pub mod upstream;
 
 /// The suites, the longest trials first.
-pub const SUITES: [suite::Suite; 5] = [
+pub const SUITES: [suite::Suite; 7] = [
+    ("lab", lab::trials),
     ("upstream", upstream::trials),
     ("toolchain", toolchain::trials),
     ("portability", portability::trials),
+    ("crates", crates::trials),
     ("series", series::trials),
     ("targets", targets::trials),
 ];

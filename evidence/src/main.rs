@@ -7,8 +7,9 @@ use evidence::{SUITES, tables, targets};
 use xtask::project::Project;
 
 const USAGE: &str = "usage: cargo run -p evidence -- COMMAND
-  docs SUITE    writes docs/SUITE.md from the results of the suite: targets, platforms or crates
-  targets       writes evidence/targets/BASE.txt, the names of the targets that the base's compiler knows";
+  docs SUITE [DIR]...    writes docs/SUITE.md from the results of the suite: targets, platforms or crates
+                         DIR, in build/evidence/results/SUITE, has results of another series or compiler
+  targets                writes evidence/targets/BASE.txt, the names of the targets that the base's compiler knows";
 
 fn main() -> ExitCode {
     match run() {
@@ -21,7 +22,7 @@ fn run() -> Result<()> {
     let args: Vec<_> = std::env::args().skip(1).collect();
     let project = Project::of_cargo()?;
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["docs", suite] => tables::write_docs(&project, &SUITES, suite),
+        ["docs", suite, ref dirs @ ..] => tables::write_docs(&project, &SUITES, suite, dirs),
         ["targets"] => targets::write_names(&project),
         _ => bail!("{USAGE}"),
     }

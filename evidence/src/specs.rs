@@ -22,7 +22,9 @@ impl Specs {
     }
 
     fn parse(json: &str) -> Result<Specs> {
-        Ok(Specs(serde_json::from_str(json).context("rustc's target specifications cannot be read")?))
+        Ok(Specs(
+            serde_json::from_str(json).context("rustc's target specifications cannot be read")?,
+        ))
     }
 
     /// Returns the order of bytes and the width of pointers, such as `big, 64`.
@@ -32,7 +34,8 @@ impl Specs {
         })?;
         // A specification names the order only if it is not the default.
         let endian = spec["target-endian"].as_str().unwrap_or("little");
-        let width = spec["target-pointer-width"].as_u64().context("a target has no pointer width")?;
+        let width =
+            spec["target-pointer-width"].as_u64().context("a target has no pointer width")?;
         Ok(format!("{endian}, {width}"))
     }
 

@@ -1,29 +1,24 @@
 //! Runs the trials of all suites in one process, side by side, with libtest's command line and output.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
-use std::fs::TryLockError;
-use std::io::{IsTerminal, Read, Write};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Output, Stdio};
+use std::process::ExitCode;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use fs_err as fs;
 use libtest_mimic::{Arguments, Completion, Conclusion, Failed};
 use xtask::base::Base;
-use xtask::compiler::Compiler;
 use xtask::error::{NotRun, report};
 use xtask::git::Git;
 use xtask::out::shown;
 use xtask::project::Project;
-use xtask::run::{CommandExt, words};
 use xtask::store::Store;
 
-use crate::tables::{self, Row};
+pub use crate::place::{Opened, Place};
+use crate::place::{lock, log_file};
 
 /// With this variable set, a trial of the quick set fails if the machine lacks what the trial needs.
 const REQUIRE: &str = "EVIDENCE_REQUIRE";
@@ -62,14 +57,8 @@ impl Trial {
         name: &str,
         work: impl FnOnce(&Place) -> Result<Outcome> + Send + 'static,
     ) -> Trial {
-        Trial {
-            suite: suite.into(),
-            base: base.clone(),
-            name: name.into(),
-            is_quick: true,
-            needs: Needs::default(),
-            work: Box::new(work),
-        }
+        let (suite, base, name) = (suite.into(), base.clone(), name.into());
+        Trial { suite, base, name, is_quick: true, needs: Needs::default(), work: Box::new(work) }
     }
 
     /// Says whether the trial runs without `--ignored` and `--include-ignored`.
@@ -94,177 +83,19 @@ impl Trial {
     }
 }
 
-/// A base that is ready for trials.
-pub struct Opened {
-    pub base: Base,
-    pub compiler: Compiler,
-    pub store: Store,
-}
-
-impl Opened {
-    pub fn open(project: &Project, base: &Base) -> Result<Opened> {
-        let compiler = Compiler::find(base)?;
-        let store = Store::open(project, base, &compiler, None)?;
-        Ok(Opened { base: base.clone(), compiler, store })
-    }
-
-    /// Returns `library/` with the series.
-    pub fn library(&self) -> Result<PathBuf> {
-        self.store.library("series")
-    }
-
-    /// Returns the name of the directory with the rows of this base, series and compiler.
-    pub fn found_with(&self) -> Result<String> {
-        let series = self.store.tree_of("series:library")?;
-        let compiler = self.compiler.version_field("commit-hash")?;
-        Ok(format!("{}-{}-{}", self.base.name, &series[..12], &compiler[..12]))
-    }
-}
-
-/// The directories that a running trial has to itself.
-pub struct Place {
-    project: Project,
-    base: Base,
-    suite: String,
-    name: String,
-    dir: PathBuf,
-    log: PathBuf,
-    opened: Arc<Opened>,
-    /// The lock of `dir`.
-    _lock: fs::File,
-}
-
-type Open = fn(&Project, &Base) -> Result<Opened>;
-
-/// An opened base, or why it cannot be opened.
-type Ready = Result<Arc<Opened>>;
-
-impl Place {
-    pub fn project(&self) -> &Project {
-        &self.project
-    }
-
-    pub fn base(&self) -> &Base {
-        &self.base
-    }
-
-    /// Returns a directory that no other running trial uses. It is kept for later trials of the same suite
-    /// and base, so cargo's caches belong here.
-    pub fn dir(&self) -> PathBuf {
-        self.dir.clone()
-    }
-
-    /// Returns the base's store and compiler, which all trials of a process share.
-    pub fn opened(&self) -> Result<Arc<Opened>> {
-        Ok(self.opened.clone())
-    }
-
-    /// Appends the text to the trial's log.
-    pub fn log(&self, text: &str) {
-        self.log_bytes(format!("{}\n", text.trim_end()).as_bytes());
-    }
-
-    fn log_bytes(&self, bytes: &[u8]) {
-        let log = fs::OpenOptions::new().append(true).create(true).open(&self.log);
-        let written = log.and_then(|mut log| log.write_all(bytes));
-        if let Err(error) = written {
-            eprintln!("warning: {error}");
-        }
-    }
-
-    /// Runs the command in a clean environment, and ends it with its children after `seconds`. Its output
-    /// is also written to the log. Any exit code is fine.
-    pub fn run(&self, command: &mut Command, seconds: u64) -> Result<Output> {
-        self.log(&format!("$ {}", words(command)));
-        let started = Instant::now();
-        let mut limited = limited(command, seconds);
-        limited.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child =
-            limited.spawn().with_context(|| format!("cannot run `{}`", words(command)))?;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let (stdout, stderr) = thread::scope(|scope| {
-            let reader = scope.spawn(|| self.read_and_log(stderr));
-            (self.read_and_log(stdout), reader.join().expect("reading does not panic"))
-        });
-        let output = Output { status: child.wait()?, stdout: stdout?, stderr: stderr? };
-        if !output.status.success() && started.elapsed() >= Duration::from_secs(seconds) {
-            bail!("`{}` still ran after {seconds} seconds and was ended", words(command));
-        }
-        Ok(output)
-    }
-
-    fn read_and_log(&self, pipe: Option<impl Read>) -> Result<Vec<u8>> {
-        let (mut pipe, mut all, mut chunk) = (pipe.context("no pipe")?, Vec::new(), [0; 8192]);
-        loop {
-            let read = pipe.read(&mut chunk)?;
-            if read == 0 {
-                return Ok(all);
-            }
-            all.extend_from_slice(&chunk[..read]);
-            self.log_bytes(&chunk[..read]);
-        }
-    }
-
-    /// Writes the trial's row of the suite's table, with today's date unless the row has a date.
-    pub fn record(&self, row: &Row) -> Result<()> {
-        let mut row = row.clone();
-        if row.date.is_empty() {
-            row.date = Command::new("date").args(["-u", "+%F"]).stdout_of()?;
-        }
-        row.write(&self.project.build, &self.row_file()?)
-    }
-
-    /// Returns the trial's row, if the trial ran before with the same series and compiler.
-    pub fn recorded(&self) -> Result<Option<Row>> {
-        Row::read(&self.row_file()?)
-    }
-
-    fn row_file(&self) -> Result<PathBuf> {
-        let found_with = self.opened()?.found_with()?;
-        Ok(tables::file(&self.project, &self.suite, &found_with, &self.name))
-    }
-}
-
-/// Returns the command under `timeout`, in a clean environment. `timeout` puts the command into a process
-/// group that Ctrl-C does not reach, so on Linux `setpriv` ends `timeout` when this process ends.
-fn limited(command: &Command, seconds: u64) -> Command {
-    let mut words: Vec<OsString> = Vec::new();
-    let is_there = |program: &str| which::which(program).is_ok();
-    if is_there("timeout") {
-        if cfg!(target_os = "linux") && is_there("setpriv") {
-            words.extend(["setpriv", "--pdeathsig", "TERM"].map(Into::into));
-        }
-        words.extend(["timeout", "-k", "10", &seconds.to_string()].map(Into::into));
-    }
-    words.push(command.get_program().into());
-    words.extend(command.get_args().map(Into::into));
-    let mut limited = Command::new(&words[0]);
-    limited.args(&words[1..]).clean_env();
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => limited.env(name, value),
-            None => limited.env_remove(name),
-        };
-    }
-    if let Some(dir) = command.get_current_dir() {
-        limited.current_dir(dir);
-    }
-    limited
-}
-
-/// Runs the suites as the command line says. The whole of a test program's `main`.
+/// Runs the suites as the command line says. This is the whole `main` of a test program.
 pub fn main(suites: &[Suite]) -> ExitCode {
-    let run = || -> Result<ExitCode> {
+    let main = || -> Result<ExitCode> {
         let project = Project::of_cargo()?;
         std::env::set_current_dir(&project.root)?;
         let trials = trials(&project, suites)?;
         let is_required = std::env::var_os(REQUIRE).is_some();
-        let arguments = Arguments::from_args();
-        let (conclusion, report) = run(&project, arguments, trials, Opened::open, is_required);
+        let (conclusion, report) =
+            run(&project, Arguments::from_args(), trials, Opened::open, is_required)?;
         print!("{report}");
         Ok(conclusion.exit_code())
     };
-    run().unwrap_or_else(|error| report(&error))
+    main().unwrap_or_else(|error| report(&error))
 }
 
 /// Returns the base and the name of each trial of a suite.
@@ -285,155 +116,143 @@ fn trials(project: &Project, suites: &[Suite]) -> Result<Vec<Trial>> {
         trials.extend(made);
     }
     let mut names = BTreeSet::new();
-    if let Some(twice) = trials.iter().map(Trial::full_name).find(|name| !names.insert(name.clone()))
-    {
-        bail!("two trials have the name {twice}");
+    for trial in &trials {
+        if !names.insert(trial.full_name()) {
+            bail!("two trials have the name {}", trial.full_name());
+        }
     }
     Ok(trials)
 }
 
-/// What all trials of a run share.
+/// The things that all trials of a run share.
 struct Run {
     project: Project,
-    /// Whether a trial of the quick set may not be left out.
     is_required: bool,
-    /// How many trials that do not wait may run at a time.
+    /// The number of trials that run at a time, without those that wait.
     processors: usize,
-    bases: BTreeMap<String, Ready>,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct State {
+    bases: BTreeMap<String, Arc<Opened>>,
     /// The trials that have not started, by their place in the order.
     queue: BTreeMap<usize, Needs>,
     busy: usize,
     taken: BTreeSet<&'static str>,
-    running: BTreeMap<String, Running>,
+    /// The trials that run: when they started, and the log.
+    running: BTreeMap<String, (Instant, PathBuf)>,
     /// The texts of the trials that passed, by name.
     texts: BTreeMap<String, String>,
-    /// The trials that were not run, by the reason: mostly what the machine lacks.
+    /// The trials that were left out, by what the machine lacks.
     lacking: BTreeMap<String, Vec<String>>,
 }
 
-struct Running {
-    since: Instant,
-    is_slow: bool,
-}
+type Open = fn(&Project, &Base) -> Result<Opened>;
 
-/// Runs the trials that the arguments select. Returns what libtest counted, and what is to be said of
-/// the trials that did not run and of the evidence.
+/// Runs the trials that the arguments select. Returns libtest's counts, and a report on what the trials found,
+/// on those that did not run, and on where the evidence is.
 fn run(
     project: &Project,
     mut arguments: Arguments,
     trials: Vec<Trial>,
     open: Open,
     is_required: bool,
-) -> (Conclusion, String) {
-    // libtest-mimic can select, but wants its own type.
-    let of_libtest = |trial: &Trial, run: Box<dyn FnOnce() -> Result<Completion, Failed> + Send>| {
-        libtest_mimic::Trial::ignorable_test(trial.full_name(), run)
-            .with_ignored_flag(!trial.is_quick)
-    };
-    let empty = || Box::new(|| Ok(Completion::Completed)) as Box<_>;
-    if arguments.list {
-        let all = trials.iter().map(|trial| of_libtest(trial, empty())).collect();
-        return (libtest_mimic::run(&arguments, all), String::new());
-    }
-    let total = trials.len();
-    let (mut selected, mut others, mut not_quick) = (Vec::new(), Vec::new(), Vec::new());
-    for trial in trials {
-        let as_test = of_libtest(&trial, empty());
-        if arguments.is_filtered_out(&as_test) {
-            others.push(as_test);
-        } else if arguments.is_ignored(&as_test) {
-            not_quick.push(format!("{}::{}", trial.suite, trial.base.name));
-        } else {
-            selected.push(trial);
-        }
-    }
-
-    let bases = open_bases(project, &selected, open);
-    let (mut state, mut failed) = (State::default(), BTreeSet::new());
-    selected.retain(|trial| {
-        let Err(error) = &bases[&trial.base.name] else { return true };
-        let is_lack = error.is::<NotRun>() && !is_required;
-        // The first trial of a base fails for all.
-        if !is_lack && failed.insert(trial.base.name.clone()) {
-            return true;
-        }
-        let base = &trial.base.name;
-        let failed = format!("the base {base} cannot be opened, as a failed trial says");
-        let reason = if is_lack { format!("{error:#}") } else { failed };
-        state.lacking.entry(reason).or_default().push(trial.full_name());
-        false
-    });
-    state.queue = selected.iter().map(|trial| trial.needs.clone()).enumerate().collect();
+) -> Result<(Conclusion, String)> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let run = Arc::new(Run {
         project: project.clone(),
         is_required,
         processors: arguments.test_threads.unwrap_or(cores),
-        bases,
-        state: Mutex::new(state),
+        state: Mutex::default(),
         changed: Condvar::new(),
     });
-    // Each trial has a thread, in which it waits for its turn.
-    arguments.test_threads.get_or_insert(selected.len().max(1));
-    let watch = run.clone();
-    thread::spawn(move || watch.watch());
-    let ran = selected.len();
-    let mut tests = others;
-    for (index, trial) in selected.into_iter().enumerate() {
-        let (run, as_test) = (run.clone(), of_libtest(&trial, empty()));
-        let is_ignored = as_test.has_ignored_flag();
-        let test = libtest_mimic::Trial::ignorable_test(trial.full_name(), move || {
-            run.run_one(index, trial)
-        });
-        tests.push(test.with_ignored_flag(is_ignored));
+    let (total, mut others, mut selected) = (trials.len(), Vec::new(), Vec::new());
+    let mut not_quick = BTreeMap::<String, usize>::new();
+    for (index, trial) in trials.into_iter().enumerate() {
+        let (name, base, needs) = (trial.full_name(), trial.base.clone(), trial.needs.clone());
+        let (run, is_quick) = (run.clone(), trial.is_quick);
+        let set = format!("{}::{}", trial.suite, base.name);
+        let test = libtest_mimic::Trial::ignorable_test(&name, move || run.run_one(index, trial))
+            .with_ignored_flag(!is_quick);
+        if arguments.list || arguments.is_filtered_out(&test) {
+            others.push(test);
+        } else if arguments.is_ignored(&test) {
+            *not_quick.entry(set).or_default() += 1;
+        } else {
+            selected.push((index, name, base, needs, test));
+        }
     }
+    if arguments.list {
+        return Ok((libtest_mimic::run(&arguments, others), String::new()));
+    }
+
+    let bases: BTreeMap<_, _> =
+        selected.iter().map(|(_, _, base, ..)| (&base.name, base)).collect();
+    let opened = open_all(project, bases.into_values(), open);
+    let (mut tests, mut ran) = (others, 0);
+    for (index, name, base, needs, test) in selected {
+        let mut state = run.state();
+        match &opened[&base.name] {
+            Ok(opened) => {
+                state.bases.insert(base.name, opened.clone());
+                state.queue.insert(index, needs);
+                tests.push(test);
+                ran += 1;
+            }
+            Err(error) if error.is::<NotRun>() && !is_required => {
+                state.lacking.entry(error.to_string()).or_default().push(name);
+            }
+            Err(error) => bail!("the base {}: {error:#}", base.name),
+        }
+    }
+    // Each trial has a thread, in which it waits for its turn.
+    arguments.test_threads.get_or_insert(ran.max(1));
+    let watch = run.clone();
+    thread::spawn(move || watch.say_what_is_slow());
     let conclusion = libtest_mimic::run(&arguments, tests);
-    clear_line();
     let mut report = run.report(&not_quick);
     if ran == 0 {
         report += &format!("\nno trial ran. Without the filter there are {total}, see `--list`.\n");
     }
-    (conclusion, report)
+    Ok((conclusion, report))
 }
 
-/// Opens the bases of the trials side by side.
-fn open_bases(project: &Project, trials: &[Trial], open: Open) -> BTreeMap<String, Ready> {
-    let bases: BTreeMap<_, _> = trials.iter().map(|trial| (&trial.base.name, &trial.base)).collect();
+/// Opens bases side by side.
+fn open_all<'b>(
+    project: &Project,
+    bases: impl Iterator<Item = &'b Base>,
+    open: Open,
+) -> BTreeMap<String, Result<Arc<Opened>>> {
+    let open = |base| {
+        let opened = open(project, base)?;
+        note_other_work(&project.tree(base), &opened.store);
+        Ok(Arc::new(opened))
+    };
     thread::scope(|scope| {
-        let open = |(name, base)| (name, scope.spawn(move || ready(project, base, open)));
-        let opening: Vec<(&String, _)> = bases.into_iter().map(open).collect();
-        let join = |thread: thread::ScopedJoinHandle<Ready>| {
-            thread.join().unwrap_or_else(|_| Err(anyhow!("opening a base panicked")))
+        let threads: Vec<_> = bases.map(|base| (base, scope.spawn(move || open(base)))).collect();
+        let join = |thread: thread::ScopedJoinHandle<_>| {
+            thread.join().unwrap_or_else(|_| Err(anyhow!("opening it panicked")))
         };
-        opening.into_iter().map(|(name, thread)| (name.clone(), join(thread))).collect()
+        threads.into_iter().map(|(base, thread)| (base.name.clone(), join(thread))).collect()
     })
 }
 
-fn ready(project: &Project, base: &Base, open: Open) -> Ready {
-    let opened = open(project, base)?;
-    if has_work_beside(&project.tree(base), &opened.store.git) {
+/// Says so if the files of the person's clone are not those of the series.
+fn note_other_work(tree: &Path, store: &Store) {
+    let clone = Git::at(tree);
+    let series = store.git.stdout_of(&["rev-parse", "series:"]).ok();
+    let is_same = || {
+        clone.stdout_of(&["rev-parse", "HEAD:"]).ok() == series
+            && clone.stdout_of(&["status", "--porcelain"]).is_ok_and(|changes| changes.is_empty())
+    };
+    if tree.exists() && !is_same() {
         eprintln!(
-            "note: {} has work that patches/{} lacks. The trials are about the patches.",
-            shown(&project.tree(base)),
-            base.name
+            "note: {0} has other files than the patches. The trials are about the patches",
+            shown(tree)
         );
     }
-    Ok(Arc::new(opened))
-}
-
-/// Says whether a clone's files are not those of the series.
-fn has_work_beside(tree: &Path, store: &Git) -> bool {
-    let clone = Git { dir: tree.to_owned() };
-    let text = |git: &Git, args: &[&str]| git.stdout_of(args).ok();
-    tree.exists()
-        && (text(store, &["rev-parse", "series^{tree}"]) != text(&clone, &["rev-parse", "HEAD^{tree}"])
-            || text(&clone, &["status", "--porcelain"]) != Some(String::new()))
 }
 
 impl Run {
@@ -442,22 +261,11 @@ impl Run {
     }
 
     fn run_one(&self, index: usize, trial: Trial) -> Result<Completion, Failed> {
-        let Trial { suite, base, name, is_quick, needs, work } = trial;
-        let full_name = format!("{suite}::{}::{name}", base.name);
-        let turn = self.wait_for_turn(index, &full_name, &needs);
-        let log = log_file(&self.project, &full_name);
-        let outcome = self.place(suite, base, name, log.clone()).and_then(|place| {
-            // Another process may run its trials side by side, as nextest does.
-            let resource = |name: &&str| lock(&self.project.build.root.join("evidence").join(name));
-            let _locks = needs.alone.iter().map(resource).collect::<Result<Vec<_>>>()?;
-            work(&place)
-        });
+        let (full_name, is_quick) = (trial.full_name(), trial.is_quick);
+        let log = log_file(&self.project, &trial.suite, &trial.base, &trial.name);
+        let turn = self.wait_for_turn(index, &full_name, trial.needs.clone(), &log);
+        let outcome = self.work(trial);
         drop(turn);
-        clear_line();
-        let outcome = outcome.or_else(|error| match error.downcast_ref() {
-            Some(NotRun(reason)) => Ok(Outcome::Lacks(reason.clone())),
-            None => Err(error),
-        });
         match outcome {
             Ok(Outcome::Passed(text)) => {
                 if !text.is_empty() {
@@ -477,67 +285,62 @@ impl Run {
         }
     }
 
-    fn place(&self, suite: String, base: Base, name: String, log: PathBuf) -> Result<Place> {
-        let opened = match &self.bases[&base.name] {
-            Ok(opened) => opened.clone(),
-            Err(error) => bail!("{error:#}"),
-        };
-        fs::create_dir_all(log.parent().context("a file is in a directory")?)?;
-        fs::write(&log, "")?;
-        let (dir, lock) = free_place(&self.project, &format!("{suite}-{}", base.name))?;
-        let project = self.project.clone();
-        Ok(Place { project, base, suite, name, dir, log, opened, _lock: lock })
+    fn work(&self, trial: Trial) -> Result<Outcome> {
+        let Trial { suite, base, name, needs, work, .. } = trial;
+        // Another process may run its trials side by side, as nextest does.
+        let resource = |name: &&str| lock(&self.project.build.root.join("evidence").join(name));
+        let _locks = needs.alone.iter().map(resource).collect::<Result<Vec<_>>>()?;
+        let opened = self.state().bases.get(&base.name).context("the base is not open")?.clone();
+        let place = Place::new(&self.project, opened, &suite, &name)?;
+        work(&place).or_else(|error| match error.downcast_ref() {
+            Some(NotRun(reason)) => Ok(Outcome::Lacks(reason.clone())),
+            None => Err(error),
+        })
     }
 
-    /// Waits until a processor and the resource are free, and no earlier trial could start instead.
-    fn wait_for_turn<'r>(&'r self, index: usize, name: &str, needs: &'r Needs) -> Turn<'r> {
+    /// Waits until a processor and the resources are free, and no earlier trial could start instead.
+    fn wait_for_turn<'r>(
+        &'r self,
+        index: usize,
+        name: &'r str,
+        needs: Needs,
+        log: &Path,
+    ) -> Turn<'r> {
         let mut state = self.state();
-        while state.first(self.processors) != Some(index) {
+        while state.next(self.processors) != Some(index) {
             state = self.changed.wait(state).expect("nothing panics with the lock held");
         }
         state.queue.remove(&index);
         state.busy += usize::from(!needs.waits);
         state.taken.extend(&needs.alone);
-        state.running.insert(name.into(), Running { since: Instant::now(), is_slow: false });
+        state.running.insert(name.into(), (Instant::now(), log.into()));
         // The next trial may be able to start, too.
         self.changed.notify_all();
-        Turn { run: self, name: name.into(), needs }
+        Turn { run: self, name, needs }
     }
 
-    /// Says what has been running for a minute. On a terminal, also shows what is running now.
-    fn watch(&self) {
+    fn say_what_is_slow(&self) {
+        let mut said = BTreeSet::new();
         loop {
             thread::sleep(Duration::from_secs(1));
-            let mut line = String::new();
-            for (name, running) in &mut self.state().running {
-                let seconds = running.since.elapsed().as_secs();
-                if seconds >= 60 && !running.is_slow {
-                    running.is_slow = true;
-                    clear_line();
-                    let log = log_file(&self.project, name);
-                    eprintln!(
-                        "test {name} has been running for over 60 seconds; its log: {}",
-                        shown(&log)
-                    );
+            for (name, (since, log)) in &self.state().running {
+                if since.elapsed() >= Duration::from_secs(60) && said.insert(name.clone()) {
+                    let log = shown(log);
+                    eprintln!("test {name} has been running for over 60 seconds; its log: {log}");
                 }
-                line += &format!("{}{name} ({seconds} s)", if line.is_empty() { "" } else { ", " });
-            }
-            if std::io::stderr().is_terminal() && !line.is_empty() {
-                let line: String = line.chars().take(100).collect();
-                eprint!("\x1b[2K{line}\r");
             }
         }
     }
 
-    /// Returns what the trials found, which trials did not run and why, and where the evidence is.
-    fn report(&self, not_quick: &[String]) -> String {
+    /// Returns the report for the end of a run. `not_quick` has the numbers of trials that were not selected.
+    fn report(&self, not_quick: &BTreeMap<String, usize>) -> String {
         let (state, mut report) = (self.state(), String::new());
         for (name, text) in &state.texts {
             report += &format!("{name}: {}\n", text.trim_end());
         }
         let lacking: usize = state.lacking.values().map(Vec::len).sum();
         if lacking > 0 {
-            report += &format!("\nleft out, for these reasons: {lacking} trials\n");
+            report += &format!("\nleft out, because this machine lacks something: {lacking}\n");
         }
         for (reason, names) in &state.lacking {
             let names = match &names[..] {
@@ -549,15 +352,10 @@ impl Run {
             report += &format!("  {names}:\n    {}\n", reason.trim_end().replace('\n', "\n    "));
         }
         if !not_quick.is_empty() {
-            let mut sets = BTreeMap::<&str, usize>::new();
-            for set in not_quick {
-                *sets.entry(set).or_default() += 1;
-            }
-            let sets: Vec<_> = sets.iter().map(|(set, count)| format!("{set} {count}")).collect();
+            let sets: Vec<_> = not_quick.iter().map(|(set, n)| format!("{set} {n}")).collect();
+            let (sum, sets) = (not_quick.values().sum::<usize>(), sets.join(", "));
             report += &format!(
-                "\nleft out, because only `-- --include-ignored` runs them: {} trials\n  {}\n",
-                not_quick.len(),
-                sets.join(", ")
+                "\nleft out, because only `-- --include-ignored` runs them: {sum}\n  {sets}\n"
             );
         }
         let root = self.project.build.root.join("evidence");
@@ -568,16 +366,13 @@ impl Run {
         ];
         let dirs = dirs.iter().filter(|(dir, _)| root.join(dir).is_dir());
         let dirs: String = dirs.map(|(dir, what)| format!("  {dir}/: {what}\n")).collect();
-        if !dirs.is_empty() {
-            report += &format!("\nthe evidence is in {}:\n{dirs}", shown(&root));
-        }
-        report
+        report + &format!("\nthe evidence is in {}:\n{dirs}", shown(&root))
     }
 }
 
 impl State {
     /// Returns the first trial that could start now.
-    fn first(&self, processors: usize) -> Option<usize> {
+    fn next(&self, processors: usize) -> Option<usize> {
         let may_start = |needs: &Needs| {
             (needs.waits || self.busy < processors)
                 && needs.alone.iter().all(|resource| !self.taken.contains(resource))
@@ -586,11 +381,11 @@ impl State {
     }
 }
 
-/// The processor and the resource of a running trial. Both are free again when it is dropped.
+/// The processor and the resources of a running trial. They are free again when it is dropped.
 struct Turn<'r> {
     run: &'r Run,
-    name: String,
-    needs: &'r Needs,
+    name: &'r str,
+    needs: Needs,
 }
 
 impl Drop for Turn<'_> {
@@ -598,57 +393,26 @@ impl Drop for Turn<'_> {
         let mut state = self.run.state();
         state.busy -= usize::from(!self.needs.waits);
         state.taken.retain(|resource| !self.needs.alone.contains(resource));
-        state.running.remove(&self.name);
+        state.running.remove(self.name);
         self.run.changed.notify_all();
-    }
-}
-
-/// Returns the lowest-numbered directory of the set that no other trial uses, in any process, and its lock.
-fn free_place(project: &Project, set: &str) -> Result<(PathBuf, fs::File)> {
-    let places = project.build.root.join("evidence/places");
-    for number in 0.. {
-        let dir = places.join(format!("{set}-{number}"));
-        fs::create_dir_all(&dir)?;
-        let file = fs::File::create(dir.join("lock"))?;
-        match file.file().try_lock() {
-            Ok(()) => return Ok((dir, file)),
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => return Err(error.into()),
-        }
-    }
-    unreachable!("numbers do not end")
-}
-
-/// Waits for the lock of a directory.
-fn lock(dir: &Path) -> Result<fs::File> {
-    fs::create_dir_all(dir)?;
-    let file = fs::File::create(dir.join("lock"))?;
-    file.file().lock()?;
-    Ok(file)
-}
-
-fn log_file(project: &Project, full_name: &str) -> PathBuf {
-    let name = full_name.replace("::", "/").replace(' ', "-");
-    project.build.root.join("evidence/logs").join(format!("{name}.log"))
-}
-
-/// Clears the line that shows what is running.
-fn clear_line() {
-    if std::io::stderr().is_terminal() {
-        eprint!("\x1b[2K");
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use fs_err as fs;
+    use xtask::compiler::Compiler;
+    use xtask::run::CommandExt;
 
     use super::*;
 
-    /// Returns a project with three bases.
+    /// Returns a project with two bases. The machine has no compiler for one of them.
     fn project(dir: &Path) -> Project {
         let mut text = "default = \"a\"\n[mend]\nleave-out = []\nfiles = {}\n".to_owned();
-        for base in ["a", "broken", "lacking"] {
+        for base in ["a", "b"] {
             text += &format!("[base.{base}]\nrelease = \"\"\ncommit = \"\"\ndate = \"\"\n");
             text += "compiler = []\narchive = []\n";
         }
@@ -656,25 +420,28 @@ mod tests {
         Project::open(dir).unwrap()
     }
 
-    /// Runs the trials, and returns what libtest counted and all that was printed.
-    fn run_with(args: &[&str], make: fn(&Base) -> Vec<Trial>, is_required: bool) -> (Conclusion, String) {
-        let dir = tempfile::tempdir().unwrap();
-        let project = project(dir.path());
-        let printed = dir.path().join("printed");
+    fn open(project: &Project, base: &Base) -> Result<Opened> {
+        if base.name == "b" {
+            Err(NotRun("no compiler\ninstall it".into()))?;
+        }
+        let sysroot = Command::new("rustc").args(["--print", "sysroot"]).stdout_of()?;
+        let (compiler, store) = (Compiler::at(sysroot.into())?, Store::at(project, base));
+        Ok(Opened { base: base.clone(), compiler, store })
+    }
+
+    /// Runs the trials. Returns libtest's counts and all that was printed.
+    fn run_with(
+        args: &[&str],
+        make: fn(&Base) -> Vec<Trial>,
+        require: bool,
+    ) -> Result<(Conclusion, String)> {
+        let dir = tempfile::tempdir()?;
+        let (project, printed) = (project(dir.path()), dir.path().join("printed"));
         let args = [&["evidence", "--logfile", printed.to_str().unwrap()], args].concat();
         let trials = project.bases().iter().flat_map(make).collect();
-        let open: Open = |project, base| match &*base.name {
-            "lacking" => Err(NotRun("no compiler\ninstall it".into()))?,
-            "broken" => bail!("no patch applies"),
-            _ => {
-                let sysroot = Command::new("rustc").args(["--print", "sysroot"]).stdout_of()?;
-                let (compiler, base) = (Compiler::at(sysroot.into())?, base.clone());
-                Ok(Opened { store: Store::at(project, &base), base, compiler })
-            }
-        };
-        let arguments = Arguments::from_iter(args);
-        let (conclusion, report) = run(&project, arguments, trials, open, is_required);
-        (conclusion, fs::read_to_string(printed).unwrap() + &report)
+        let (conclusion, report) =
+            run(&project, Arguments::from_iter(args), trials, open, require)?;
+        Ok((conclusion, fs::read_to_string(printed)? + &report))
     }
 
     fn passed(text: &str) -> Result<Outcome> {
@@ -692,46 +459,42 @@ mod tests {
 
     #[test]
     fn report_counts_and_groups_what_did_not_run() {
-        let (conclusion, printed) = run_with(&["--skip=broken"], made_up, false);
+        let (conclusion, printed) = run_with(&[], made_up, false).unwrap();
         let Conclusion { num_passed, num_failed, num_ignored, .. } = conclusion;
         assert_eq!((num_passed, num_failed, num_ignored), (1, 1, 1), "{printed}");
         for text in [
-            "s::a::says: 12 tests\n",
             "it is wrong\n\nthe log: ",
             "test s::a::lacks ... ignored (no program)\n",
-            "reasons: 4 trials\n  s::lacking::says, s::lacking::fails, s::lacking::lacks:\n    no compiler\n    \
-             install it\n  s::a::lacks:\n    no program\n    apt-get it\n",
-            "runs them: 2 trials\n  s::a 1, s::lacking 1\n",
+            "s::a::says: 12 tests\n\nleft out, because this machine lacks something: 4\n  \
+             s::b::says, s::b::fails, s::b::lacks:\n    no compiler\n    install it\n  \
+             s::a::lacks:\n    no program\n    apt-get it\n\n\
+             left out, because only `-- --include-ignored` runs them: 2\n  s::a 1, s::b 1\n\n",
             "logs/: a log for each trial\n",
         ] {
-            assert!(printed.replace("    ... ", " ... ").contains(text), "{text}\n{printed}");
+            assert!(printed.contains(text), "{text}\n{printed}");
         }
-        assert!(!printed.contains("test s::lacking") && !printed.contains("slow"), "{printed}");
+        assert!(!printed.contains("test s::b") && !printed.contains("slow"), "{printed}");
     }
 
     #[test]
-    fn first_trial_fails_for_a_base_that_cannot_be_opened() {
-        let (conclusion, printed) = run_with(&["broken"], made_up, false);
-        assert_eq!((conclusion.num_failed, conclusion.num_passed), (1, 0));
-        assert!(printed.contains("\nno patch applies\n"), "{printed}");
-        assert!(printed.contains("2 trials\n  s::broken::fails, s::broken::lacks:\n"), "{printed}");
-    }
-
-    #[test]
-    fn lack_is_a_failure_where_all_must_run() {
-        let (conclusion, printed) = run_with(&["lack", "--skip=broken"], made_up, true);
-        assert_eq!((conclusion.num_failed, conclusion.num_passed), (2, 0), "{printed}");
+    fn lack_is_an_error_where_all_must_run() {
+        assert_eq!(run_with(&["s::a::lacks"], made_up, true).unwrap().0.num_failed, 1);
+        let error = run_with(&[], made_up, true).unwrap_err().to_string();
+        assert_eq!(error, "the base b: no compiler\ninstall it");
     }
 
     #[test]
     fn selection_is_that_of_libtest() {
-        let passed = |args: &[&str]| run_with(args, made_up, false).0.num_passed;
-        assert_eq!(passed(&["s::a", "--include-ignored", "--skip=fails"]), 2);
-        assert_eq!(passed(&["--exact", "s::a::slow", "--ignored"]), 1);
-        let (conclusion, printed) = run_with(&["no-such-name"], made_up, false);
-        assert!(!conclusion.has_failed() && printed.contains("the filter there are 12,"), "{printed}");
-        let (_, printed) = run_with(&["s::a::slow"], made_up, false);
-        assert!(printed.contains("runs them: 1 trials\n  s::a 1\n\nno trial ran"), "{printed}");
+        let run = |args: &[&str]| run_with(args, made_up, false).unwrap();
+        assert_eq!(run(&["s::a", "--include-ignored", "--skip=fails"]).0.num_passed, 2);
+        assert_eq!(run(&["--exact", "s::a::slow", "--ignored"]).0.num_passed, 1);
+        let (conclusion, printed) = run(&["no-such-name"]);
+        assert!(!conclusion.has_failed() && printed.contains("filter there are 8,"), "{printed}");
+        let (_, printed) = run(&["s::a::slow"]);
+        assert!(
+            printed.contains("runs them: 1\n") && printed.contains("no trial ran"),
+            "{printed}"
+        );
     }
 
     #[test]
@@ -740,13 +503,14 @@ mod tests {
         let project = project(dir.path());
         let error = |suite: Suite| trials(&project, &[suite]).err().unwrap().to_string();
         assert!(error(("empty", |_| Ok(vec![]))).contains("empty has no trials"));
-        let twice = |project: &Project| Ok([(); 2].map(|()| made_up(&project.bases()[0]).remove(0)).into());
+        let twice =
+            |project: &Project| Ok([(); 2].map(|()| made_up(&project.bases()[0]).remove(0)).into());
         assert!(error(("s", twice)).contains("s::a::says"));
     }
 
     static RUNNING: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
-    /// Counts how many trials of a kind run, and fails above `most`.
+    /// Counts the trials of a kind that run, and fails if there are more than `most`.
     fn counted(kind: usize, most: usize) -> Result<Outcome> {
         let running = RUNNING[kind].fetch_add(1, Ordering::SeqCst) + 1;
         thread::yield_now();
@@ -755,16 +519,15 @@ mod tests {
     }
 
     #[test]
-    fn resource_and_processors_are_limited() {
+    fn resources_and_processors_are_limited() {
         let many = |base: &Base| {
-            let name = |n: usize| format!("{n:03}");
-            let alone = (0..100).map(|n| {
-                Trial::new("alone", base, &name(n), |_| counted(0, 1)).alone("ports").waits()
-            });
-            let working = (0..100).map(|n| Trial::new("work", base, &name(n), |_| counted(1, 2)));
-            alone.chain(working).collect()
+            let trial = |kind, n: usize| {
+                Trial::new("s", base, &format!("{kind}-{n}"), move |_| counted(kind, kind + 1))
+            };
+            let alone = (0..100).map(|n| trial(0, n).alone("ports").waits());
+            alone.chain((0..100).map(|n| trial(1, n))).collect()
         };
-        let (conclusion, printed) = run_with(&["--test-threads=2", "::a::"], many, false);
+        let (conclusion, printed) = run_with(&["--test-threads=2", "::a::"], many, false).unwrap();
         assert_eq!(conclusion.num_passed, 200, "{printed}");
     }
 
@@ -772,14 +535,13 @@ mod tests {
     fn limit_ends_a_program_with_its_children() {
         let endless = |base: &Base| {
             let run = |place: &Place| {
-                let mut shell = Command::new("sh");
-                // A child that went on would keep the output open.
-                place.run(shell.args(["-c", "sleep 1000 & echo waiting; wait"]), 1)?;
+                // The child would keep the output open.
+                place.run(Command::new("sh").args(["-c", "sleep 1000 & wait"]), 1)?;
                 passed("")
             };
             vec![Trial::new("s", base, "endless", run)]
         };
-        let (_, printed) = run_with(&["::a::"], endless, false);
+        let (_, printed) = run_with(&["::a::"], endless, false).unwrap();
         assert!(printed.contains("still ran after 1 seconds and was ended"), "{printed}");
     }
 }

@@ -34,7 +34,15 @@ const TABLES: [Table; 3] = [
         suite: "platforms",
         title: "The tests of keepalive, run on other platforms",
         meaning: "*tests* are those of `tcp_keepalive.rs`, *std's own* its unit tests of `net::tcp`.",
-        header: &["target", "endian, width", "runner", "tests", "std's own", "system calls", "verdict"],
+        header: &[
+            "target",
+            "endian, width",
+            "runner",
+            "tests",
+            "std's own",
+            "system calls",
+            "verdict",
+        ],
     },
     Table {
         suite: "crates",
@@ -81,8 +89,9 @@ pub fn file(project: &Project, suite: &str, found_with: &str, trial: &str) -> Pa
     dir.join(format!("{}.toml", trial.replace(['/', ' '], "-")))
 }
 
-/// Writes docs/SUITE.md.
-pub fn write_docs(project: &Project, suites: &[Suite], suite: &str) -> Result<()> {
+/// Writes docs/SUITE.md. `dirs` names directories of rows; for a base without one, it is the directory for the
+/// series in patches/ and the compiler on this machine.
+pub fn write_docs(project: &Project, suites: &[Suite], suite: &str, dirs: &[&str]) -> Result<()> {
     let Some(table) = TABLES.iter().find(|table| table.suite == suite) else {
         bail!("there are tables of {}", TABLES.map(|table| table.suite).join(", "));
     };
@@ -98,20 +107,23 @@ pub fn write_docs(project: &Project, suites: &[Suite], suite: &str) -> Result<()
         if names.is_empty() {
             continue;
         }
-        let opened = Opened::open(project, &base)?;
-        let found_with = opened.found_with()?;
-        let rows = names.iter().map(|name| {
-            Ok((*name, Row::read(&file(project, suite, &found_with, name))?))
-        });
-        let command = format!("cargo test -p evidence -- --include-ignored {suite}::{}::", base.name);
+        let given = dirs.iter().find(|dir| dir.starts_with(&format!("{}-", base.name)));
+        let found_with = match given {
+            Some(dir) => dir.to_string(),
+            None => Opened::open(project, &base)?.found_with()?,
+        };
+        let (rest, compiler) = found_with.rsplit_once('-').context("no compiler in the name")?;
+        let (_, series) = rest.rsplit_once('-').context("no series in the name")?;
+        let rows = names
+            .iter()
+            .map(|name| Ok((*name, Row::read(&file(project, suite, &found_with, name))?)));
+        let command =
+            format!("cargo test -p evidence -- --include-ignored {suite}::{}::", base.name);
         text += &format!(
-            "\n## Rust {} ({})\n\n{}\nFound out with {} ({}); `library/` with the series is {}.\n",
+            "\n## Rust {}\n\nWith the compiler of commit {compiler}; the hash of `library/` with the series is \
+             {series}.\n\n{}",
             base.release,
-            &base.commit[..12],
             section(table.header, rows.collect::<Result<_>>()?, &command)?,
-            opened.compiler.title(),
-            opened.compiler.version_field("commit-hash")?,
-            opened.store.tree_of("series:library")?,
         );
     }
     let file = project.root.join("docs").join(format!("{suite}.md"));
@@ -122,10 +134,13 @@ pub fn write_docs(project: &Project, suites: &[Suite], suite: &str) -> Result<()
 
 /// Returns a table, the numbers of each verdict, and the notes. `command` makes rows that are missing.
 fn section(header: &[&str], rows: Vec<(&str, Option<Row>)>, command: &str) -> Result<String> {
-    let missing: Vec<_> = rows.iter().filter(|(_, row)| row.is_none()).map(|(name, _)| *name).collect();
+    let missing: Vec<_> =
+        rows.iter().filter(|(_, row)| row.is_none()).map(|(name, _)| *name).collect();
     if let [first, ..] = missing[..] {
         let (count, all) = (missing.len(), rows.len());
-        bail!("{count} of {all} results are missing, the first is {first}. They are made by\n  {command}");
+        bail!(
+            "{count} of {all} results are missing, the first is {first}. They are made by\n  {command}"
+        );
     }
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let mut text = line(&header.iter().map(ToString::to_string).collect::<Vec<_>>());
@@ -158,7 +173,12 @@ mod tests {
 
     fn row(cells: &[&str]) -> Option<Row> {
         let cells = cells.iter().map(ToString::to_string).collect();
-        Some(Row { cells, notes: vec!["a note".into()], date: "2026-11-30".into(), ..Row::default() })
+        Some(Row {
+            cells,
+            notes: vec!["a note".into()],
+            date: "2026-11-30".into(),
+            ..Row::default()
+        })
     }
 
     #[test]
@@ -173,7 +193,8 @@ mod tests {
 
     #[test]
     fn missing_rows_and_wrong_cells_are_errors() {
-        let error = |rows| section(&["target", "verdict"], rows, "cargo test").unwrap_err().to_string();
+        let error =
+            |rows| section(&["target", "verdict"], rows, "cargo test").unwrap_err().to_string();
         let missing = error(vec![("a", row(&["a", "passed"])), ("b", None)]);
         assert!(missing.contains("1 of 2") && missing.contains("is b"), "{missing}");
         assert!(missing.ends_with("cargo test"));

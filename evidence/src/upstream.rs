@@ -25,7 +25,7 @@ pub fn trials(project: &Project) -> Result<Vec<Trial>> {
                 trial(&base, "std", |place| pass_with_own(place, &["test", "library/std"])),
                 // compiletest runs no test that passed before, unless it is told to.
                 trial(&base, "ui", |place| pass(place, &["test", "tests/ui/std", "--force-rerun"])),
-                trial(&base, "`cargo xtask test` agrees with x.py", compare),
+                trial(&base, "cargo xtask test agrees with x.py", compare),
             ]
         } else {
             vec![
@@ -94,7 +94,8 @@ fn compare(place: &Place) -> Result<String> {
     let (opened, library) = (place.opened()?, place.opened()?.library()?);
     let std = Std::new(&opened.compiler, &library, &opened.compiler.host, &place.dir().join("std"));
     let mut tests = std::process::Command::new(std.unit_tests()?);
-    let (_, own) = libtest::run(place, tests.arg("net::tcp").current_dir(library.join(UNIT_TESTS)))?;
+    let (_, own) =
+        libtest::run(place, tests.arg("net::tcp").current_dir(library.join(UNIT_TESTS)))?;
     Ok(format!("{} tests of net::tcp, with the same results", same_verdicts(&upstream, &own)?))
 }
 

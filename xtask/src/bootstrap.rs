@@ -50,15 +50,24 @@ pub struct Bootstrap<'a> {
     base_commit: String,
     /// The directory that it builds in.
     out: PathBuf,
+    show: bool,
 }
 
 impl<'a> Bootstrap<'a> {
     /// Returns upstream's build system, configured and with its compiler.
     pub fn configured(prepared: &'a Prepared, lane: Lane) -> Result<Bootstrap<'a>> {
-        let Prepared { project, compiler, store, tree, out, .. } = prepared;
+        let Prepared { project, compiler, store, tree, out, show, .. } = prepared;
         let out = out.join(if lane == Lane::Full { "full" } else { "prebuilt" });
         let base_commit = store.rev("base")?;
-        let bootstrap = Bootstrap { project, src: &tree.src, compiler, lane, base_commit, out };
+        let bootstrap = Bootstrap {
+            project,
+            src: &tree.src,
+            compiler,
+            lane,
+            base_commit,
+            out,
+            show: *show,
+        };
         let _lock = project.build.lock(&bootstrap.out)?;
         bootstrap.write_config()?;
         if lane == Lane::Prebuilt {
@@ -199,10 +208,16 @@ impl<'a> Bootstrap<'a> {
         if self.lane == Lane::Full {
             return Ok(());
         }
-        eprintln!("building the patched std for the sysroot of the compiler");
-        let status = self.x_py().args(["build", "library"]).stdin(Stdio::null()).run_shown()?;
-        if !status.success() {
-            bail!("the patched std does not build ({status}); the messages are above");
+        let mut build = self.x_py();
+        build.args(["build", "library"]).stdin(Stdio::null());
+        if self.show {
+            eprintln!("building the patched std for the sysroot of the compiler");
+            let status = build.run_shown()?;
+            if !status.success() {
+                bail!("the patched std does not build ({status}); the messages are above");
+            }
+        } else {
+            build.run_quiet()?;
         }
         let _lock = self.project.build.lock(&self.out)?;
         let host = &self.compiler.host;
@@ -254,7 +269,7 @@ impl<'a> Bootstrap<'a> {
         let mut ask = self.x_py();
         ask.arg("--dry-run").args(args).stdin(Stdio::null());
         // x.py compiles itself first, which takes a minute.
-        if !self.out.join("bootstrap/debug/bootstrap").exists() {
+        if self.show && !self.out.join("bootstrap/debug/bootstrap").exists() {
             ask.stderr(Stdio::inherit());
         }
         let output = ask.any_output()?;
@@ -290,17 +305,6 @@ impl<'a> Bootstrap<'a> {
         command.env("RUST_BOOTSTRAP_CONFIG", self.config());
         // Incremental compilation is for people who edit bootstrap. Upstream's CI does without.
         command.env("CARGO_INCREMENTAL", "0");
-        // Cargo and rustup add the directories of the toolchain and of this tool's own build.
-        if let Some(paths) = std::env::var_os("LD_LIBRARY_PATH") {
-            let own = self.project.build.root.join("target");
-            let kept = std::env::split_paths(&paths).filter(|path| {
-                !path.starts_with(&self.compiler.sysroot) && !path.starts_with(&own)
-            });
-            match std::env::join_paths(kept) {
-                Ok(kept) if !kept.is_empty() => command.env("LD_LIBRARY_PATH", kept),
-                _ => command.env_remove("LD_LIBRARY_PATH"),
-            };
-        }
         command
     }
 }

@@ -50,6 +50,8 @@ pub struct Prepared {
     pub tree: Tree,
     /// The directory for what is compiled from the clone's files.
     pub out: PathBuf,
+    /// Whether the output of upstream's x.py is shown at once. Otherwise it is part of the error.
+    pub show: bool,
 }
 
 impl Prepared {
@@ -80,7 +82,7 @@ impl Prepared {
             tree.follow(&store)?;
         }
         let out = store.dir.clone();
-        Ok(Prepared { project, base, compiler, store, tree, out })
+        Ok(Prepared { project, base, compiler, store, tree, out, show: true })
     }
 
     /// Opens a base with a clone that belongs to the tool, in `build/<base>/apart/`. The clone's files are those
@@ -100,7 +102,7 @@ impl Prepared {
             // git writes the files that differ, so only what changed is compiled again.
             tree.git.run(&["reset", "--quiet", "--hard", &series])?;
         }
-        Ok(Prepared { project, base, compiler, store, tree, out })
+        Ok(Prepared { project, base, compiler, store, tree, out, show: false })
     }
 }
 

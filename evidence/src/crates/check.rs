@@ -1,32 +1,39 @@
-//! Type-checks one crate of the table, with all that it depends on, against one std.
+//! Type-checks one crate, and all that the crate depends on, with one std.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use cargo_metadata::PackageId;
+use cargo_metadata::diagnostic::DiagnosticLevel;
+use cargo_metadata::{Message, Metadata, MetadataCommand, Package};
+use fs_err as fs;
 use xtask::compiler::Compiler;
-use xtask::run::command::CommandExt;
+use xtask::git::Git;
+use xtask::owned::file_name;
+use xtask::run::CommandExt;
+use xtask::store::patches_in;
 
-use super::table::{Crate, Table};
-use crate::diagnostic::{self, Diagnostic, ending, registry};
+use super::manifest::Crate;
+use crate::diagnostic::{ending, registry};
+use crate::suite::Place;
 
-/// A place to check the crates of one workspace in, one after the other.
+/// Runs cargo for one crate.
 pub struct Checker<'a> {
+    place: &'a Place,
     compiler: &'a Compiler,
-    /// Where the workspace is.
-    dir: PathBuf,
-    target_dir: PathBuf,
-    /// Where the table is, and beside it the crates that were made up.
-    beside: PathBuf,
+    krate: Crate,
+    /// The option by which cargo keeps to the lock file, or takes another `mio`.
+    option: String,
+    /// The crate and all that it depends on.
+    metadata: Metadata,
 }
 
 #[derive(Default)]
-pub struct Outcome {
-    /// Whether the crate was checked to its end.
+pub struct Checked {
     pub built: bool,
     pub errors: BTreeSet<Found>,
-    /// Calls that the lint `unstable_name_collisions` warns of, because of this feature.
+    /// The warnings `unstable_name_collisions` about the methods.
     pub collisions: BTreeSet<Found>,
 }
 
@@ -35,92 +42,113 @@ pub struct Outcome {
 pub struct Found {
     /// The package's name and version.
     pub package: String,
-    /// What the message begins with, and where it points to.
+    /// The first line of the message, and the place in the source.
     pub text: String,
 }
 
 impl<'a> Checker<'a> {
-    pub fn new(
+    /// Downloads the crate and all that it depends on.
+    pub fn new(place: &'a Place, compiler: &'a Compiler, krate: &Crate) -> Result<Checker<'a>> {
+        Checker::resolve(place, compiler, krate.clone(), "--locked".into())
+    }
+
+    fn resolve(
+        place: &'a Place,
         compiler: &'a Compiler,
-        table: &Table,
-        workspace: &str,
-        dir: &Path,
+        krate: Crate,
+        option: String,
     ) -> Result<Checker<'a>> {
-        let (target_dir, dir) = (dir.join("target"), dir.join(workspace));
-        table.lay_out(workspace, compiler, &dir)?;
-        Ok(Checker { compiler, dir, target_dir, beside: table.dir.clone() })
+        let mut cargo = cargo(compiler, "metadata", &krate, &option);
+        cargo.args(["--format-version=1", "--filter-platform", &compiler.host]);
+        let metadata = MetadataCommand::parse(cargo.stdout_of()?)?;
+        Ok(Checker { place, compiler, krate, option, metadata })
     }
 
-    /// The crate's name and version.
-    pub fn package(&self, krate: &Crate) -> Result<String> {
-        let mut cargo = self.compiler.cargo();
-        cargo.args(["tree", "--offline", "--locked", "--depth=1", "--prefix=none", "--package"]);
-        let tree = cargo.arg(krate.member()).current_dir(&self.dir).read()?;
-        // `mio v0.6.23`, below the package that depends on it
-        let crate_in_tree = tree.lines().nth(1).and_then(|line| line.split_once(" v"));
-        let (name, version) = crate_in_tree.context("cargo names no dependency")?;
-        Ok(format!("{name} {}", version.split(' ').next().unwrap_or_default()))
+    /// Replaces the published `mio` 0.6 by a copy to which `patches/mio-0.6/` is applied.
+    pub fn patch_mio(self) -> Result<Checker<'a>> {
+        let (project, dir) = (self.place.project(), self.place.dir().join("patched"));
+        let is_mio = |p: &&Package| p.name == "mio" && p.version.to_string().starts_with("0.6.");
+        let published = self.metadata.packages.iter().find(is_mio);
+        let published = published.context("the crate does not depend on mio 0.6")?;
+        let published = published.manifest_path.parent().context("a file is in a directory")?;
+        project.build.remove(&dir)?;
+        // cargo writes the new mio to the lock file, so it works on a copy.
+        let package = dir.join(file_name(&self.krate.package));
+        fs::create_dir_all(&package)?;
+        for file in ["Cargo.toml", "Cargo.lock", "../lib.rs"] {
+            fs::copy(self.krate.package.join(file), package.join(file))?;
+        }
+        let mio = dir.join("mio");
+        Command::new("cp").arg("-R").arg(published).arg(&mio).run_quiet()?;
+        for patch in patches_in(&project.root.join("patches/mio-0.6"))? {
+            Git::at(&mio).run(&["apply", patch.to_str().context("the path is not UTF-8")?])?;
+        }
+        let option = format!("--config=patch.crates-io.mio.path={:?}", mio.display().to_string());
+        Checker::resolve(self.place, self.compiler, Crate { package, ..self.krate }, option)
     }
 
-    /// Checks it against the std in `sysroot`.
-    pub fn check(&self, krate: &Crate, sysroot: &Path) -> Result<Outcome> {
-        let Checker { compiler, dir, target_dir, beside } = self;
-        let output = compiler
-            .cargo()
-            // It downloads what this crate needs, and not all that the workspace's lock file names.
-            .args(["check", "--locked", "--keep-going", "--message-format=json"])
-            // So much that cargo does not silence the warnings of dependencies either.
-            .arg("-vv")
-            // Build scripts and macros run on this machine: they are compiled with the compiler's own std.
-            .args(["--target", &compiler.host, "--package", &krate.member(), "--target-dir"])
-            .arg(target_dir)
-            .env("CARGO_ENCODED_RUSTFLAGS", format!("--sysroot\x1f{}", sysroot.display()))
-            .current_dir(dir)
-            .answer()?;
-        let mut outcome = Outcome { built: output.status.success(), ..Outcome::default() };
-        for diagnostic in diagnostic::read(&output.stdout, dir).diagnostics {
-            let package = diagnostic.package.as_ref().context("cargo named no package")?;
-            let text = text(&diagnostic.rendered, beside);
-            let found = Found { package: title(package), text };
-            if diagnostic.is_error() {
-                outcome.errors.insert(found);
-            } else if collides(&diagnostic) {
-                outcome.collisions.insert(found);
-            }
+    /// Returns the crate's name and version.
+    pub fn title(&self) -> Result<String> {
+        let resolve = self.metadata.resolve.as_ref().context("cargo resolved nothing")?;
+        let root = resolve.root.as_ref().context("cargo names no package")?;
+        match &resolve[root].dependencies[..] {
+            [krate] => Ok(title(&self.metadata[krate])),
+            others => bail!("{} enables {} dependencies", self.krate.feature, others.len()),
         }
-        if !outcome.built && outcome.errors.is_empty() {
-            bail!(
-                "cargo failed without an error of the compiler. If crates.toml was changed, delete the lock \
-                 file of this crate's workspace beside it:\n{}",
-                ending(&output.stderr)
-            );
+    }
+
+    /// Type-checks the crate with the std in `sysroot`.
+    pub fn check(&self, sysroot: &Path) -> Result<Checked> {
+        // cargo silences the warnings of published crates, and not the errors by lints of a patched mio.
+        let sysroot = format!("--sysroot={}", sysroot.display());
+        let flags = [&sysroot, "--force-warn=unstable_name_collisions", "--cap-lints=warn"];
+        let mut cargo = cargo(self.compiler, "check", &self.krate, &self.option);
+        cargo
+            .args(["--keep-going", "--message-format=json", "--target-dir"])
+            .arg(self.place.dir().join("target"))
+            // Build scripts and macros run on this machine: they get the compiler's own std.
+            .args(["--target", &self.compiler.host])
+            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+        let output = self.place.run(&mut cargo, 60 * 60)?;
+        let mut checked = Checked { built: output.status.success(), ..Checked::default() };
+        for line in Message::parse_stream(&*output.stdout) {
+            let Message::CompilerMessage(line) = line? else { continue };
+            let (message, package) = (line.message, title(&self.metadata[&line.package_id]));
+            let rendered = message.rendered.unwrap_or_default();
+            let is_lint = message.code.is_some_and(|code| code.code == "unstable_name_collisions");
+            let found = Found { package, text: text(&rendered) };
+            match message.level {
+                // The last error of a crate only counts the others.
+                _ if message.message.starts_with("aborting due to") => false,
+                DiagnosticLevel::Error | DiagnosticLevel::Ice => checked.errors.insert(found),
+                _ if is_lint && rendered.contains("keepalive") => checked.collisions.insert(found),
+                _ => false,
+            };
         }
-        Ok(outcome)
+        if !checked.built && checked.errors.is_empty() {
+            bail!("cargo failed without an error of the compiler:\n{}", ending(&output.stderr));
+        }
+        Ok(checked)
     }
 }
 
-/// The package's name and version. As cargo has it, `SOURCE#NAME@VERSION`, or without the name where the
-/// source ends in it.
-fn title(package: &PackageId) -> String {
-    let (source, end) = package.repr.split_once('#').unwrap_or(("", &package.repr));
-    let in_source = || (source.rsplit('/').next().unwrap_or_default(), end);
-    let (name, version) = end.split_once('@').unwrap_or_else(in_source);
-    format!("{name} {version}")
+/// Returns `cargo SUBCOMMAND` for a crate.
+fn cargo(compiler: &Compiler, subcommand: &str, krate: &Crate, option: &str) -> Command {
+    let mut cargo = compiler.cargo();
+    cargo.args([subcommand, "--features", &krate.feature, option]).current_dir(&krate.package);
+    cargo
 }
 
-/// The message's first line and its place, with paths from the package's directory on: packages are in a
-/// registry's directory, or beside the table.
-fn text(rendered: &str, beside: &Path) -> String {
+fn title(package: &Package) -> String {
+    format!("{} {}", package.name, package.version)
+}
+
+/// Returns the message's first line and its place. Paths in the registry begin with the package.
+fn text(rendered: &str) -> String {
     let arrow = rendered.lines().find(|line| line.trim_start().starts_with("--> "));
     let text = rendered.lines().take(1).chain(arrow).collect::<Vec<_>>().join("\n");
     let path = arrow.and_then(|line| line.split_once("--> ")).map_or("", |(_, path)| path);
-    text.replace(registry(path).unwrap_or(&format!("{}/", beside.display())), "")
-}
-
-/// Whether the warning is about a call that the methods will take over.
-fn collides(diagnostic: &Diagnostic) -> bool {
-    diagnostic.identity.code.as_deref() == Some("unstable_name_collisions")
-        && diagnostic.rendered.contains("keepalive")
+    registry(path).map_or(text.clone(), |registry| text.replace(registry, ""))
 }
 
 #[cfg(test)]
@@ -128,24 +156,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_lose_what_depends_on_the_machine() {
+    fn messages_do_not_depend_on_the_machine() {
         let rendered = "error[E0599]: no method for `{async block@/my h/registry/src/i-0/a-1/src/b.rs:9}`\n   \
                         --> /my h/registry/src/i-0/a-1/src/c.rs:10:5\n    |\n 10 |     boxed()\n";
-        let said = text(rendered, Path::new("/crates"));
         let expected =
             "error[E0599]: no method for `{async block@a-1/src/b.rs:9}`\n   --> a-1/src/c.rs:10:5";
-        assert_eq!(said, expected);
-        let said = text("error: no\n --> /crates/made-up/a/lib.rs:1:5\n", Path::new("/crates"));
-        assert_eq!(said, "error: no\n --> made-up/a/lib.rs:1:5");
-    }
-
-    #[test]
-    fn packages_have_names_and_versions() {
-        for (id, expected) in [
-            ("registry+https://registry.example/index#mio@0.6.23", "mio 0.6.23"),
-            ("path+file:///crates/made-up/same-type#0.1.0", "same-type 0.1.0"),
-        ] {
-            assert_eq!(title(&PackageId { repr: id.into() }), expected);
-        }
+        assert_eq!(text(rendered), expected);
+        assert_eq!(
+            text("error: no\n --> a/src/lib.rs:1:5\n |\n"),
+            "error: no\n --> a/src/lib.rs:1:5"
+        );
     }
 }

@@ -1,117 +1,118 @@
-//! Finds whose code the methods break: a published crate is type-checked with the series' std and, where
-//! that fails, with the base's.
-//!
-//! Each crate of the table is checked by itself, as a dependency of an empty package, so that cargo
-//! turns on the features that a user of that crate alone gets. What several of them depend on in
-//! the same form is compiled once.
+//! Type-checks published crates with the std of a series that makes the methods stable. Where that fails,
+//! type-checks them with the std of the base, too.
 
 mod check;
-mod table;
+mod manifest;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use fs_err as fs;
 use xtask::base::Base;
-use xtask::docs::Record;
-use xtask::library::sources::{LibraryId, base_library, library_right_now};
-use xtask::library::sysroot::{Profile, Workshop};
-use xtask::run::{lock, whole};
-use xtask::session::Session;
+use xtask::owned::file_name;
+use xtask::project::Project;
+use xtask::std::{Profile, Std};
+use xtask::store::patches_in;
 
-use self::check::{Checker, Found, Outcome};
-use self::table::Verdict;
-pub use self::table::{Crate, Table};
-use crate::record::{self, cells};
-use crate::suite;
+use self::check::{Checker, Found};
+use self::manifest::{Crate, Verdict};
+use crate::suite::{Opened, Outcome, Place, Trial};
+use crate::tables::Row;
 
-/// Checks one crate of the table, and fails if what comes out is not what the table expects. What was
-/// found out before of the same crate and the same std is not found out again.
-pub fn check(base: &Base, workspace: &str, krate: &Crate) -> Result<String> {
-    let session = suite::open(base)?;
-    let Session { project, tree, .. } = &session;
-    let table = Table::read(project)?;
-    let series = library_right_now(tree)?;
-    let of_base = base_library(tree)?;
-    let begun = record::begin(&session, &series)?;
-    let made_of = table.made_of(workspace, krate)?;
-    let key = record::key(&[&begun.base, &begun.compiler, &series, &of_base, &made_of, "1"]);
-    let test = format!("{}::{}", base.name, krate.spec());
-    if Record::read(project, "crates", &test).is_some_and(|known| known.key == key) {
-        return Ok(String::new());
+pub fn trials(project: &Project) -> Result<Vec<Trial>> {
+    let crates = manifest::read_all(&project.root.join("evidence/crates"))?;
+    let mut trials = Vec::new();
+    for base in project.bases() {
+        if !makes_stable(project, &base)? {
+            continue;
+        }
+        for krate in &crates {
+            trials.push(trial(&base, &krate.feature, krate, krate.row.expect, false));
+            if let Some(expect) = krate.row.patched {
+                let name = format!("{}+patched-mio", krate.feature);
+                trials.push(trial(&base, &name, krate, expect, true));
+            }
+        }
     }
+    Ok(trials)
+}
 
-    let dir = project.build().join("evidence/crates").join(&base.name);
-    // One at a time, as all have what they depend on compiled in the same place.
-    let _lock = lock::acquire(&dir.join("lock"), "checking a crate")?;
-    let checker = Checker::new(&session.compiler, &table, workspace, &dir)?;
-    let with_series = checker.check(krate, &sysroot(&session, &dir, &series)?)?;
-    // What compiles with the series is not broken by it.
-    let with_base = match with_series.built {
+fn trial(base: &Base, name: &str, krate: &Crate, expect: Verdict, is_patched: bool) -> Trial {
+    let (is_quick, krate) = (krate.row.quick, krate.clone());
+    let check = move |place: &Place| check(place, &krate, expect, is_patched);
+    // Most crates have dependencies in common, which cargo compiles once in one place.
+    Trial::new("crates", base, name, check).quick(is_quick).alone("crates")
+}
+
+/// Says whether the base's series makes the methods stable. Unstable methods break no crate.
+fn makes_stable(project: &Project, base: &Base) -> Result<bool> {
+    let mut is_stable = false;
+    for patch in patches_in(&project.patches(base))? {
+        let text = fs::read_to_string(patch)?;
+        is_stable |= text.contains("\n+    #[stable(feature = \"tcp_keepalive\"");
+    }
+    Ok(is_stable)
+}
+
+/// Checks a crate. Fails if the verdict is not the expected one.
+fn check(place: &Place, krate: &Crate, expect: Verdict, is_patched: bool) -> Result<Outcome> {
+    let opened = place.opened()?;
+    let mut checker = Checker::new(place, &opened.compiler, krate)?;
+    if is_patched {
+        checker = checker.patch_mio()?;
+    }
+    let title = checker.title()?;
+    let series = checker.check(&sysroot(place, &opened, "series")?)?;
+    // A crate that compiles with the series is not broken by the series.
+    let base = match series.built {
         true => None,
-        false => Some(checker.check(krate, &sysroot(&session, &dir, &of_base)?)?),
+        false => Some(checker.check(&sysroot(place, &opened, "base")?)?),
     };
-    let (verdict, decisive) = verdict(&with_series, with_base.as_ref());
+    let (verdict, decisive) = match &base {
+        None => (Verdict::Same, &series),
+        Some(base) if base.built => (Verdict::Breaks, &series),
+        Some(base) => (Verdict::NotBuilt, base),
+    };
     let errors = lines(&decisive.errors);
-    if verdict != krate.expect {
-        bail!("{verdict}, and crates/crates.toml expects {}\n{errors}", krate.expect);
+    if verdict != expect {
+        let manifest = krate.package.join("Cargo.toml");
+        bail!("{verdict}, and {} expects: {expect}\n{errors}", manifest.display());
     }
 
-    let package = checker.package(krate)?;
     let causes: BTreeSet<_> = decisive.errors.iter().map(|error| &*error.package).collect();
     let because = match Vec::from_iter(causes).join(", ") {
-        causes if causes == package => "its own code".into(),
+        causes if causes == title => "its own code".into(),
         causes => causes,
     };
-    // What is no part of the crates of earlier years is counted by itself.
-    let verdict = match workspace {
-        "today" | "made-up" => format!("{verdict} ({workspace})"),
-        _ => verdict.to_string(),
+    let package = file_name(&krate.package);
+    let verdict = match (is_patched, &*package) {
+        (true, _) => format!("{verdict} (patched mio)"),
+        // These are no crates of earlier years, so they are counted by themselves.
+        (false, "today" | "made-up") => format!("{verdict} ({package})"),
+        (false, _) => verdict.to_string(),
     };
-    let warnings = with_base.map(|base| lines(&base.collisions)).unwrap_or_default();
+    let warnings = base.as_ref().map(|base| lines(&base.collisions)).unwrap_or_default();
     let notes = [errors, warnings].into_iter().filter(|note| !note.is_empty()).collect();
-    let header = cells(&["crate", "why it is here", "because of", "verdict"]);
-    let row = cells(&[&package, &krate.why, &because, &verdict]);
-    Record { key, header, row, notes, ..begun }.write(project, "crates", &test)?;
-    Ok(String::new())
+    let cells = vec![title, krate.row.why.clone(), because, verdict];
+    place.record(&Row { cells, notes, ..Row::default() })?;
+    Ok(Outcome::Passed(String::new()))
 }
 
 fn lines(found: &BTreeSet<Found>) -> String {
     found.iter().map(|found| found.text.as_str()).collect::<Vec<_>>().join("\n")
 }
 
-/// A directory for `--sysroot`, with that std as far as it takes to type-check others.
-fn sysroot(session: &Session, dir: &Path, library: &LibraryId) -> Result<PathBuf> {
-    // Metadata is of use to this very compiler alone: rustup's takes none from Debian's of the same commit.
-    let sysroot = dir.join("sysroots").join(record::key(&[library, session.compiler.title()]));
+/// Returns a sysroot with the metadata of the std at `commit`, which is enough to type-check other crates.
+fn sysroot(place: &Place, opened: &Opened, commit: &str) -> Result<PathBuf> {
+    let (compiler, library) = (&opened.compiler, opened.store.library(commit)?);
+    // rustup's compiler cannot read the metadata of Debian's compiler of the same commit.
+    let title = compiler.title().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    let tree = file_name(library.parent().context("the library is in a directory")?);
+    let sysroot = place.dir().join("sysroots").join(format!("{}-{title}", &tree[..12]));
     if !sysroot.exists() {
-        let workshop = Workshop::open(session, &session.compiler.host, library)?;
-        whole::make(&sysroot, |new| workshop.sysroot(Profile::Metadata, new))?;
+        let std = Std::new(compiler, &library, &compiler.host, &place.dir().join("std"));
+        std.sysroot(Profile::Metadata, &sysroot)?;
     }
     Ok(sysroot)
-}
-
-/// What came out, and which of both checks shows why. The base's is only there if that with the series
-/// failed.
-fn verdict<'o>(series: &'o Outcome, base: Option<&'o Outcome>) -> (Verdict, &'o Outcome) {
-    match base {
-        None => (Verdict::Same, series),
-        Some(base) if base.built => (Verdict::Breaks, series),
-        Some(base) => (Verdict::NotBuilt, base),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_fails_at_the_base_too_is_not_broken() {
-        let outcome = |built| Outcome { built, ..Outcome::default() };
-        let said =
-            |series, base: Option<bool>| verdict(&outcome(series), base.map(outcome).as_ref()).0;
-        assert_eq!(said(true, None), Verdict::Same);
-        assert_eq!(said(false, Some(true)), Verdict::Breaks);
-        assert_eq!(said(false, Some(false)), Verdict::NotBuilt);
-    }
 }

@@ -31,7 +31,9 @@ const CHECKS: [(&str, Check); 6] = [
 
 pub fn trials(project: &Project) -> Result<Vec<Trial>> {
     let bases = project.bases().into_iter();
-    Ok(bases.flat_map(|base| CHECKS.map(|(name, check)| Trial::new("series", &base, name, check))).collect())
+    Ok(bases
+        .flat_map(|base| CHECKS.map(|(name, check)| Trial::new("series", &base, name, check)))
+        .collect())
 }
 
 const PASSED: Outcome = Outcome::Passed(String::new());
@@ -43,7 +45,8 @@ fn archives(place: &Place) -> Result<Outcome> {
         has_any |= fetch::is_cached(archive)?;
     }
     let release = &place.base().release;
-    let none = || format!("the cache has no archive of Rust {release}: `--source` names another place");
+    let none =
+        || format!("the cache has no archive of Rust {release}: `--source` names another place");
     Ok(if has_any { PASSED } else { Outcome::Lacks(none()) })
 }
 

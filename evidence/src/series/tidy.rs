@@ -64,7 +64,8 @@ fn compile(place: &Place, newest: &Prepared) -> Result<PathBuf> {
 fn require_end(printed: &str, code: Option<i32>) -> Result<()> {
     let last_line = printed.trim_end().lines().next_back().unwrap_or_default();
     let succeeded = last_line == "tidy: All tidy checks succeeded";
-    let failed = last_line.starts_with("tidy: The following check") && last_line.contains(" failed: ");
+    let failed =
+        last_line.starts_with("tidy: The following check") && last_line.contains(" failed: ");
     match code {
         Some(0) if succeeded => Ok(()),
         Some(1) if failed => Ok(()),

@@ -79,7 +79,9 @@ fn table(text: &str, names: &BTreeMap<String, Vec<String>>) -> Result<Vec<Target
             bail!("{name:?} has two rows");
         }
         if names.values().all(|names| !names.contains(name)) {
-            bail!("no base has a target {name:?}; evidence/targets/ lists the targets of each base");
+            bail!(
+                "no base has a target {name:?}; evidence/targets/ lists the targets of each base"
+            );
         }
         for base in quick.iter().chain(unreached) {
             if !names.get(base).is_some_and(|names| names.contains(name)) {
@@ -133,7 +135,10 @@ fn every_backend_has_a_target(place: &Place, known: BTreeSet<String>) -> Result<
     let backends = check::backends(&place.opened()?.store)?;
     let missing: Vec<_> = backends.difference(&known).collect();
     if backends.is_empty() || !missing.is_empty() {
-        bail!("evidence/targets.toml has no target for {missing:?}, of {} backends", backends.len());
+        bail!(
+            "evidence/targets.toml has no target for {missing:?}, of {} backends",
+            backends.len()
+        );
     }
     Ok(Outcome::Passed(String::new()))
 }

@@ -76,7 +76,7 @@ pub fn directory(prepared: &Prepared) -> PathBuf {
 /// Assembles the toolchain, with std for `targets` and for those that it already has. Returns whether anything
 /// changed.
 pub fn bring_up_to_date(prepared: &Prepared, targets: &[String]) -> Result<bool> {
-    let Prepared { project, base, compiler, store, tree, out } = prepared;
+    let Prepared { project, base, compiler, store, tree, out, .. } = prepared;
     let directory = directory(prepared);
     let mut all = installed_targets(&directory)?;
     all.extend(targets.iter().cloned());

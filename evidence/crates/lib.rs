@@ -1,0 +1,1 @@
+//! Empty. The packages beside this file exist for their dependencies alone.
