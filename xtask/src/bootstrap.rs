@@ -305,17 +305,6 @@ impl<'a> Bootstrap<'a> {
         command.env("RUST_BOOTSTRAP_CONFIG", self.config());
         // Incremental compilation is for people who edit bootstrap. Upstream's CI does without.
         command.env("CARGO_INCREMENTAL", "0");
-        // Cargo and rustup add the directories of the toolchain and of this tool's own build.
-        if let Some(paths) = std::env::var_os("LD_LIBRARY_PATH") {
-            let own = self.project.build.root.join("target");
-            let kept = std::env::split_paths(&paths).filter(|path| {
-                !path.starts_with(&self.compiler.sysroot) && !path.starts_with(&own)
-            });
-            match std::env::join_paths(kept) {
-                Ok(kept) if !kept.is_empty() => command.env("LD_LIBRARY_PATH", kept),
-                _ => command.env_remove("LD_LIBRARY_PATH"),
-            };
-        }
         command
     }
 }

@@ -80,7 +80,7 @@ impl Owned {
     /// the lock of a process that is killed.
     pub fn lock(&self, directory: &Path) -> Result<File> {
         fs::create_dir_all(directory)?;
-        let path = directory.join("lock");
+        let path = directory.join(".lock");
         self.require_inside(&path)?;
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
         let file = file.with_context(|| format!("cannot open {}", shown(&path)))?;

@@ -24,9 +24,10 @@ const INHERITED: &str = "HOME PATH USER LOGNAME TERM NO_COLOR TMPDIR XDG_ CARGO_
     http_proxy https_proxy HTTPS_PROXY no_proxy NO_PROXY all_proxy";
 
 /// The variables that upstream's x.py must not see: those that cargo and rustup set for this tool, those by
-/// which bootstrap recognizes upstream's CI, and the choice of another configuration.
+/// which bootstrap recognizes upstream's CI, and the choice of another configuration. By LD_LIBRARY_PATH, which
+/// cargo and rustup set, the copied compiler would load the release's libraries, and use the std beside them.
 const KEPT_FROM_X_PY: &str = "CI GITHUB_ACTIONS CARGO RUSTUP_TOOLCHAIN RUST_RECURSION_COUNT \
-    CARGO_PKG_ CARGO_BIN_ CARGO_MANIFEST_ CARGO_CRATE_ RUST_BOOTSTRAP_CONFIG";
+    CARGO_PKG_ CARGO_BIN_ CARGO_MANIFEST_ CARGO_CRATE_ RUST_BOOTSTRAP_CONFIG LD_LIBRARY_PATH";
 
 /// The variables of git that tell how the network is reached, and where git's own programs are. git's other
 /// variables name other repositories, or change what git writes.

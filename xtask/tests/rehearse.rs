@@ -93,7 +93,7 @@ fn tells_what_applies_what_is_there_and_what_conflicts() {
     fixture.git("clone", &["checkout", "--quiet", "origin/base"]);
     fixture.commit("clone", "other", &LINES.replace("6", "another"));
     fixture.commit("clone", "file", &LINES.replace("3", "another"));
-    fixture.expect("clone", 1, "conflicts: 0001 in file", "conflicts: 0003 in other");
+    fixture.expect("clone", 1, "conflicts: 0002 in file", "conflicts: 0003 in other");
 }
 
 #[test]

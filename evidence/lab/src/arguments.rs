@@ -75,7 +75,7 @@ pub enum Methods {
     Noop,
 }
 
-/// A scenario's name, in the order of the results. The doc comment is its description.
+/// The scenarios, in the order of the results. A doc comment is the description in `--list`.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum, Serialize, Deserialize)]
 pub enum Scenario {
     /// the client pauses for longer than the NAT router remembers connections, then writes

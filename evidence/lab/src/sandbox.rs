@@ -33,10 +33,8 @@ const PROGRAMS: [(&str, &str); 6] = [
 
 const RUNSC: (&str, &str) = ("runsc", "runsc");
 
-/// The options of `unshare` that permit network namespaces: as root, or as root of a user
-/// namespace.
-const AS_ROOT: &[&str] = &[];
-const IN_USER_NAMESPACE: &[&str] = &["--user", "--map-root-user"];
+/// The options of `unshare` that permit network namespaces, for root and for ordinary users.
+const OPTIONS: [&[&str]; 2] = [&[], &["--user", "--map-root-user"]];
 
 /// The settings by which kernels refuse user namespaces: name, value that refuses, value that
 /// permits.
@@ -60,8 +58,9 @@ const KERNEL_PARTS: [(&str, &[&str], &str, &str); 2] = [
     ),
 ];
 
-/// A way to make namespaces that works on this machine.
+/// The namespaces in which the cases run.
 pub struct Sandbox {
+    /// The options of `unshare` that work on this machine.
     options: &'static [&'static str],
 }
 
@@ -83,7 +82,7 @@ impl Sandbox {
     fn find_options() -> Result<Self, String> {
         let mut errors = Vec::new();
         let not_root = usize::from(!geteuid().is_root());
-        for options in &[AS_ROOT, IN_USER_NAMESPACE][not_root..] {
+        for options in &OPTIONS[not_root..] {
             let sandbox = Self { options };
             match command::run(sandbox.unshare().arg("true"), "") {
                 Ok(_) => return Ok(sandbox),

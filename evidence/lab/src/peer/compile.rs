@@ -20,9 +20,8 @@ pub fn compile(methods: Option<Methods>, sysroot: Option<&Path>, out: &Path) -> 
     match methods {
         None => {
             let sysroot = sysroot.context("the command line has no --sysroot")?;
-            // A std works with its own compiler only, which a complete sysroot contains.
-            let own = sysroot.join("bin/rustc");
-            let mut rustc = Command::new(if own.exists() { &own } else { Path::new("rustc") });
+            // A std works with its own compiler only.
+            let mut rustc = Command::new(sysroot.join("bin/rustc"));
             rustc.arg("--sysroot").arg(sysroot).args(["--cfg", "std_methods"]);
             run_rustc(rustc, &new)?;
         }

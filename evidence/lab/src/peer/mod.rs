@@ -18,7 +18,7 @@ pub mod program;
 pub mod witness;
 
 /// The limit for a command that does not block: enough on a busy machine.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(30);
 
 pub struct Peer {
     child: Child,

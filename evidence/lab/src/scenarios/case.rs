@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Result, ensure};
 
-use super::Plan;
+use super::{PacketKind, Plan};
 use crate::arguments::Scenario;
 use crate::capture::Capture;
 use crate::network::{Family, Keepalive, Namespace, Network, Node, server_address};
@@ -116,18 +116,23 @@ impl<'a> Case<'a> {
     }
 
     /// Cuts a node's power: no packet comes from there, and its program ends.
-    pub fn power_off(&mut self, node: Node, program: Peer) -> Result<()> {
+    ///
+    /// Returns the start of the other node's idle time: `since`, or the node's last answer to a
+    /// probe. A busy machine cuts the power after a probe.
+    pub fn power_off(&mut self, node: Node, program: Peer, since: f64) -> Result<f64> {
         self.network.unplug(node)?;
         self.mark(node, Event::POWER_OFF);
         drop(program);
-        Ok(())
+        let mut packets = self.capture.packets()?;
+        packets.retain(|packet| packet.kind == PacketKind::ProbeAck && packet.from == node);
+        Ok(packets.last().map_or(since, |answer| answer.at))
     }
 
-    /// Starts the server again, with a kernel that knows no connection.
-    pub fn power_on_server(&mut self) -> Result<()> {
+    /// Starts the server again, with a kernel that knows no connection. Returns the time.
+    pub fn power_on_server(&mut self) -> Result<f64> {
         self.network.replace_server()?;
         self.mark(Node::Server, Event::POWER_ON);
-        Ok(())
+        Ok(self.now())
     }
 
     pub fn idle(&self, seconds: f64) {

@@ -40,7 +40,7 @@ fn run(case: &mut Case) -> Result<()> {
         })
     };
     wait(case, &TIMETABLE[..BEFORE_POWER_LOSS])?;
-    case.power_off(Node::Server, server)?;
+    case.power_off(Node::Server, server, idle_since)?;
     wait(case, &TIMETABLE)?;
 
     let packets = on_cable(&case.capture.packets()?);

@@ -17,8 +17,8 @@ fn run(case: &mut Case) -> Result<()> {
         server.call_ok(&format!("accept {BATCH}"))?;
     }
 
-    let idle_since = case.set_keepalive(Node::Server, &mut server)?;
-    case.power_off(Node::Client, client)?;
+    let since = case.set_keepalive(Node::Server, &mut server)?;
+    let idle_since = case.power_off(Node::Client, client, since)?;
     server.call_ok("thread drain")?;
 
     let detection = case.keepalive.detection();

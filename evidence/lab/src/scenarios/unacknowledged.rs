@@ -8,9 +8,9 @@ pub const PLAN: Plan =
 
 fn run(case: &mut Case) -> Result<()> {
     let Connection { mut client, server, .. } = case.connect()?;
-    let idle_since = case.now();
+    let since = case.now();
     client.call_ok("set_keepalive true")?;
-    case.power_off(Node::Server, server)?;
+    let idle_since = case.power_off(Node::Server, server, since)?;
     if !case.with {
         client.call_ok("write ping")?;
         case.mark(Node::Client, "write()");

@@ -10,9 +10,9 @@ pub const PLAN: Plan =
 
 fn run(case: &mut Case) -> Result<()> {
     let Connection { mut client, server, .. } = case.connect()?;
-    let idle_since = case.set_keepalive(Node::Client, &mut client)?;
+    let since = case.set_keepalive(Node::Client, &mut client)?;
     client.send("read")?;
-    case.power_off(Node::Server, server)?;
+    let idle_since = case.power_off(Node::Server, server, since)?;
 
     let detection = case.keepalive.detection();
     let end = case.wait_for_read(&mut client, idle_since, 3.0 * detection)?;
