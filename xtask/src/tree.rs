@@ -27,6 +27,11 @@ const BOOTSTRAP_TOML: &str = "\
 # Std's own tests work: ./x.py test library/std
 # The ui tests would use the std of the release. For these: cd .. && ./x.py{option} test tests/ui/std
 include = [\"../build/{base}/prebuilt/bootstrap.toml\"]
+
+[build]
+# These two are in the included file, too, but the Python part of bootstrap does not read that.
+rustc = {rustc}
+cargo = {cargo}
 ";
 
 /// Makes `cargo xtask` work in the clone's top directory.
@@ -65,7 +70,7 @@ impl Prepared {
             Ok(tip) => store.git.run(&["update-ref", "refs/heads/series", &tip])?,
             Err(error) => {
                 // The person mends the patches in the clone.
-                tree.make(&project, &store)?;
+                tree.make(&project, &compiler, &store)?;
                 return Err(error.context(format!(
                     "patches/{0} does not apply to Rust {1}. Mend it in {2}, which has the base:\n  git -C {2} \
                      switch -C series origin/base && git -C {2} am --3way {3}/0*.patch\nthen\n  {4}",
@@ -77,7 +82,7 @@ impl Prepared {
                 )));
             }
         }
-        if !tree.make(&project, &store)? {
+        if !tree.make(&project, &compiler, &store)? {
             let _lock = project.build.lock(&store.dir)?;
             tree.follow(&store)?;
         }
@@ -94,7 +99,7 @@ impl Prepared {
         fs::create_dir_all(&out)?;
         let src = out.join("rust");
         let tree = Tree { git: Git::at(&src), src, base: base.clone() };
-        tree.make(&project, &store)?;
+        tree.make(&project, &compiler, &store)?;
         let _lock = project.build.lock(&out)?;
         let series = store.rev("series")?;
         if tree.git.rev("HEAD")? != series {
@@ -113,7 +118,7 @@ impl Tree {
     }
 
     /// Clones the store, unless the clone is there. Returns whether it was made.
-    fn make(&self, project: &Project, store: &Store) -> Result<bool> {
+    fn make(&self, project: &Project, compiler: &Compiler, store: &Store) -> Result<bool> {
         if fs::symlink_metadata(&self.src).is_ok() {
             return self.require().map(|()| false);
         }
@@ -132,7 +137,11 @@ impl Tree {
         let origin = format!("../build/{}/store.git", self.base.name);
         git.run(&["remote", "set-url", "origin", &origin])?;
         let option = if self.base.default { "" } else { &format!(" --base {}", self.base.name) };
-        let text = |text: &str| text.replace("{base}", &self.base.name).replace("{option}", option);
+        let program = |name: &str| format!("{:?}", compiler.bin(name).display().to_string());
+        let text = |text: &str| {
+            let text = text.replace("{base}", &self.base.name).replace("{option}", option);
+            text.replace("{rustc}", &program("rustc")).replace("{cargo}", &program("cargo"))
+        };
         fs::create_dir_all(new.join(".git/info"))?;
         fs::write(
             new.join(".git/info/exclude"),
