@@ -59,15 +59,8 @@ impl<'a> Bootstrap<'a> {
         let Prepared { project, compiler, store, tree, out, show, .. } = prepared;
         let out = out.join(if lane == Lane::Full { "full" } else { "prebuilt" });
         let base_commit = store.rev("base")?;
-        let bootstrap = Bootstrap {
-            project,
-            src: &tree.src,
-            compiler,
-            lane,
-            base_commit,
-            out,
-            show: *show,
-        };
+        let bootstrap =
+            Bootstrap { project, src: &tree.src, compiler, lane, base_commit, out, show: *show };
         let _lock = project.build.lock(&bootstrap.out)?;
         bootstrap.write_config()?;
         if lane == Lane::Prebuilt {

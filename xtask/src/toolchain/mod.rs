@@ -17,7 +17,7 @@ use crate::error::NotRun;
 use crate::out::{Step, shown};
 use crate::owned::{entries, file_name};
 use crate::project::Project;
-use crate::run::CommandExt;
+use crate::run::{CommandExt, successful};
 use crate::std::{Profile, Std, libraries};
 use crate::tree::Prepared;
 
@@ -93,6 +93,8 @@ pub fn bring_up_to_date(prepared: &Prepared, targets: &[String]) -> Result<bool>
         let libdir = dir.join("libraries");
         project.build.make(&libdir, |new| compile_std(compiler, &library, target, &dir, new))?;
         files.extend(libraries(&libdir)?);
+        let own = libdir.join("self-contained");
+        files.extend(if own.exists() { entries(&own)? } else { Vec::new() });
         stds.push((target, libdir));
     }
     let paths: Vec<_> = files.iter().map(|file| file.display().to_string() + "\n").collect();
@@ -188,12 +190,11 @@ fn compile_std(
     Ok(())
 }
 
-/// The unwinder of gcc asks glibc first. musl has the older interface, which the unwinder tries next.
-const DL_FIND_OBJECT: &str = "int _dl_find_object(void *address, void *result) { return -1; }\n";
+const DL_FIND_OBJECT: &str = include_str!("dl_find_object.c");
 
 /// Collects what rustc links for a target with musl: the C library, the files that begin and end a program, and
 /// an unwinder under the name of LLVM's.
-fn musl_files(target: &str, linker: Option<&std::ffi::OsStr>, directory: &Path) -> Result<()> {
+pub fn musl_files(target: &str, linker: Option<&std::ffi::OsStr>, directory: &Path) -> Result<()> {
     let arch = target.split('-').next().unwrap_or_default();
     let names = [format!("{arch}-linux-musl-gcc"), "musl-gcc".into()];
     let found = names.iter().find(|name| {
@@ -207,27 +208,21 @@ fn musl_files(target: &str, linker: Option<&std::ffi::OsStr>, directory: &Path) 
             names.join(" or ")
         )))?
     };
-    fs::create_dir_all(directory)?;
+    // gcc knows its own files by name. musl-gcc's link command shows where musl's are.
+    let link =
+        successful(Command::new(gcc).args(["-###", "-static", "-x", "c", "/dev/null"]))?.stderr;
+    let link = String::from_utf8_lossy(&link).into_owned();
+    let crt1 = link.split([' ', '"', '\n']).find(|word| word.ends_with("crt1.o"));
+    let musl = crt1.and_then(|path| Path::new(path).parent());
+    let musl = musl.with_context(|| format!("`{} -###` names no crt1.o", gcc.display()))?;
     let file_of = |name: &str| -> Result<PathBuf> {
-        let printed = Command::new(gcc).arg(format!("-print-file-name={name}")).stdout_of()?;
-        let file = PathBuf::from(printed);
-        if !file.is_absolute() {
-            bail!("`{}` knows no {name}, which std for {target} needs", gcc.display());
-        }
-        Ok(file)
+        Ok(Command::new(gcc).arg(format!("-print-file-name={name}")).stdout_of()?.into())
     };
-    for name in [
-        "crt1.o",
-        "rcrt1.o",
-        "Scrt1.o",
-        "crti.o",
-        "crtn.o",
-        "crtbegin.o",
-        "crtbeginS.o",
-        "crtend.o",
-        "crtendS.o",
-        "libc.a",
-    ] {
+    fs::create_dir_all(directory)?;
+    for name in ["crt1.o", "rcrt1.o", "Scrt1.o", "crti.o", "crtn.o", "libc.a"] {
+        fs::copy(musl.join(name), directory.join(name))?;
+    }
+    for name in ["crtbegin.o", "crtbeginS.o", "crtend.o", "crtendS.o"] {
         fs::copy(file_of(name)?, directory.join(name))?;
     }
     fs::copy(file_of("libgcc_eh.a")?, directory.join("libunwind.a"))?;
