@@ -95,9 +95,32 @@ pub fn verdicts<'a>(module: &str, printed: &'a str) -> BTreeMap<&'a str, &'a str
     tests.map(|(name, text)| (name, text.split([',', ' ']).next().unwrap_or(text))).collect()
 }
 
+/// Stops unless each test of the source file was run.
+pub fn require_tests_of(file: &str, printed: &str) -> Result<()> {
+    let ran = verdicts("", printed);
+    let tests = file.split("#[test]").skip(1);
+    let names = tests.map(|test| Some(test.split_once("fn ")?.1.split_once('(')?.0));
+    let own: Vec<_> = names.collect::<Option<_>>().context("a test without a function")?;
+    let missing: Vec<_> = own.iter().filter(|name| !ran.contains_key(**name)).collect();
+    if own.is_empty() || !missing.is_empty() {
+        bail!("{KEEPALIVE} has {} tests, and {missing:?} did not run", own.len());
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn own_tests_must_run() {
+        let file = "#[test]\nfn a() {\n    f();\n}\n\n#[test]\n#[cfg(unix)]\nfn b() {}\n";
+        let a = "test a ... ok\ntest net::tcp::b ... ok\n";
+        assert!(require_tests_of(file, &format!("{a}test b ... ok\n")).is_ok());
+        let error = require_tests_of(file, a).unwrap_err().to_string();
+        assert!(error.ends_with("[\"b\"] did not run"), "{error}");
+        assert!(require_tests_of("fn c() {}", a).is_err());
+    }
 
     fn result(passed: usize, failed: usize, ignored: usize) -> String {
         format!(

@@ -39,8 +39,10 @@ pub struct Trial {
     name: String,
     is_quick: bool,
     needs: Needs,
-    work: Box<dyn FnOnce(&Place) -> Result<Outcome> + Send>,
+    work: Work,
 }
+
+type Work = Box<dyn FnOnce(&Place) -> Result<Outcome> + Send>;
 
 /// The resources that a trial occupies while it runs.
 #[derive(Clone, Default)]
@@ -214,7 +216,8 @@ fn run(
     let conclusion = libtest_mimic::run(&arguments, tests);
     let mut report = run.report(&not_quick);
     if ran == 0 {
-        report += &format!("\nno trial ran. Without the filter there are {total}, see `--list`.\n");
+        report +=
+            &format!("\nno trial ran, of {total} without a filter. `--list` shows their names.\n");
     }
     Ok((conclusion, report))
 }
@@ -489,7 +492,7 @@ mod tests {
         assert_eq!(run(&["s::a", "--include-ignored", "--skip=fails"]).0.num_passed, 2);
         assert_eq!(run(&["--exact", "s::a::slow", "--ignored"]).0.num_passed, 1);
         let (conclusion, printed) = run(&["no-such-name"]);
-        assert!(!conclusion.has_failed() && printed.contains("filter there are 8,"), "{printed}");
+        assert!(!conclusion.has_failed() && printed.contains("ran, of 8 "), "{printed}");
         let (_, printed) = run(&["s::a::slow"]);
         assert!(
             printed.contains("runs them: 1\n") && printed.contains("no trial ran"),

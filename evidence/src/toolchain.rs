@@ -101,8 +101,9 @@ fn other_crates_stay_the_same(place: &Place) -> Result<String> {
 /// Runs the tests of the examples, and with them the series' own as a user would run them.
 fn examples_pass(place: &Place) -> Result<String> {
     let Made { patched, dir, .. } = make(place, "examples")?;
+    let library = place.opened()?.library()?;
     let mut cargo = patched.cargo();
-    cargo.args(["test", "--locked", "--target-dir"]).arg(&dir);
+    cargo.args(["test", "--locked", "--test=*", "--target-dir"]).arg(&dir);
     cargo.current_dir(place.project().root.join("examples"));
     let network = ["-rn", "ip", "link", "set", "lo", "up"];
     let has_network = Command::new("unshare").args(network).run_quiet().is_ok();
@@ -111,10 +112,12 @@ fn examples_pass(place: &Place) -> Result<String> {
         cargo.args(["--", "--include-ignored"]);
     }
     let output = place.run(&mut cargo, 20 * 60)?;
-    let counts = libtest::count(&String::from_utf8_lossy(&output.stdout))?;
-    if !output.status.success() {
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let counts = libtest::count(&printed)?;
+    if !output.status.success() || printed.contains("running 0 tests") {
         bail!("{counts}, and cargo ended with {}; see the log", output.status);
     }
+    libtest::require_tests_of(&fs::read_to_string(library.join(libtest::KEEPALIVE))?, &printed)?;
     let without = if has_network { "" } else { ", without those that need `unshare -rn`" };
     Ok(format!("{counts}{without}"))
 }

@@ -1,6 +1,6 @@
 //! Runs upstream's own tests with upstream's x.py, on a clone of the series that belongs to the tool.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use fs_err as fs;
 use xtask::base::Base;
 use xtask::bootstrap::{Bootstrap, Lane};
@@ -57,7 +57,7 @@ fn pass(place: &Place, args: &[&str]) -> Result<String> {
 fn pass_with_own(place: &Place, args: &[&str]) -> Result<String> {
     let printed = x_py(place, args)?;
     let file = place.opened()?.library()?.join(libtest::KEEPALIVE);
-    require_tests_of(&fs::read_to_string(file)?, &printed)?;
+    libtest::require_tests_of(&fs::read_to_string(file)?, &printed)?;
     Ok(libtest::count(&printed)?.to_string())
 }
 
@@ -73,19 +73,6 @@ fn x_py(place: &Place, args: &[&str]) -> Result<String> {
         bail!("x.py failed ({}), see the log", output.status);
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// Stops unless each test of the file was run.
-fn require_tests_of(file: &str, printed: &str) -> Result<()> {
-    let ran = libtest::verdicts("", printed);
-    let tests = file.split("#[test]").skip(1);
-    let names = tests.map(|test| Some(test.split_once("fn ")?.1.split_once('(')?.0));
-    let own: Vec<_> = names.collect::<Option<_>>().context("a test without a function")?;
-    let missing: Vec<_> = own.iter().filter(|name| !ran.contains_key(**name)).collect();
-    if own.is_empty() || !missing.is_empty() {
-        bail!("{} has {} tests; x.py did not run {missing:?}", libtest::KEEPALIVE, own.len());
-    }
-    Ok(())
 }
 
 /// Runs std's tests of TCP with x.py, and as `cargo xtask test` compiles them, and compares the results.
@@ -114,16 +101,6 @@ fn same_verdicts(upstream: &str, own: &str) -> Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn own_tests_must_run() {
-        let file = "#[test]\nfn a() {\n    f();\n}\n\n#[test]\n#[cfg(unix)]\nfn b() {}\n";
-        let a = "test a ... ok\ntest net::tcp::b ... ok\n";
-        assert!(require_tests_of(file, &format!("{a}test b ... ok\n")).is_ok());
-        let error = require_tests_of(file, a).unwrap_err().to_string();
-        assert!(error.ends_with("did not run [\"b\"]"), "{error}");
-        assert!(require_tests_of("fn c() {}", a).is_err());
-    }
 
     #[test]
     fn other_names_or_results_are_an_error() {
