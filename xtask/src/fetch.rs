@@ -153,11 +153,16 @@ fn debian_mirrors() -> Result<Vec<String>> {
     if which::which("apt-get").is_err() || !Path::new(APT_HELPER).exists() {
         Err(lacks())?;
     }
-    let list = ["indextargets", "--format", "$(REPO_URI)"];
-    let list = Command::new("apt-get").args(list).env("LC_ALL", "C").stdout_of()?;
+    // Names each file that an update would fetch, and fetches none. `indextargets` prints nothing where apt has no
+    // lists yet, as in a container image.
+    let list =
+        Command::new("apt-get").args(["update", "--print-uris"]).env("LC_ALL", "C").stdout_of()?;
     // Debian's mirrors have this name by convention; other archives have no rustc under pool/.
-    let mut mirrors: Vec<_> =
-        list.lines().filter(|uri| uri.ends_with("/debian/")).map(str::to_owned).collect();
+    let mirror_of = |line: &str| {
+        let (mirror, _) = line.strip_prefix('\'')?.split_once("/dists/")?;
+        mirror.ends_with("/debian").then(|| format!("{mirror}/"))
+    };
+    let mut mirrors: Vec<_> = list.lines().filter_map(mirror_of).collect();
     mirrors.sort();
     mirrors.dedup();
     if mirrors.is_empty() {
