@@ -10,7 +10,7 @@ use fs_err as fs;
 
 use crate::base::Base;
 use crate::compiler::Compiler;
-use crate::git::Git;
+use crate::git::{Git, UPLOAD_PACK};
 use crate::out::shown;
 use crate::owned::{Owned, UNFINISHED, entries, file_name};
 use crate::project::Project;
@@ -41,7 +41,7 @@ impl Export {
         let head = exportable(&tree)?;
         store
             .git
-            .command(&["fetch", "--quiet", "--no-tags"])
+            .command(&["fetch", "--quiet", "--no-tags", UPLOAD_PACK])
             .arg(&tree.src)
             .arg("HEAD")
             .run_quiet()?;

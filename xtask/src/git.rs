@@ -30,6 +30,10 @@ const SETTINGS: [&str; 9] = [
     "safe.directory=*",
 ];
 
+/// An option of `git fetch` and `git clone`: the program that git starts in the other repository does not get the
+/// settings above.
+pub const UPLOAD_PACK: &str = "--upload-pack=git -c 'safe.directory=*' upload-pack";
+
 /// A git repository, bare or with a work tree.
 #[derive(Clone)]
 pub struct Git {

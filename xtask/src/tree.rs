@@ -12,7 +12,7 @@ use fs_err as fs;
 
 use crate::base::Base;
 use crate::compiler::Compiler;
-use crate::git::Git;
+use crate::git::{Git, UPLOAD_PACK};
 use crate::out::{Step, shown};
 use crate::project::Project;
 use crate::run::CommandExt;
@@ -131,7 +131,7 @@ impl Tree {
         let new = store.dir.join("clone");
         project.build.remove(&new)?;
         let mut clone = store.git.command(&["clone", "--quiet", "--template=", "--branch=series"]);
-        clone.arg(&store.git.dir).arg(&new).run_quiet()?;
+        clone.arg(UPLOAD_PACK).arg(&store.git.dir).arg(&new).run_quiet()?;
         let git = Git::at(&new);
         // The repository may be moved together with its clone.
         let origin = format!("../build/{}/store.git", self.base.name);
@@ -200,9 +200,7 @@ impl Tree {
     fn fetch(&self, store: &Store) -> Result<()> {
         let options = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap="];
         let mut fetch = self.git.command(&options);
-        fetch
-            .arg(&store.git.dir)
-            .args(["refs/heads/series", &format!("+refs/heads/base:{ORIGIN_BASE}")]);
+        fetch.args([UPLOAD_PACK.as_ref(), store.git.dir.as_os_str(), "refs/heads/series".as_ref()]);
         fetch.run_quiet()
     }
 

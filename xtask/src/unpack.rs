@@ -10,7 +10,7 @@ use crate::base::{Archive, Base, Mend, TakeBack};
 use crate::compiler::Compiler;
 use crate::error::NotRun;
 use crate::fetch;
-use crate::git::Git;
+use crate::git::{Git, UPLOAD_PACK};
 use crate::out::{Step, shown};
 use crate::owned::Owned;
 use crate::run::{CommandExt, announce, words};
@@ -84,7 +84,7 @@ fn from_clone(destination: &Owned, clone: &Path, base: &Base) -> Result<()> {
     let git = Git::init(&scratch, &["--bare"])?;
     let checkout = |clone: &Path, commit: &str, into: &Path| -> Result<()> {
         let clone = fs::canonicalize(clone)?;
-        let mut fetch = git.command(&["fetch", "--quiet", "--depth=1", "--no-tags"]);
+        let mut fetch = git.command(&["fetch", "--quiet", "--depth=1", "--no-tags", UPLOAD_PACK]);
         fetch.arg(&clone).arg(commit).run_quiet()?;
         let mut checkout = git.command(&["read-tree", "--reset", "-u", commit]);
         checkout.env("GIT_WORK_TREE", into).env("GIT_INDEX_FILE", scratch.join("index"));
