@@ -71,13 +71,12 @@ impl Prepared {
             Err(error) => {
                 // The person mends the patches in the clone.
                 tree.make(&project, &compiler, &store)?;
-                return Err(error.context(format!(
-                    "patches/{0} does not apply to Rust {1}. Mend it in {2}, which has the base:\n  git -C {2} \
-                     switch -C series origin/base && git -C {2} am --3way {3}/0*.patch\nthen\n  {4}",
-                    base.name,
-                    base.release,
+                let absolute = patches.display().to_string();
+                bail!(
+                    "{error:#}\nMend it in {0}, which has the base:\n  git -C {0} switch -C series origin/base && \
+                     git -C {0} am --3way {1}/0*.patch\nthen\n  {2}",
                     shown(&tree.src),
-                    patches.display(),
+                    shlex::try_quote(&absolute)?,
                     base.command("cargo xtask export")
                 )));
             }

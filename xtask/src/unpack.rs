@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use fs_err as fs;
 
 use crate::base::{Archive, Base, Mend, TakeBack};
@@ -91,10 +91,10 @@ fn from_clone(destination: &Owned, clone: &Path, base: &Base) -> Result<()> {
         checkout.run_quiet()?;
         destination.remove(&scratch.join("index"))
     };
-    checkout(clone, &base.commit, &destination.root).with_context(|| {
-        format!(
-            "commit {0} cannot be taken from {1}. If the clone lacks it:\n  git -C {1} fetch origin tag \
-             {2}\nA blobless clone has to have the files of this commit, too",
+    checkout(clone, &base.commit, &destination.root).map_err(|error| {
+        anyhow!(
+            "{error:#}\ncommit {0} cannot be taken from {1}. A blobless clone has to have the files of this commit, \
+             too. If the clone lacks the commit:\n  git -C {1} fetch origin tag {2}",
             base.commit,
             shown(clone),
             base.release
@@ -104,10 +104,10 @@ fn from_clone(destination: &Owned, clone: &Path, base: &Base) -> Result<()> {
     let submodules =
         entries.lines().filter_map(|line| line.strip_prefix("160000 commit ")?.split_once('\t'));
     for (commit, path) in submodules {
-        checkout(&clone.join(path), commit, &destination.root.join(path)).with_context(|| {
+        checkout(&clone.join(path), commit, &destination.root.join(path)).map_err(|error| {
             let clone = shown(clone);
-            format!(
-                "{path} is missing. Get it with\n  git -C {clone} submodule update --init {path}"
+            anyhow!(
+                "{error:#}\n{path} is missing. Get it with\n  git -C {clone} submodule update --init {path}"
             )
         })?;
     }
