@@ -69,6 +69,8 @@ impl Git {
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_ATTR_NOSYSTEM", "1")
             .env("GIT_NO_REPLACE_OBJECTS", "1")
+            // `git status` would refresh the person's index.
+            .env("GIT_OPTIONAL_LOCKS", "0")
             .env("GIT_COMMITTER_NAME", NAME)
             .env("GIT_COMMITTER_EMAIL", EMAIL)
             .env("LC_ALL", "C");
