@@ -10,7 +10,7 @@ use fs_err as fs;
 
 use crate::base::Base;
 use crate::compiler::Compiler;
-use crate::git::Git;
+use crate::git::{Git, UPLOAD_PACK};
 use crate::out::shown;
 use crate::owned::{Owned, UNFINISHED, entries, file_name};
 use crate::project::Project;
@@ -41,7 +41,7 @@ impl Export {
         let head = exportable(&tree)?;
         store
             .git
-            .command(&["fetch", "--quiet", "--no-tags"])
+            .command(&["fetch", "--quiet", "--no-tags", UPLOAD_PACK])
             .arg(&tree.src)
             .arg("HEAD")
             .run_quiet()?;
@@ -67,9 +67,19 @@ fn exportable(tree: &Tree) -> Result<String> {
     let Some(branch) = tree.branch()? else {
         bail!("in {src}, no branch is checked out:\n{}", tree.status()?);
     };
-    // This changes nothing. git refuses it in the middle of a merge, a rebase and the like.
-    let unfinished = || format!("finish what is under way in {src}");
-    tree.git.run(&["switch", "--quiet", &branch]).with_context(unfinished)?;
+    for name in [
+        "MERGE_HEAD",
+        "CHERRY_PICK_HEAD",
+        "REVERT_HEAD",
+        "rebase-apply",
+        "rebase-merge",
+        "BISECT_LOG",
+    ] {
+        let path = tree.git.stdout_of(&["rev-parse", "--git-path", name])?;
+        if tree.src.join(path).exists() {
+            bail!("finish what is under way in {src}:\n{}", tree.status()?);
+        }
+    }
     let changes = tree.git.stdout_of(&["status", "--porcelain", "--ignore-submodules=none"])?;
     if !changes.is_empty() {
         bail!("{src} has changes that are not committed. Commit or stash them:\n{changes}");
@@ -229,9 +239,11 @@ fn write(project: &Project, base: &Base, files: &Files, series: &Files) -> Resul
     if !unknown.is_empty() {
         unknown.sort();
         unknown.dedup();
+        let keep =
+            if has_git { "Keep a file by `git add`, or remove it" } else { "Move them away" };
         bail!(
-            "nothing was written, because git does not have the contents of\n  {}\nKeep a file by `git add`, or \
-             remove it, and run the command again. Links and directories have to be moved away",
+            "nothing was written, because git does not have the contents of\n  {}\n{keep}, and run the command \
+             again. Links and directories have to be moved away",
             unknown.join("\n  ")
         );
     }

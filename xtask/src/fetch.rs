@@ -27,6 +27,8 @@ pub fn archive_of(base: &Base) -> Result<(&Archive, PathBuf)> {
     let (mut failures, mut is_wrong) = (String::new(), false);
     for archive in &base.archive {
         let partial = cache.root.join(format!("{}.part", archive.file));
+        // Nothing is written through a link that may be there.
+        cache.remove(&partial)?;
         let fetched = download(archive, &partial).and_then(|()| {
             let found = sha256(&partial)?;
             if found != archive.sha256 {
@@ -178,6 +180,9 @@ pub fn sha256(path: &Path) -> Result<String> {
         Ok(_) => ("sha256sum", &[]),
         Err(_) => ("shasum", &["-a", "256"]),
     };
+    if !path.is_file() {
+        bail!("{} is not a file, or is a link that leads nowhere", path.display());
+    }
     let input = fs::File::open(path)?.into_parts().0;
     let printed = Command::new(program).args(args).stdin(input).stdout_of()?;
     let hash = printed.split_whitespace().next();

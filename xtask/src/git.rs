@@ -30,6 +30,10 @@ const SETTINGS: [&str; 9] = [
     "safe.directory=*",
 ];
 
+/// An option of `git fetch` and `git clone`: the program that git starts in the other repository does not get the
+/// settings above.
+pub const UPLOAD_PACK: &str = "--upload-pack=git -c 'safe.directory=*' upload-pack";
+
 /// A git repository, bare or with a work tree.
 #[derive(Clone)]
 pub struct Git {
@@ -65,6 +69,8 @@ impl Git {
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_ATTR_NOSYSTEM", "1")
             .env("GIT_NO_REPLACE_OBJECTS", "1")
+            // `git status` would refresh the person's index.
+            .env("GIT_OPTIONAL_LOCKS", "0")
             .env("GIT_COMMITTER_NAME", NAME)
             .env("GIT_COMMITTER_EMAIL", EMAIL)
             .env("LC_ALL", "C");

@@ -12,7 +12,7 @@ use fs_err as fs;
 
 use crate::base::Base;
 use crate::compiler::Compiler;
-use crate::git::Git;
+use crate::git::{Git, UPLOAD_PACK};
 use crate::out::{Step, shown};
 use crate::project::Project;
 use crate::run::CommandExt;
@@ -71,15 +71,14 @@ impl Prepared {
             Err(error) => {
                 // The person mends the patches in the clone.
                 tree.make(&project, &compiler, &store)?;
-                return Err(error.context(format!(
-                    "patches/{0} does not apply to Rust {1}. Mend it in {2}, which has the base:\n  git -C {2} \
-                     switch -C series origin/base && git -C {2} am --3way {3}/0*.patch\nthen\n  {4}",
-                    base.name,
-                    base.release,
+                let absolute = patches.display().to_string();
+                bail!(
+                    "{error:#}\nMend it in {0}, which has the base:\n  git -C {0} switch -C series origin/base && \
+                     git -C {0} am --3way {1}/0*.patch\nthen\n  {2}",
                     shown(&tree.src),
-                    patches.display(),
+                    shlex::try_quote(&absolute)?,
                     base.command("cargo xtask export")
-                )));
+                );
             }
         }
         if !tree.make(&project, &compiler, &store)? {
@@ -106,6 +105,7 @@ impl Prepared {
             tree.fetch(&store)?;
             // git writes the files that differ, so only what changed is compiled again.
             tree.git.run(&["reset", "--quiet", "--hard", &series])?;
+            tree.take_over(&store)?;
         }
         Ok(Prepared { project, base, compiler, store, tree, out, show: false })
     }
@@ -131,7 +131,7 @@ impl Tree {
         let new = store.dir.join("clone");
         project.build.remove(&new)?;
         let mut clone = store.git.command(&["clone", "--quiet", "--template=", "--branch=series"]);
-        clone.arg(&store.git.dir).arg(&new).run_quiet()?;
+        clone.arg(UPLOAD_PACK).arg(&store.git.dir).arg(&new).run_quiet()?;
         let git = Git::at(&new);
         // The repository may be moved together with its clone.
         let origin = format!("../build/{}/store.git", self.base.name);
@@ -182,28 +182,33 @@ impl Tree {
         if new == old {
             return Ok(());
         }
-        self.fetch(store)?;
         let head = self.git.rev("HEAD")?;
         if head != new {
             if self.branch()?.as_deref() != Some("series") || head != old {
                 return Err(self.refusal(&old, "")?);
             }
+            self.fetch(store)?;
             if let Err(said) = self.switch_series(&new)? {
                 return Err(self.refusal(&old, &said)?);
             }
         }
-        self.git.run(&["update-ref", ORIGIN_SERIES, &new, &old])
+        self.take_over(store)
     }
 
-    /// Gets the objects of the store's branches, and the reference `origin/base`. `origin/series` stays: it tells
-    /// what is to be rebased.
+    /// Gets the objects of the store's branch `series`, and no reference.
     fn fetch(&self, store: &Store) -> Result<()> {
         let options = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap="];
         let mut fetch = self.git.command(&options);
-        fetch
-            .arg(&store.git.dir)
-            .args(["refs/heads/series", &format!("+refs/heads/base:{ORIGIN_BASE}")]);
+        fetch.args([UPLOAD_PACK.as_ref(), store.git.dir.as_os_str(), "refs/heads/series".as_ref()]);
         fetch.run_quiet()
+    }
+
+    /// Sets `origin/series` and `origin/base` to the store's branches.
+    fn take_over(&self, store: &Store) -> Result<()> {
+        for (reference, branch) in [(ORIGIN_SERIES, "series"), (ORIGIN_BASE, "base")] {
+            self.git.run(&["update-ref", reference, &store.rev(branch)?])?;
+        }
+        Ok(())
     }
 
     /// Moves the branch `series` and the files to a commit. git refuses where an edit, an untracked or an ignored
@@ -218,12 +223,12 @@ impl Tree {
     /// Makes the clone's branch the exported series: its commits are those of the patches, as the round trip
     /// of the export proved.
     pub fn exported(&self, store: &Store) -> Result<()> {
-        let (new, old) = (store.rev("series")?, self.git.rev(ORIGIN_SERIES)?);
+        let new = store.rev("series")?;
         self.fetch(store)?;
         if self.branch()?.as_deref() == Some("series") && self.git.rev("HEAD")? != new {
             self.switch_series(&new)?.map_err(Error::msg)?;
         }
-        self.git.run(&["update-ref", ORIGIN_SERIES, &new, &old])
+        self.take_over(store)
     }
 
     /// Returns the name of the branch that is checked out, if one is.

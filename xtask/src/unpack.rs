@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use fs_err as fs;
 
 use crate::base::{Archive, Base, Mend, TakeBack};
 use crate::compiler::Compiler;
 use crate::error::NotRun;
 use crate::fetch;
-use crate::git::Git;
+use crate::git::{Git, UPLOAD_PACK};
 use crate::out::{Step, shown};
 use crate::owned::Owned;
 use crate::run::{CommandExt, announce, words};
@@ -84,17 +84,17 @@ fn from_clone(destination: &Owned, clone: &Path, base: &Base) -> Result<()> {
     let git = Git::init(&scratch, &["--bare"])?;
     let checkout = |clone: &Path, commit: &str, into: &Path| -> Result<()> {
         let clone = fs::canonicalize(clone)?;
-        let mut fetch = git.command(&["fetch", "--quiet", "--depth=1", "--no-tags"]);
+        let mut fetch = git.command(&["fetch", "--quiet", "--depth=1", "--no-tags", UPLOAD_PACK]);
         fetch.arg(&clone).arg(commit).run_quiet()?;
         let mut checkout = git.command(&["read-tree", "--reset", "-u", commit]);
         checkout.env("GIT_WORK_TREE", into).env("GIT_INDEX_FILE", scratch.join("index"));
         checkout.run_quiet()?;
         destination.remove(&scratch.join("index"))
     };
-    checkout(clone, &base.commit, &destination.root).with_context(|| {
-        format!(
-            "commit {0} cannot be taken from {1}. If the clone lacks it:\n  git -C {1} fetch origin tag \
-             {2}\nA blobless clone has to have the files of this commit, too",
+    checkout(clone, &base.commit, &destination.root).map_err(|error| {
+        anyhow!(
+            "{error:#}\ncommit {0} cannot be taken from {1}. A blobless clone has to have the files of this commit, \
+             too. If the clone lacks the commit:\n  git -C {1} fetch origin tag {2}",
             base.commit,
             shown(clone),
             base.release
@@ -104,10 +104,10 @@ fn from_clone(destination: &Owned, clone: &Path, base: &Base) -> Result<()> {
     let submodules =
         entries.lines().filter_map(|line| line.strip_prefix("160000 commit ")?.split_once('\t'));
     for (commit, path) in submodules {
-        checkout(&clone.join(path), commit, &destination.root.join(path)).with_context(|| {
+        checkout(&clone.join(path), commit, &destination.root.join(path)).map_err(|error| {
             let clone = shown(clone);
-            format!(
-                "{path} is missing. Get it with\n  git -C {clone} submodule update --init {path}"
+            anyhow!(
+                "{error:#}\n{path} is missing. Get it with\n  git -C {clone} submodule update --init {path}"
             )
         })?;
     }

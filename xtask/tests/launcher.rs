@@ -1,8 +1,7 @@
-//! The launcher that stands in for the compilers of build/toolchain: when it opens the gate, and
-//! that it changes nothing otherwise.
+//! The launcher that replaces the compilers of the toolchain: it opens the gate for crates that name the feature, and
+//! changes nothing otherwise.
 
-// What these tests delete and overwrite is their own.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, reason = "the rules are about the tool itself")]
 
 mod support;
 
@@ -14,7 +13,7 @@ use fs_err as fs;
 use support::write_script;
 use tempfile::TempDir;
 
-/// A toolchain whose compilers say how they were called.
+/// A toolchain whose compilers print how they were called.
 struct Launched {
     dir: TempDir,
 }
@@ -56,7 +55,7 @@ impl Launched {
         command.output().unwrap()
     }
 
-    /// What the real compiler was called with: the variable, then its arguments.
+    /// Returns what the real compiler was called with: the variable, then the arguments.
     fn run(&self, program: &str, args: &[&str], bootstrap: Option<&str>) -> Vec<String> {
         let mut variables = vec![("CODE", "3")];
         variables.extend(bootstrap.map(|value| ("RUSTC_BOOTSTRAP", value)));
@@ -88,7 +87,7 @@ fn opens_the_gate_for_crates_that_name_the_feature() {
     launched.opens("rustdoc", &["--test", "with.md"]);
     launched.opens("clippy-driver", &["/toolchain/bin/rustc", "--crate-name", "a", "with.rs"]);
     launched.opens("clippy-driver", &["with.rs"]);
-    // Read too late to be looked at; doctests come this way.
+    // The launcher does not read standard input and files of arguments. Doctests come this way.
     launched.opens("rustc", &["-"]);
     launched.opens("rustc", &["@arguments"]);
 }
@@ -107,46 +106,45 @@ fn changes_nothing_for_other_crates() {
     launched.changes_nothing("clippy-driver", &["/toolchain/bin/rustc", "without.rs"], None);
 }
 
-/// With the variable set, the compiler would tell of cfgs that the release keeps to itself, and
-/// build scripts would see them. This is how Cargo asks.
+/// With the variable set, the compiler would print unstable cfgs, and cargo would pass them to build scripts. Cargo asks
+/// with these arguments.
 #[test]
-fn tells_of_the_same_cfgs_as_the_release() {
+fn prints_the_same_cfgs_as_the_release() {
     let launched = Launched::new();
     let cargo = ["-", "--crate-name", "___", "--print=file-names", "--print=cfg"];
     launched.changes_nothing("rustc", &cargo, None);
     launched.changes_nothing("rustc", &["-", "--print", "cfg"], None);
     launched.changes_nothing("rustc", &["with.rs", "--print=check-cfg"], None);
-    // Printed while something is compiled.
+    // This one is printed while a crate is compiled.
     launched.opens("rustc", &["with.rs", "--print=native-static-libs"]);
 }
 
 #[test]
-fn respects_what_the_caller_says() {
+fn respects_variables_and_options_of_the_caller() {
     let launched = Launched::new();
     for value in ["1", "-1", "some_crate", ""] {
         launched.changes_nothing("rustc", &["with.rs"], Some(value));
     }
-    // Refused by the release, and so here.
+    // The release refuses these options.
     launched.changes_nothing("rustc", &["-Zthreads=2", "with.rs"], None);
     launched.changes_nothing("rustc", &["with.rs", "-Zthreads=2"], None);
 }
 
-/// Else Cargo would take it for the release, and link crates that were compiled for another std.
+/// Cargo would otherwise take it for the release, and link crates that were compiled for another std.
 #[test]
-fn says_that_it_is_another_compiler() {
+fn verbose_version_names_the_std() {
     let launched = Launched::new();
     for question in [&["-vV"][..], &["--version", "--verbose"]] {
         let said = launched.call("rustc", question, &[]).stdout;
         let said = String::from_utf8(said).unwrap();
         assert!(said.ends_with("\nstd: with tcp_keepalive, 0123456789ab\n"), "{said}");
-        // Of a failure, the exit code.
         assert_eq!(launched.call("rustc", question, &[("CODE", "3")]).status.code(), Some(3));
     }
 }
 
-/// Else the compiler would be loaded from the release, and would take its std from there.
+/// The compiler would otherwise be loaded from the release, and would take its std from there.
 #[test]
-fn is_not_led_to_libraries_of_another_toolchain() {
+fn libraries_of_the_toolchain_come_first() {
     let launched = Launched::new();
     let script = "printf '%s' \"$LD_LIBRARY_PATH\"";
     write_script(&launched.dir.path().join("libexec/rustc"), script);
@@ -157,7 +155,7 @@ fn is_not_led_to_libraries_of_another_toolchain() {
 }
 
 #[test]
-fn says_what_is_missing() {
+fn missing_program_is_named() {
     let launched = Launched::new();
     fs::remove_file(launched.dir.path().join("libexec/rustc")).unwrap();
     let output = launched.call("rustc", &[], &[]);
@@ -167,7 +165,7 @@ fn says_what_is_missing() {
     assert!(message.contains("`cargo xtask toolchain` mends it"), "{message}");
 }
 
-/// A shell would drop it.
+/// A shell script would drop this variable.
 #[test]
 fn variables_of_cargo_reach_the_compiler() {
     let launched = Launched::new();

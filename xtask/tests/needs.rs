@@ -1,6 +1,8 @@
-//! What the front door needs of the machine: that x.py names all of it at once, and the README too.
+//! The programs that `./x.py` needs: x.py names all missing ones at once, and the README names them.
 
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, reason = "the rules are about the tool itself")]
+
+mod support;
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +13,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// The lines of needs.txt: a name, and what it stands for.
+/// Returns the lines of needs.txt: the programs, then a system and its command on each line.
 fn needs() -> Vec<(String, String)> {
     let text = fs::read_to_string(root().join("xtask/needs.txt")).unwrap();
     let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -21,7 +23,7 @@ fn needs() -> Vec<(String, String)> {
 #[test]
 fn readme_names_what_is_needed() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let sentence = readme.split_once("You need ").unwrap().1.split_once("[rustup]").unwrap().0;
+    let sentence = readme.split_once("You need ").unwrap().1.split_once("the network").unwrap().0;
     let named: Vec<_> = sentence.split('`').skip(1).step_by(2).collect();
     let (_, programs) = needs().remove(0);
     assert_eq!(named, programs.split(' ').collect::<Vec<_>>());
@@ -34,14 +36,11 @@ fn x_py_names_all_that_is_missing() {
     for file in ["x.py", "xtask/needs.txt"] {
         fs::copy(root().join(file), dir.path().join(file)).unwrap();
     }
-    // Where python3 on the PATH is a script, as pyenv's is, it needs other programs itself.
-    let which = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
-    let python = String::from_utf8(which.unwrap().stdout).unwrap();
     let x_py = dir.path().join("x.py");
     let bin = dir.path().join("bin");
     fs::create_dir(&bin).unwrap();
     let answer = || {
-        let mut command = Command::new(python.trim());
+        let mut command = Command::new(&*support::PYTHON);
         let output = command.arg(&x_py).arg("test").env("PATH", &bin).output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
@@ -57,7 +56,7 @@ fn x_py_names_all_that_is_missing() {
         assert!(said.contains(&format!("{system}:")) && said.contains(&command), "{said}");
     }
 
-    // A compiler that is there and of no use.
+    // Programs that are there and do not work.
     for program in programs.split(' ').chain(["cargo"]) {
         let file = bin.join(program);
         std::os::unix::fs::symlink(which::which("false").unwrap(), file).unwrap();

@@ -1,24 +1,22 @@
-//! build/toolchain: what is in it, what happens to the user's own toolchain (nothing), and rustup.
+//! `cargo xtask toolchain`: the contents of build/<base>/toolchain, rustup, and the user's own toolchain, which stays
+//! as it is.
 
 #![allow(clippy::disallowed_methods, reason = "the rules are about the tool itself")]
 
 mod support;
 
-use std::collections::BTreeMap;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use fs_err as fs;
 use predicates::str::contains;
-use support::{Fixture, HOST};
-use walkdir::WalkDir;
+use support::{Fixture, HOST, advice, snapshot, write_script};
 
 fn assembled(fixture: &Fixture) -> PathBuf {
-    fixture.root().join("build/toolchain")
+    fixture.root.join("build/1.95/toolchain")
 }
 
-/// The std in the assembled toolchain: what its one library holds.
+/// Returns the contents of the one library in the assembled toolchain.
 fn std_of(fixture: &Fixture) -> String {
     let libdir = assembled(fixture).join("lib/rustlib").join(HOST).join("lib");
     let libraries = fs::read_dir(libdir).unwrap().map(|entry| entry.unwrap().path());
@@ -28,25 +26,16 @@ fn std_of(fixture: &Fixture) -> String {
     fs::read_to_string(&libraries[0]).unwrap()
 }
 
-/// Every file below a directory: which one it is, its contents, and when it was last written.
-fn snapshot(directory: &Path) -> BTreeMap<PathBuf, (u64, Vec<u8>, SystemTime)> {
-    let entries = WalkDir::new(directory).follow_links(true).into_iter().map(Result::unwrap);
-    let files = entries.filter(|entry| !entry.path().is_dir()).map(|entry| {
-        let metadata = fs::metadata(entry.path()).unwrap();
-        let text = fs::read(entry.path()).unwrap();
-        (entry.into_path(), (metadata.ino(), text, metadata.modified().unwrap()))
-    });
-    files.collect()
-}
-
 #[test]
 fn holds_the_release_with_the_patched_std() {
-    let fixture = Fixture::new();
-    let release_sources = fixture.toolchain().join("lib/rustlib/src/rust/library/std/src");
+    let fixture = Fixture::prepared();
+    let release_sources = fixture.toolchain.join("lib/rustlib/src/rust/library/std/src");
     fs::create_dir_all(&release_sources).unwrap();
     fs::write(release_sources.join("of_the_release.rs"), "").unwrap();
-    fixture.run(&["toolchain"]).success().stdout(contains("build/toolchain is ready"));
-    let (ours, theirs) = (assembled(&fixture), fixture.toolchain());
+    // The sysroot is copied from the toolchain as it is now.
+    fs::remove_dir_all(fixture.root.join("build/1.95/prebuilt")).unwrap();
+    fixture.run(&["toolchain"]).success().stdout(contains("build/1.95/toolchain is ready"));
+    let (ours, theirs) = (assembled(&fixture), &fixture.toolchain);
 
     assert_eq!(std_of(&fixture), "patched std: hello, patched\n");
     let sources = ours.join("lib/rustlib/src/rust/library/std/src");
@@ -63,92 +52,155 @@ fn holds_the_release_with_the_patched_std() {
     for file in ["bin/cargo", "lib/librustc_driver.so"] {
         assert_eq!(fs::read(ours.join(file)).unwrap(), fs::read(theirs.join(file)).unwrap());
     }
-    // The release's start files and run-time libraries are still there.
+    // The release's run-time libraries are still there.
     assert!(ours.join("lib/rustlib").join(HOST).join("lib/librt.asan.a").exists());
 }
 
 #[test]
-fn follows_the_sources_and_leaves_the_users_toolchain_alone() {
-    let fixture = Fixture::new();
-    let before = snapshot(&fixture.toolchain());
+fn follows_patches_and_edits() {
+    let fixture = Fixture::prepared();
     fixture.run(&["toolchain"]).success();
     let launcher = || fs::read_to_string(assembled(&fixture).join("bin/rustc")).unwrap();
     let (first, all) = (launcher(), snapshot(&assembled(&fixture)));
-    fixture.run(&["toolchain"]).success().stdout(contains("build/toolchain is up to date"));
+    fixture.run(&["toolchain"]).success().stdout(contains("toolchain is up to date"));
     assert!(snapshot(&assembled(&fixture)) == all);
     fixture.write_patch("0001-first.patch", "hello", "hello, twice");
     fixture.run(&["toolchain"]).success();
     assert_eq!(std_of(&fixture), "patched std: hello, twice\n");
-    assert_ne!(launcher(), first, "Cargo would take it for the one before");
-    // Also with changes that are in no patch yet.
-    fs::write(fixture.tree().join("library/std/src/lib.rs"), "my work\n").unwrap();
+    assert_ne!(launcher(), first, "cargo would take the compiler for the one before");
+    fs::write(fixture.tree.join("library/std/src/lib.rs"), "my work\n").unwrap();
     fixture.run(&["toolchain"]).success();
     assert_eq!(std_of(&fixture), "patched std: my work\n");
+}
 
-    fixture.git(&["checkout", "--quiet", "."]);
-    fixture.run(&["clean"]).success();
-    assert!(!assembled(&fixture).exists());
-    assert!(snapshot(&fixture.toolchain()) == before);
+/// Some package managers make `lib`, or directories below it, a link to another disk. Hard links and copied links
+/// would let the tool write to the user's files.
+#[test]
+fn toolchain_of_the_user_stays_as_it_is_behind_links_too() {
+    for links in [
+        "true",
+        "mv lib $OUT/lib; ln -s $OUT/lib lib",
+        "mv lib/rustlib $OUT/rustlib; ln -s $OUT/rustlib lib/rustlib",
+        "mv lib/rustlib/*/lib $OUT/libdir; ln -s $OUT/libdir lib/rustlib/*/lib; mv $OUT/libdir $OUT/second; \
+         ln -s second $OUT/libdir",
+        "cd lib/rustlib/*/lib; mv libstd-0.rlib $OUT/std; ln -s $OUT/std libstd-0.rlib",
+        "mv bin $OUT/bin; ln -s $OUT/bin bin",
+        "mv bin/rustc $OUT/rustc; ln -s $OUT/rustc bin/rustc",
+        "chmod -R a-w lib",
+    ] {
+        let fixture = Fixture::new();
+        fixture
+            .shell(&format!(
+                "cd ../toolchain; {}",
+                links.replace("rustlib/*", &format!("rustlib/{HOST}"))
+            ))
+            .success();
+        let users = || {
+            let [toolchain, outside] =
+                ["toolchain", "outside"].map(|d| snapshot(&fixture.dir.join(d)));
+            (toolchain, outside)
+        };
+        let before = users();
+        for command in [
+            &["prepare"][..],
+            &["x", "test", "library/std"],
+            &["x", "test", "tests/ui/std"],
+            &["toolchain"],
+        ] {
+            fixture.run(command).success();
+            assert!(users() == before, "{command:?}: {links}");
+        }
+        assert_eq!(std_of(&fixture), "patched std: hello, patched\n");
+        fs::write(fixture.tree.join("library/std/src/lib.rs"), "my work\n").unwrap();
+        fixture.run(&["toolchain"]).success();
+        assert_eq!(std_of(&fixture), "patched std: my work\n");
+        fs::remove_dir_all(fixture.root.join("build")).unwrap();
+        assert!(users() == before, "{links}");
+        fixture.shell("chmod -R u+w ../toolchain").success();
+    }
+}
+
+/// Some distributions' compilers have the path of their sysroot built in.
+#[test]
+fn compiler_that_finds_the_released_std_from_everywhere_is_refused() {
+    let fixture = Fixture::new();
+    let rustc = fixture.toolchain.join("bin/rustc");
+    let script = fs::read_to_string(&rustc).unwrap();
+    let fixed = script
+        .replace("cd \"${0%/*}/..\" && pwd", &format!("echo '{}'", fixture.toolchain.display()));
+    assert_ne!(script, fixed);
+    fs::write(&rustc, fixed).unwrap();
+    fixture.run(&["prepare"]).code(3).stderr(contains("cannot use the patched std"));
 }
 
 #[test]
-fn what_does_not_compile_leaves_the_old_one_in_use() {
-    let fixture = Fixture::new();
+fn unknown_target_is_refused_before_std_is_built() {
+    let fixture = Fixture::prepared();
+    let stop = fixture.run(&["toolchain", "--target", "x86_65-unknown-linux-gnu"]).code(1);
+    stop.stderr(contains("Rust 1.95.0 has no target x86_65-unknown-linux-gnu"));
+    assert!(!assembled(&fixture).exists());
+}
+
+#[test]
+fn std_that_does_not_compile_leaves_the_toolchain_in_use() {
+    let fixture = Fixture::prepared();
     fixture.run(&["toolchain"]).success();
     fixture.write_patch("0001-first.patch", "hello", "does not compile");
     fixture.run(&["toolchain"]).code(1).stderr(contains("the patched std does not build"));
     assert_eq!(std_of(&fixture), "patched std: hello, patched\n");
-    assert!(!fixture.root().join("build/.toolchain.unfinished").exists());
+    assert!(!assembled(&fixture).with_file_name(".toolchain.unfinished").exists());
 }
 
 #[test]
-fn killed_anywhere_it_goes_on() {
-    let fixture = Fixture::new();
-    let before = snapshot(&fixture.toolchain());
+fn killed_while_it_assembles_it_starts_over() {
+    let fixture = Fixture::prepared();
     fixture.run(&["toolchain"]).success();
-    for point in ["while the toolchain is assembled", "before it has its name"] {
-        fixture.write_patch("0001-first.patch", "hello", &format!("hello, {point}"));
-        fixture.kill_at(point, &["toolchain"]);
-        // Whole, or not there; never in between.
-        if assembled(&fixture).exists() {
-            std_of(&fixture);
-            assert!(assembled(&fixture).join("README.txt").exists());
-            assert!(assembled(&fixture).join("bin/rustc").exists());
-        }
-    }
+    fixture.write_patch("0001-first.patch", "hello", "hello, twice");
+    let cp = which::which("cp").unwrap();
+    let script = format!("'{0}' \"$@\"; case $1 in -RPl) kill -9 $PPID;; esac", cp.display());
+    write_script(&fixture.bin.join("cp"), &script);
+    fixture.run(&["toolchain"]).interrupted();
+    assert_eq!(std_of(&fixture), "patched std: hello, patched\n");
+    fs::remove_file(fixture.bin.join("cp")).unwrap();
     fixture.run(&["toolchain"]).success();
-    assert_eq!(std_of(&fixture), "patched std: hello, before it has its name\n");
-    for leftover in [".toolchain.unfinished", ".toolchain.replaced"] {
-        assert!(!fixture.root().join("build").join(leftover).exists(), "{leftover}");
-    }
-    assert!(snapshot(&fixture.toolchain()) == before);
+    assert_eq!(std_of(&fixture), "patched std: hello, twice\n");
+    assert!(!assembled(&fixture).with_file_name(".toolchain.unfinished").exists());
 }
 
 #[test]
 fn rustup_knows_it_until_it_is_uninstalled() {
-    let fixture = Fixture::new();
-    let link = fixture.rustup_toolchains().join("tcp-keepalive");
+    let fixture = Fixture::prepared();
+    let link = fixture.dir.join("rustup/toolchains").join("tcp-keepalive");
     fixture.run(&["toolchain", "--link"]).success().stdout(contains("cargo +tcp-keepalive run"));
-    assert_eq!(fs::read_link(&link).unwrap(), assembled(&fixture));
-    // Twice is as good as once.
-    fixture.run(&["toolchain", "--link"]).success();
-    let said = fixture.run(&["clean"]).success();
-    said.stderr(contains("`rustup toolchain uninstall tcp-keepalive` takes it out"));
+    assert_eq!(fs::read_link(&link).unwrap(), assembled(&fixture).canonicalize().unwrap());
+    let again = fixture.run(&["toolchain", "--link"]).success();
+    again.stdout(contains("`rustup toolchain uninstall tcp-keepalive` undoes that"));
     fixture.shell("rustup toolchain uninstall tcp-keepalive").success();
     assert!(fs::symlink_metadata(&link).is_err());
 }
 
 #[test]
-fn a_toolchain_that_is_not_ours_stays() {
-    let fixture = Fixture::new();
-    let link = fixture.rustup_toolchains().join("tcp-keepalive");
+fn toolchain_of_the_same_name_stays() {
+    let fixture = Fixture::prepared();
+    let link = fixture.dir.join("rustup/toolchains").join("tcp-keepalive");
     symlink("/somewhere/else", &link).unwrap();
     let said = fixture.run(&["toolchain", "--link"]).code(1).stderr(contains("left alone"));
     assert_eq!(fs::read_link(&link).unwrap(), Path::new("/somewhere/else"));
-    fixture.shell(&support::advice(&said, "can be linked")).success();
+    fixture.shell(&advice(&said).concat()).success();
+    fixture.run(&["toolchain", "--link"]).success();
 
-    // One that rustup installed is no link.
+    // A toolchain that rustup installed is a directory.
+    fs::remove_file(&link).unwrap();
     fs::create_dir(&link).unwrap();
     fixture.run(&["toolchain", "--link"]).code(1).stderr(contains("left alone"));
     assert!(link.is_dir());
+}
+
+#[test]
+fn without_rustup_the_path_of_its_cargo_is_named() {
+    let fixture = Fixture::prepared();
+    write_script(&fixture.bin.join("rustup"), "exit 127");
+    write_script(&fixture.bin.join("rustc"), "exec \"${0%/*}/../toolchain/bin/rustc\" \"$@\"");
+    let said = fixture.run(&["toolchain", "--link"]).code(3).stderr(contains("needs rustup"));
+    said.stderr(contains("build/1.95/toolchain/bin/cargo"));
 }

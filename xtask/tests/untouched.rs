@@ -1,0 +1,388 @@
+//! Puts a project into states that people get into, and runs the commands there. A command that refuses has changed
+//! nothing outside of build/: no byte of rust/ (files, index, references, stashes), patches/, library/ and tests/, the
+//! cache, rustup's directory or the toolchain. A command that succeeds has changed what it says, and nothing else.
+
+#![allow(clippy::disallowed_methods, reason = "the rules are about the tool itself")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use assert_cmd::assert::Assert;
+use support::{Fixture, snapshot, stderr_of, stdout_of, write_script};
+
+/// Scripts of a person who works in rust/. `TOKEN` stands for bytes that are nowhere else, `$OUT` is a directory
+/// outside of the project, and `fails` runs a command that has to fail.
+const STATES: &[&str] = &[
+    "true",
+    // In the files of rust/.
+    "echo TOKEN >library/std/src/lib.rs",
+    "echo TOKEN >library/std/src/lines.rs; git add .; echo TOKEN >library/std/src/lines.rs",
+    "echo TOKEN >untracked",
+    "echo TOKEN >added; git add -N added",
+    "mkdir -p nested; git -C nested init -q; echo TOKEN >nested/file",
+    "git init -q nested; cd nested; echo TOKEN >file; git add .; git commit -qm TOKEN; cd ..; \
+     git add . 2>/dev/null; git commit -qm 'Nested TOKEN'",
+    "echo mine.txt >>.git/info/exclude; echo TOKEN >mine.txt",
+    "echo TOKEN >bootstrap.toml; echo TOKEN >.cargo/config.toml; mkdir build; echo TOKEN >build/file",
+    "git update-index --assume-unchanged library/std/src/lib.rs; echo TOKEN >library/std/src/lib.rs",
+    "git update-index --skip-worktree library/std/src/lines.rs; echo TOKEN >library/std/src/lines.rs",
+    "git update-index --skip-worktree library/std/src/lib.rs; echo TOKEN >library/std/src/lib.rs",
+    "rm -r library/std/src; mkdir $OUT/src; echo TOKEN >$OUT/src/lib.rs; ln -s $OUT/src library/std/src",
+    "rm library/std/src/lib.rs; mkdir library/std/src/lib.rs; echo TOKEN >library/std/src/lib.rs/file",
+    // In its commits.
+    "echo TOKEN >>library/std/src/lines.rs; git commit -qam 'Change TOKEN'",
+    "echo TOKEN >tests/ui/std/TOKEN.rs; git add .; git commit -qm 'Add TOKEN'",
+    "echo TOKEN >tests/ui/std/TOKEN.rs; git add .; git commit -qm 'Add TOKEN'; cargo xtask export",
+    "echo TOKEN >>library/std/src/lines.rs; git commit -qam 'Change TOKEN'; cargo xtask export; \
+     git -C .. checkout -q .; git -C .. clean -qfd",
+    "echo TOKEN >>library/std/src/lines.rs; git commit -qam 'Change TOKEN'; cargo xtask export; \
+     rm ../patches/1.95/*.patch",
+    "export GIT_COMMITTER_EMAIL=maintainers@tcp-keepalive.example; echo TOKEN >>library/std/src/lines.rs; \
+     git commit -qam 'Change TOKEN'; cargo xtask export; git -C .. checkout -q .; git -C .. clean -qfd",
+    "export GIT_COMMITTER_EMAIL=maintainers@tcp-keepalive.example; git checkout -q --detach; \
+     echo TOKEN >detached; git add .; git commit -qm 'Detached TOKEN'",
+    "echo TOKEN >l; git add l; git commit -qm 'Add TOKEN' -m '---' -m 'TOKEN'",
+    "git commit -q --allow-empty -m 'Nothing TOKEN'",
+    "git commit -q --amend -m 'Amended TOKEN'",
+    "git switch -qc other; echo TOKEN >other; git add .; git commit -qm 'Other TOKEN'",
+    "git checkout -q --detach; echo TOKEN >detached; git add .; git commit -qm 'Detached TOKEN'",
+    "echo TOKEN >tagged; git add .; git commit -qm TOKEN; git tag tagged; git reset -q --hard HEAD~1",
+    "git switch -qc side origin/base; echo TOKEN >side; git add .; git commit -qm 'Side TOKEN'; \
+     git switch -q series; git merge -q --no-ff side -m 'Merge TOKEN'",
+    "git branch --move series mine",
+    "git branch --move series mine; git branch series/v1; echo TOKEN >l; git add l; git commit -qm 'Add TOKEN'",
+    "git tag series; echo TOKEN >l; git add l; git commit -qm 'Add TOKEN'",
+    "git branch kept; git reset -q --hard origin/base",
+    "git switch -q --orphan empty",
+    // Beside them.
+    "echo TOKEN >library/std/src/lines.rs; git stash -q; echo TOKEN >new; git stash -qu",
+    "git worktree add -q --detach $OUT/linked; echo TOKEN >$OUT/linked/file",
+    "git worktree add -q --detach ../wip; cd ../wip; echo TOKEN >file; git add .; git commit -qm TOKEN",
+    "git worktree add -q --detach $OUT/gone; cd $OUT/gone; echo TOKEN >file; git add .; \
+     git commit -qm TOKEN; mv $OUT/gone $OUT/unplugged",
+    "git worktree add -q --detach ../wip; cd ../wip; echo TOKEN >>library/std/src/lines.rs; \
+     git -c sequence.editor='sed -i s/^pick/edit/' rebase -qi --autostash origin/base",
+    "git worktree add -q --detach ../wip origin/base; cd ../wip; echo else >library/std/src/lib.rs; \
+     git commit -qam Else; git format-patch --stdout -1 series~1 | sed s/^+hello.*/+TOKEN/ >$OUT/mail; \
+     fails git am <$OUT/mail; rm $OUT/mail",
+    "git worktree add -q --detach ../wip; cd ../wip; git read-tree origin/base; echo TOKEN >other; git add other; \
+     c=$(git commit-tree -p origin/base -m TOKEN $(git write-tree)); rm other; git reset -q --hard; \
+     git merge -q --no-commit --no-ff $c",
+    "git checkout -q --detach; git worktree add -q ../wip series; cd ../wip; echo TOKEN >file; git add .; \
+     git commit -qm TOKEN",
+    // In the middle of something.
+    "git -c sequence.editor='sed -i s/^pick/edit/' rebase -qi origin/base; echo TOKEN >>library/std/src/lines.rs",
+    "echo TOKEN >>library/std/src/lines.rs; \
+     git -c sequence.editor='sed -i s/^pick/edit/' rebase -qi --autostash origin/base",
+    "git branch before; git format-patch -qo $OUT -1 series~1; git reset -q --hard origin/base; \
+     echo TOKEN >library/std/src/lib.rs; git commit -qam 'Another TOKEN'; fails git am $OUT/0001-*.patch",
+    "c=$(git commit-tree -p origin/base -m 'Unnamed TOKEN' origin/base:); git merge -q --no-commit --no-ff $c",
+    "git switch -qc left origin/base; echo TOKEN >library/std/src/lib.rs; git commit -qam 'Left TOKEN'; \
+     git switch -q series; fails git merge -q left",
+    "git switch -qc left2 origin/base; echo TOKEN >library/std/src/lib.rs; git commit -qam 'Left TOKEN'; \
+     git switch -q series; fails git cherry-pick left2",
+    "git bisect start; git bisect bad",
+    ": >.git/index.lock",
+    // How git is set up.
+    "git config status.showUntrackedFiles no; echo TOKEN >unseen",
+    "git config diff.noprefix true; git config core.excludesFile $OUT/ignored; \
+     echo hidden >$OUT/ignored; echo TOKEN >hidden",
+    "mkdir .git/hooks; printf '#!/bin/sh\\nrm -rf library tests' >.git/hooks/post-checkout; chmod +x .git/hooks/*; \
+     for hook in pre-applypatch post-commit reference-transaction; do cp .git/hooks/post-checkout .git/hooks/$hook; done",
+    "git update-ref -d refs/remotes/origin/base",
+    "git remote remove origin",
+    "mkdir .git/hooks; printf '#!/bin/sh\\n# TOKEN' >.git/hooks/pre-commit",
+    "git notes add -m TOKEN; git update-ref refs/mine/blob $(echo TOKEN | git hash-object -w --stdin)",
+    ": >.git/HEAD; echo TOKEN >mine",
+    "git config filter.evil.smudge 'rm -rf library'; git config filter.evil.clean cat; \
+     echo '* filter=evil' >.git/info/attributes",
+    "git sparse-checkout set --no-cone /x.py /library/",
+    // In patches/.
+    "sed -i 's/^---$/---\\nTOKEN/' ../patches/1.95/0001-*",
+    "sed -i 's/^+hello.*/+TOKEN/' ../patches/1.95/0001-*",
+    "sed 's/^Subject:.*/Subject: [PATCH] TOKEN/' ../patches/1.95/0001-* >../patches/1.95/0002-mine.patch",
+    "cp ../patches/1.95/0002-* ../patches/1.95/0009-my-backup.patch",
+    "echo TOKEN >../patches/1.95/0000-notes.md; echo TOKEN >../patches/1.95/notes.txt",
+    "echo TOKEN >../patches/1.95/0000-cover-letter.patch",
+    "mkfifo ../patches/1.95/0003-x.patch",
+    "mkdir ../patches/1.95/0003-x.patch; echo TOKEN >../patches/1.95/0003-x.patch/file",
+    "mv ../patches/1.95 $OUT/patches; echo TOKEN >$OUT/patches/letter; ln -s $OUT/patches ../patches/1.95",
+    "rm ../patches/1.95/0001-*",
+    // In library/ and tests/.
+    "mkdir -p ../tests; echo TOKEN >../tests/my-notes.txt",
+    "mkdir -p ../library/std/tests; echo TOKEN >../library/std/tests/mine.rs",
+    "for file in ../tests/ui/std/*; do echo TOKEN >$file; done",
+    "cp ../tests/ui/std/of-the-series.rs ../tests/ui/std/copy.rs",
+    "rm ../tests/ui/std/*; mkdir ../tests/ui/std/of-the-series.rs; \
+     echo TOKEN >../tests/ui/std/of-the-series.rs/file",
+    "mkdir $OUT/linked-to; echo TOKEN >$OUT/linked-to/file; mkdir -p ../tests; ln -s $OUT/linked-to ../tests/out",
+    "mv ../tests $OUT/tests; echo TOKEN >$OUT/tests/file; ln -s $OUT/tests ../tests",
+    "rm -rf ../tests; echo TOKEN >../tests",
+    "rm -rf ../.git; echo TOKEN >../tests/mine",
+    // Beside rust/, and in the cache.
+    "echo TOKEN >../notes; mkdir ../rust-backup; echo TOKEN >../rust-backup/file",
+    "mkdir -p ../evidence/x; git init -q ../evidence/x; echo TOKEN >../evidence/x/file",
+    "cd ..; mv rust $OUT/rust; ln -s $OUT/rust rust; cd rust; echo TOKEN >moved; git add .; git commit -qm TOKEN",
+    "echo TOKEN >$OUT/precious; ln -sf $OUT/precious ../build/1.95/lock; ln -sf $OUT/precious $CACHE/lock",
+    "echo TOKEN >lock; mkdir -p ../mine; echo TOKEN >../mine/lock",
+    "rm -rf .git; echo TOKEN >library/std/src/lib.rs",
+    "cd ..; rm -rf rust; echo TOKEN >rust",
+    "cd ..; rm -rf rust; ln -s $OUT/missing rust",
+    "echo TOKEN >$CACHE/mine",
+    "echo TOKEN >$CACHE/rustc-src.tar.xz; rm -rf ../build",
+    "rm -rf ../build; echo TOKEN >library/std/src/lib.rs",
+    // An export was killed after it wrote its files.
+    "echo TOKEN >tests/ui/std/TOKEN.rs; git add .; git commit -qm 'Add TOKEN'; cp -a ../build . ../rust $OUT; \
+     cargo xtask export; cd ..; rm -rf build rust; mv $OUT/build $OUT/rust .",
+    // Another base.
+    "cd ../rust-1.96; echo TOKEN >>library/std/src/lines.rs; git commit -qam 'Change TOKEN'",
+    "cd ../rust-1.96; echo TOKEN >>library/std/src/lines.rs; git stash -q",
+    "sed -i s/hello,/hi,/ ../patches/1.96/0001-*",
+];
+
+/// The commands, one after the other in the same project. A script may come before.
+const COMMANDS: &[(&str, &str)] = &[
+    ("", "x test library/std"),
+    ("", "toolchain --link"),
+    ("", "test"),
+    ("", "export --base 1.96"),
+    ("", "export"),
+    ("sed -i 's/^+hello.*/+hello, changed/' ../patches/1.9*/0001-*", "prepare"),
+    ("", "prepare --base 1.96"),
+];
+
+type Files = BTreeMap<PathBuf, Vec<u8>>;
+
+struct Round {
+    fixture: Fixture,
+    history: String,
+    tokens: usize,
+    refusals: usize,
+}
+
+impl Round {
+    fn new(template: &Fixture) -> Round {
+        Round { fixture: template.copy(), history: String::new(), tokens: 0, refusals: 0 }
+    }
+
+    /// Runs a script in rust/.
+    fn type_in_tree(&mut self, script: &str) -> bool {
+        let mut typed = String::new();
+        for (number, part) in script.split("TOKEN").enumerate() {
+            if number > 0 {
+                self.tokens += 1;
+                typed += &format!("userbyte{:04}", self.tokens);
+            }
+            typed += part;
+        }
+        let fails = "fails() { if \"$@\"; then exit 1; fi; }";
+        let assert = self.fixture.shell(&format!("{fails}; cd rust; {typed}"));
+        self.history += &format!("$ {typed}\n{}", stderr_of(&assert));
+        assert.get_output().status.success()
+    }
+
+    /// Returns what is the person's: everything but build/ and the lock in the cache. In a repository, contents count
+    /// and times do not, and objects are named by their contents.
+    fn persons_files(&self) -> Files {
+        let mut files = snapshot(&self.fixture.dir);
+        let (build, lock) = (self.fixture.root.join("build"), self.fixture.cache.join("lock"));
+        files.retain(|path, _| !path.starts_with(&build) && *path != lock);
+        for (path, state) in &mut files {
+            let text = path.to_str().unwrap();
+            if text.contains("/.git/objects") {
+                state.clear();
+            } else if text.contains("/.git/") {
+                *state = [b"\n\n", contents(state)].concat();
+            }
+        }
+        files
+    }
+
+    /// Runs a command, and checks what it changed.
+    fn run(&mut self, command: &str) {
+        let before = self.persons_files();
+        let name = if command.contains("1.96") { "1.96" } else { "1.95" };
+        let tree = self.fixture.root.join(if name == "1.96" { "rust-1.96" } else { "rust" });
+        let refs = ["HEAD", "refs/heads/series", "origin/series"]
+            .map(|name| rev(&self.fixture, &tree, name));
+        let assert = self.fixture.run(&command.split(' ').collect::<Vec<_>>());
+        let (said, code) = (stderr_of(&assert), assert.get_output().status.code());
+        self.history += &format!("$ cargo xtask {command}\n{}{said}", stdout_of(&assert));
+        assert!(!said.contains("panicked") && code.is_some(), "{}", self.history);
+        let after = self.persons_files();
+        let all = before.keys().chain(after.keys().filter(|path| !before.contains_key(*path)));
+        let changed = all.filter(|path| before.get(*path) != after.get(*path));
+        // New objects harm nothing.
+        let changed = changed.filter(|path| after.get(*path).is_none_or(|state| !state.is_empty()));
+        let changed: Vec<_> = changed.collect();
+        if code != Some(0) {
+            self.refusals += 1;
+            assert!(
+                changed.is_empty(),
+                "{changed:?} changed, although it refused:\n{}",
+                self.history
+            );
+        }
+        for path in changed {
+            let old = before.get(path).map(|state| contents(state));
+            let is_right = if let Ok(inside) = path.strip_prefix(&tree) {
+                self.may_change_in_tree(command, &tree, inside, old, &refs)
+            } else if command == "toolchain --link" {
+                *path == self.fixture.dir.join("rustup/toolchains").join("tcp-keepalive")
+                    && old.is_none()
+            } else {
+                command.starts_with("export") && self.may_export_change(path, name, old)
+            };
+            assert!(is_right, "{} changed:\n{}", path.display(), self.history);
+        }
+        if command.starts_with("export") && code == Some(0) {
+            let log = |tip: &str| {
+                let log = format!("log --format=%T%an%ae%ad%B origin/base..{tip}");
+                git(&self.fixture, &tree, &log).unwrap()
+            };
+            let head = refs[0].as_deref().unwrap();
+            assert!(log(head) == log("HEAD"), "other commits:\n{}", self.history);
+        }
+    }
+
+    /// Returns whether a command may have changed a path of the clone: only where it moved the branch `series`,
+    /// which had no commit of its own, and only files without an edit.
+    fn may_change_in_tree(
+        &self,
+        command: &str,
+        tree: &Path,
+        path: &Path,
+        old: Option<&[u8]>,
+        [head, series, origin]: &[Option<String>; 3],
+    ) -> bool {
+        const MOVED: [&str; 8] = [
+            ".git/index",
+            ".git/logs/HEAD",
+            ".git/logs/refs/heads/series",
+            ".git/refs/heads/series",
+            ".git/logs/refs/remotes/origin/series",
+            ".git/refs/remotes/origin/series",
+            ".git/logs/refs/remotes/origin/base",
+            ".git/refs/remotes/origin/base",
+        ];
+        if path.starts_with(".git") {
+            let is_moved = MOVED.iter().any(|moved| path == Path::new(moved));
+            let directories = [".git/logs/refs/remotes", ".git/refs/remotes/origin"];
+            let is_directory = directories.iter().any(|directory| path.starts_with(directory));
+            let has_own = head != origin || head != series;
+            let moves_series = !path.to_str().unwrap().contains("remotes");
+            return (is_moved || is_directory)
+                && (command.starts_with("export") || !has_own || !moves_series);
+        }
+        let Some(head) = head else { return false };
+        let committed = git(&self.fixture, tree, &format!("show {head}:{}", path.display()));
+        !command.starts_with("export")
+            && committed.as_deref()
+                == old.map(String::from_utf8_lossy).as_deref().map(str::trim_end)
+    }
+
+    /// Returns whether an export may have changed a path: git, or the series, still has what was there.
+    fn may_export_change(&self, path: &Path, base: &str, old: Option<&[u8]>) -> bool {
+        let root = &self.fixture.root;
+        let Ok(path) = path.strip_prefix(root) else { return false };
+        let is_patch = path.starts_with(format!("patches/{base}"))
+            && path.extension().is_some_and(|e| e == "patch");
+        let is_mirrored =
+            base == "1.95" && (path.starts_with("library") || path.starts_with("tests"));
+        let Some(old) = old.map(String::from_utf8_lossy) else { return is_patch || is_mirrored };
+        let has = |commit: &str| {
+            let show = format!("show {commit}:{}", path.display());
+            git(&self.fixture, root, &show).as_deref() == Some(old.trim_end())
+        };
+        let tokens = old.match_indices("userbyte").map(|(start, _)| &old[start..start + 12]);
+        let log = git(&self.fixture, &self.fixture.tree, "log -p --format=%B").unwrap_or_default();
+        let is_in_series = tokens.into_iter().all(|token| log.contains(token));
+        (is_patch || is_mirrored) && (has("") || has("HEAD") || is_in_series)
+    }
+}
+
+/// Returns the contents in a snapshot's entry.
+fn contents(state: &[u8]) -> &[u8] {
+    let mut lines = state.splitn(3, |byte| *byte == b'\n');
+    lines.nth(2).unwrap_or_default()
+}
+
+/// Returns git's output in a repository, if it succeeds.
+fn git(fixture: &Fixture, repository: &Path, args: &str) -> Option<String> {
+    let mut git = fixture.command("git");
+    git.env("GIT_OPTIONAL_LOCKS", "0")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .arg("-C")
+        .arg(repository);
+    let assert: Assert = support::finish({
+        git.args(args.split(' '));
+        git
+    });
+    assert.get_output().status.success().then(|| stdout_of(&assert))
+}
+
+fn rev(fixture: &Fixture, tree: &Path, name: &str) -> Option<String> {
+    git(fixture, tree, &format!("rev-parse --verify --quiet {name}^{{commit}}"))
+}
+
+/// Returns a project with two bases, whose patches are committed as an export writes them, and a stand-in for cargo
+/// that finds one test.
+fn template() -> Fixture {
+    let template = Fixture::prepared();
+    let cargo = "[ $1 != fetch ] || exit 0; out=${0%/*}/../../home; touch \"$out/libstd.rlib\"; \
+         for word; do [ \"$last\" != --target-dir ] || out=$word; [ \"$last\" != --target ] || target=$word; last=$word; done\n\
+         mkdir -p \"$out/$target\"; touch \"$out/$target/libstd.rlib\"\n\
+         printf '{\"filenames\": [\"%s\"], \"target\": {\"name\": \"std\"}, \"executable\": \"%s\"}\\n' \
+         \"$out/$target/libstd.rlib\" \"${0%/*}/a-test\"";
+    let cargo = cargo.replace("out=${0%/*}/../../home; touch \"$out/libstd.rlib\"; ", "");
+    write_script(&template.toolchain.join("bin/cargo"), &cargo);
+    write_script(&template.toolchain.join("bin/a-test"), "echo 'a: test'");
+    template.commit("tests/ui/std/of-the-series.rs", "fn main() {}\n", "Add a ui test");
+    template.add_base();
+    let commit = "printf '/build/\\n/rust*/\\n' >.gitignore; git init -q; git add .; cargo xtask export; \
+                  mkdir patches/1.96; cp patches/1.95/*.patch patches/1.96; git add .; git commit -qm Project";
+    template.shell(commit).success();
+    template.run(&["toolchain"]).success();
+    template.run(&["prepare", "--base", "1.96"]).success();
+    template
+}
+
+#[test]
+fn commands_change_only_what_they_say_in_every_state() {
+    let template = template();
+    let (next, failed, refusals) =
+        (AtomicUsize::new(0), Mutex::new(Vec::new()), AtomicUsize::new(0));
+    let play_on = || {
+        while let Some(state) = STATES.get(next.fetch_add(1, Ordering::SeqCst)) {
+            let play = || {
+                let mut round = Round::new(&template);
+                assert!(round.type_in_tree(state), "{}", round.history);
+                for (before, command) in COMMANDS {
+                    if !before.is_empty() {
+                        round.type_in_tree(before);
+                    }
+                    round.run(command);
+                }
+                refusals.fetch_add(round.refusals, Ordering::SeqCst);
+            };
+            // The other states are tried, too.
+            if catch_unwind(AssertUnwindSafe(play)).is_err() {
+                failed.lock().unwrap().push(*state);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(play_on);
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "{} of {} fail: {failed:#?}", failed.len(), STATES.len());
+    assert!(refusals.into_inner() > STATES.len(), "hardly any command refuses");
+}
