@@ -1,4 +1,4 @@
-//! The examples do what they say. `cargo test --test toolchain` runs this.
+//! The examples do what they say. `cargo test -p evidence toolchain::` runs these tests.
 
 use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
