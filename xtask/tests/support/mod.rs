@@ -247,7 +247,7 @@ impl Fixture {
             .env("CARGO_MANIFEST_DIR", self.root.join("xtask"))
             .env("XDG_CACHE_HOME", self.dir.join("cache"))
             .env("HOME", self.dir.join("home"))
-            .env("PATH", &self.path())
+            .env("PATH", self.path())
             .env("XTASK", env!("CARGO_BIN_EXE_xtask"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GIT_")) {
             // A hook of git may run the tests.
