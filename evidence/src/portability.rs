@@ -15,7 +15,7 @@ pub fn trials(project: &Project) -> Result<Vec<Trial>> {
     Ok(HOSTS.map(trial).into())
 }
 
-/// Type-checks xtask and this package for the host. Their std is type-checked from the series' sources, so rustup
+/// Type-checks the packages for the host. Their std is type-checked from the series' sources, so rustup
 /// needs to have no std for the host.
 fn check(place: &Place, host: &str) -> Result<Outcome> {
     let (opened, dir) = (place.opened()?, place.dir());
@@ -25,7 +25,7 @@ fn check(place: &Place, host: &str) -> Result<Outcome> {
     opened
         .compiler
         .cargo()
-        .args(["check", "--locked", "--package=xtask", "--package=evidence", "--target", host])
+        .args(["check", "--locked", "-pxtask", "-pevidence", "-plab", "--target", host])
         .arg("--target-dir")
         .arg(dir.join("target"))
         .env("CARGO_ENCODED_RUSTFLAGS", format!("--sysroot\x1f{}", sysroot.display()))

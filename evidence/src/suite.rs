@@ -48,7 +48,7 @@ type Work = Box<dyn FnOnce(&Place) -> Result<Outcome> + Send>;
 #[derive(Clone, Default)]
 struct Needs {
     waits: bool,
-    alone: Vec<&'static str>,
+    alone: Vec<String>,
 }
 
 impl Trial {
@@ -69,8 +69,8 @@ impl Trial {
     }
 
     /// Lets no other trial that names this resource run at the same time.
-    pub fn alone(mut self, resource: &'static str) -> Trial {
-        self.needs.alone.push(resource);
+    pub fn alone(mut self, resource: &str) -> Trial {
+        self.needs.alone.push(resource.into());
         self
     }
 
@@ -142,7 +142,7 @@ struct State {
     /// The trials that have not started, by their place in the order.
     queue: BTreeMap<usize, Needs>,
     busy: usize,
-    taken: BTreeSet<&'static str>,
+    taken: BTreeSet<String>,
     /// The trials that run: when they started, and the log.
     running: BTreeMap<String, (Instant, PathBuf)>,
     /// The texts of the trials that passed, by name.
@@ -291,7 +291,7 @@ impl Run {
     fn work(&self, trial: Trial) -> Result<Outcome> {
         let Trial { suite, base, name, needs, work, .. } = trial;
         // Another process may run its trials side by side, as nextest does.
-        let resource = |name: &&str| lock(&self.project.build.root.join("evidence").join(name));
+        let resource = |name: &String| lock(&self.project.build.root.join("evidence").join(name));
         let _locks = needs.alone.iter().map(resource).collect::<Result<Vec<_>>>()?;
         let opened = self.state().bases.get(&base.name).context("the base is not open")?.clone();
         let place = Place::new(&self.project, opened, &suite, &name)?;
@@ -315,7 +315,7 @@ impl Run {
         }
         state.queue.remove(&index);
         state.busy += usize::from(!needs.waits);
-        state.taken.extend(&needs.alone);
+        state.taken.extend(needs.alone.iter().cloned());
         state.running.insert(name.into(), (Instant::now(), log.into()));
         // The next trial may be able to start, too.
         self.changed.notify_all();

@@ -33,7 +33,7 @@ pub fn trials(project: &Project) -> Result<Vec<Trial>> {
     let base = project.base(None)?;
     let trial = |name, check: fn(&Place) -> Result<String>| {
         let work = move |place: &Place| check(place).map(Outcome::Passed);
-        Trial::new("toolchain", &base, name, work).alone("x.py")
+        Trial::new("toolchain", &base, name, work).alone(&base.suffixed("x.py"))
     };
     Ok(vec![
         trial("one gate opens", one_gate_opens),
