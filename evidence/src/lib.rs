@@ -9,6 +9,7 @@ pub mod lab;
 pub mod libtest;
 pub mod mutants;
 pub mod place;
+pub mod platforms;
 pub mod portability;
 pub mod series;
 pub mod specs;
@@ -19,10 +20,11 @@ pub mod toolchain;
 pub mod upstream;
 
 /// The suites, the longest trials first.
-pub const SUITES: [suite::Suite; 8] = [
+pub const SUITES: [suite::Suite; 9] = [
     ("lab", lab::trials),
     ("upstream", upstream::trials),
     ("toolchain", toolchain::trials),
+    ("platforms", platforms::trials),
     ("portability", portability::trials),
     ("crates", crates::trials),
     ("mutants", mutants::trials),
