@@ -9,18 +9,14 @@ use xtask::project::Project;
 
 /// A file in evidence/.
 pub struct Data {
-    name: String,
-    text: String,
+    pub name: String,
+    pub text: String,
 }
 
 impl Data {
     pub fn read(project: &Project, name: &str) -> Result<Data> {
         let name = format!("evidence/{name}");
         Ok(Data { text: fs::read_to_string(project.root.join(&name))?, name })
-    }
-
-    pub fn text(&self) -> &str {
-        &self.text
     }
 
     /// Returns the file's content. The error names the file, the line and the key.

@@ -90,7 +90,7 @@ pub fn trials(project: &Project) -> Result<Vec<Trial>> {
 
 fn table(data: &Data) -> Result<Table> {
     let mut table: Table = data.parse()?;
-    table.text = data.text().into();
+    table.text = data.text.clone();
     for mutant in &mut table.mutant {
         mutant.at = data.place(mutant.name.span());
         if mutant.wrong.is_empty() || mutant.noticed_by.is_empty() {

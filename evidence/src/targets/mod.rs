@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use serde::Deserialize;
+use toml::Spanned;
 use xtask::base::Base;
 use xtask::compiler::Compiler;
 use xtask::error::NotRun;
@@ -16,6 +17,7 @@ use xtask::out::shown;
 use xtask::project::Project;
 
 use self::check::{Checked, Checker, Methods};
+use crate::data::Data;
 use crate::diagnostic::{Diagnostic, added, rendered};
 use crate::specs::Specs;
 use crate::suite::{Outcome, Place, Trial};
@@ -45,8 +47,7 @@ pub fn trials(project: &Project) -> Result<Vec<Trial>> {
     for base in project.bases() {
         names.insert(base.name.clone(), names_of(project, &base)?);
     }
-    let file = project.root.join("evidence/targets.toml");
-    let table = table(&fs::read_to_string(&file)?, &names).with_context(|| shown(&file))?;
+    let table = table(&Data::read(project, "targets.toml")?, &names)?;
     let mut trials = Vec::new();
     for base in project.bases() {
         let backends = table.iter().map(|target| target.backend.clone()).collect();
@@ -66,30 +67,28 @@ pub fn trials(project: &Project) -> Result<Vec<Trial>> {
 }
 
 /// Reads targets.toml. Refuses targets and bases that do not exist.
-fn table(text: &str, names: &BTreeMap<String, Vec<String>>) -> Result<Vec<Target>> {
+fn table(data: &Data, names: &BTreeMap<String, Vec<String>>) -> Result<Vec<Target>> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Table {
-        target: Vec<Target>,
+        target: Vec<Spanned<Target>>,
     }
-    let Table { target: table } = toml::from_str(text)?;
-    let mut seen = BTreeSet::new();
-    for Target { name, quick, unreached, .. } in &table {
+    let (rows, mut seen) = (data.parse::<Table>()?.target, BTreeSet::new());
+    for row in &rows {
+        let (at, Target { name, quick, unreached, .. }) = (data.place(row.span()), row.get_ref());
         if !seen.insert(name) {
-            bail!("{name:?} has two rows");
+            bail!("{at}: {name:?} has two rows");
         }
         if names.values().all(|names| !names.contains(name)) {
-            bail!(
-                "no base has a target {name:?}; evidence/targets/ lists the targets of each base"
-            );
+            bail!("{at}: no base has a target {name:?}, see evidence/targets/");
         }
         for base in quick.iter().chain(unreached) {
             if !names.get(base).is_some_and(|names| names.contains(name)) {
-                bail!("the row {name:?} names the base {base:?}, which has no such target");
+                bail!("{at}: the base {base:?} has no target {name:?}");
             }
         }
     }
-    Ok(table)
+    Ok(rows.into_iter().map(Spanned::into_inner).collect())
 }
 
 /// Returns the names of a base's targets, as the repository has them.
@@ -278,7 +277,7 @@ mod tests {
         let names = BTreeMap::from([("1.95".to_owned(), vec!["t".to_owned()])]);
         let row = |text: &str| {
             let text = format!("[[target]]\nname = \"t\"\nbackend = \"sgx.rs\"\n{text}\n");
-            table(&text, &names).map_err(|error| format!("{error:#}"))
+            table(&Data { name: "data".into(), text }, &names).map_err(|error| format!("{error:#}"))
         };
         let judged = |text: &str, verdict: &str| {
             let cells = ["t", "sgx.rs", "1 error", "1 error", verdict].map(Into::into);
@@ -297,7 +296,7 @@ mod tests {
         };
         refused("quik = []", "quik");
         refused("quick = [\"1.96\"]", "1.96");
-        refused("[[target]]\nname = \"u\"\nbackend = \"\"", "\"u\"");
+        refused("[[target]]\nname = \"u\"\nbackend = \"\"", "data:4: no base has a target \"u\"");
         refused("[[target]]\nname = \"t\"\nbackend = \"\"", "two rows");
     }
 }
