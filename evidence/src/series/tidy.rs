@@ -39,7 +39,7 @@ pub fn check(place: &Place) -> Result<Outcome> {
         .env("CARGO_NET_RETRY", "0")
         .env("NO_COLOR", "1")
         .env("RUSTC", newest.compiler.bin("rustc"));
-    let output = place.run(&mut tidy, 20 * 60)?;
+    let output = place.run(&mut tidy, 45 * 60)?;
     let printed = String::from_utf8_lossy(&output.stderr);
     require_end(&printed, output.status.code())?;
     let complaints = complaints(&printed, tree, &changed(&own.store, "base", "series")?);
