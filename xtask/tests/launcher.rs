@@ -176,3 +176,19 @@ fn variables_of_cargo_reach_the_compiler() {
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(printed.contains("CARGO_BIN_EXE_echo-server=here\n"), "{printed}");
 }
+
+#[test]
+fn missing_std_is_said_with_the_command_that_adds_it() {
+    let launched = Launched::new();
+    let note = |target: &str| {
+        let output = launched.call("rustc", &["without.rs", "--target", target], &[]);
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(
+        note("a-target"),
+        "note: `cargo xtask toolchain --target a-target` adds std for this target\n"
+    );
+    fs::create_dir_all(launched.dir.path().join("lib/rustlib/a-target")).unwrap();
+    assert_eq!(note("a-target"), "");
+    assert_eq!(note("a-target.json"), "");
+}
