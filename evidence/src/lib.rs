@@ -3,10 +3,13 @@
 //! A module is a suite and returns its trials. [`suite`] runs the trials of all suites in one test program.
 
 pub mod crates;
+pub mod data;
 pub mod diagnostic;
 pub mod lab;
 pub mod libtest;
+pub mod mutants;
 pub mod place;
+pub mod platforms;
 pub mod portability;
 pub mod series;
 pub mod specs;
@@ -17,12 +20,14 @@ pub mod toolchain;
 pub mod upstream;
 
 /// The suites, the longest trials first.
-pub const SUITES: [suite::Suite; 7] = [
+pub const SUITES: [suite::Suite; 9] = [
     ("lab", lab::trials),
     ("upstream", upstream::trials),
     ("toolchain", toolchain::trials),
+    ("platforms", platforms::trials),
     ("portability", portability::trials),
     ("crates", crates::trials),
+    ("mutants", mutants::trials),
     ("series", series::trials),
     ("targets", targets::trials),
 ];

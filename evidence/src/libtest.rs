@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use anyhow::{Context, Result, bail};
 
@@ -35,18 +35,22 @@ impl fmt::Display for Counts {
     }
 }
 
-/// Runs the test program. A failed test is an error.
-pub fn pass(place: &Place, program: &mut Command) -> Result<Counts> {
-    let (counts, printed) = run(place, program)?;
+/// Runs the test program, and returns its counts and its output. A failed test is no error.
+pub fn run(place: &Place, program: &mut Command) -> Result<(Counts, String)> {
+    result(&place.run(program, LIMIT)?)
+}
+
+/// Returns the counts of a test program that ended. A failed test is an error.
+pub fn passed(output: &Output) -> Result<Counts> {
+    let (counts, printed) = result(output)?;
     if counts.failed > 0 {
         bail!("{printed}\n{counts}");
     }
     Ok(counts)
 }
 
-/// Runs the test program, and returns its counts and its output. A failed test is no error.
-pub fn run(place: &Place, program: &mut Command) -> Result<(Counts, String)> {
-    let output = place.run(program, LIMIT)?;
+/// Returns the counts of a test program that ended, and its output. A failed test is no error.
+fn result(output: &Output) -> Result<(Counts, String)> {
     let [stdout, stderr] = [&output.stdout, &output.stderr].map(|o| String::from_utf8_lossy(o));
     let (status, printed) = (output.status, format!("{stdout}{stderr}"));
     let ending = || format!("the test program ended with {status}; it printed\n{printed}");

@@ -1,131 +1,296 @@
-//! Breaks the methods on purpose: a test that cannot fail would show here.
+//! Breaks the methods on purpose. Each mistake of mutants.toml must make the tests fail that its row names, and no
+//! others.
 //!
-//! A copy of std is compiled with all mistakes of mutants.toml, of which an environment variable chooses
-//! one, and the series' test run with it natively: as this system is, and with a C library that answers
-//! as the BSDs' kernels do, by 8 and not by 1.
+//! One std is compiled with all mistakes, and an environment variable chooses the mistake when the tests run. They
+//! run twice: on this system as it is, and with a C library that answers as the kernels of the BSDs do, with 8 for
+//! an enabled option.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use fs_err as fs;
 use serde::Deserialize;
-use xtask::base::Base;
-use xtask::library::sources::library_right_now;
-use xtask::library::sysroot::{Profile, Workshop};
-use xtask::run::command::CommandExt;
-use xtask::run::{lock, ownership};
-use xtask::session::Session;
+use toml::Spanned;
+use xtask::owned::{entries, file_name};
+use xtask::project::Project;
+use xtask::run::CommandExt;
+use xtask::std::{Profile, Std};
 
+use crate::data::Data;
 use crate::libtest;
-use crate::record;
-use crate::suite;
+use crate::suite::{Outcome, Place, Trial};
 
 /// The variable that chooses a mistake when a test is run.
 const CHOICE: &str = "TCP_KEEPALIVE_MUTANT";
 
-const TABLE: &str = include_str!("../mutants.toml");
 const BSD_ANSWER: &str = include_str!("bsd_answer.c");
 
-#[derive(Deserialize)]
-pub struct Table {
-    place: BTreeMap<String, Place>,
-    pub mutant: Vec<Mutant>,
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    place: BTreeMap<String, Expression>,
+    mutant: Vec<Mutant>,
+    #[serde(skip)]
+    text: String,
 }
 
-/// An expression in a method.
-#[derive(Deserialize)]
-struct Place {
+/// An expression in std, on a line of its own, that mistakes replace.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expression {
+    /// The file, in library/.
     file: String,
-    before: String,
-    right: String,
+    /// The end of the line before.
+    after: String,
 }
 
-#[derive(Deserialize)]
-pub struct Mutant {
-    pub name: String,
-    /// What some places say instead.
-    #[serde(flatten)]
-    edits: BTreeMap<String, String>,
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Mutant {
+    name: Spanned<String>,
+    /// The wrong expressions, by place.
+    wrong: BTreeMap<String, String>,
+    noticed_by: BTreeSet<String>,
+    /// The file and line of the row.
+    #[serde(skip)]
+    at: String,
 }
 
-pub fn table() -> Result<Table> {
-    Ok(toml::from_str(TABLE)?)
-}
-
-/// With a mistake, one of the tests must fail; without any, none may.
-pub fn test(base: &Base, mistake: Option<&str>) -> Result<String> {
-    let session = suite::open(base)?;
-    let dir = session.project.build().join("evidence/mutants").join(&base.name);
-    let lock = lock::acquire(&dir.join("lock"), "compiling std with mistakes")?;
-    build(&session, &dir)?;
-    drop(lock);
-    let program = |preload: &str| {
-        let mut tests = Command::new(dir.join("tests"));
-        tests.env(CHOICE, mistake.unwrap_or("none"));
-        // By a relative path: the loader takes a space for the end of one.
-        tests.env("LD_PRELOAD", preload).current_dir(&dir);
-        tests
-    };
-    let mut failed = 0;
-    for preload in ["", "./bsd_answer.so"] {
-        let (counts, printed) = libtest::run(&mut program(preload))?;
-        if mistake.is_none() && counts.failed > 0 {
-            bail!("without any mistake, tests fail:\n{printed}");
+pub fn trials(project: &Project) -> Result<Vec<Trial>> {
+    let table = table(&Data::read(project, "mutants.toml")?)?;
+    let mut trials = Vec::new();
+    for base in project.bases() {
+        let mut add = |name: &str, work: fn(&Place, &Table, usize) -> Result<()>, index| {
+            let table = table.clone();
+            let trial = Trial::new("mutants", &base, name, move |place| {
+                if !cfg!(target_os = "linux") {
+                    return Ok(Outcome::Lacks(
+                        "the mistakes are in std's code for Linux: run it there".into(),
+                    ));
+                }
+                if which::which("cc").is_err() {
+                    return Ok(Outcome::Lacks("no C compiler: apt-get install gcc".into()));
+                }
+                work(place, &table, index)?;
+                Ok(Outcome::Passed(String::new()))
+            });
+            trials.push(trial.alone("the std with mistakes"));
+        };
+        add("without a mistake, all tests pass", without_mistake, 0);
+        add("each test is alone in noticing a mistake", each_test_is_alone, 0);
+        for (index, mutant) in table.mutant.iter().enumerate() {
+            add(mutant.name.get_ref(), with_mistake, index);
         }
-        failed += counts.failed;
     }
-    if mistake.is_some() && failed == 0 {
-        bail!("no test fails");
-    }
-    Ok(String::new())
+    Ok(trials)
 }
 
-/// Compiles the tests and what they need, unless this was done before from the same sources.
-fn build(session: &Session, dir: &Path) -> Result<()> {
-    let Session { compiler, tree, .. } = session;
-    let library = library_right_now(tree)?;
-    let commit = compiler.version_field("commit-hash")?;
-    let made_of = [&*library, commit, TABLE, BSD_ANSWER, include_str!("mutants.rs")];
-    let (key, done) = (record::key(&made_of), dir.join("made-of"));
-    if fs::read_to_string(&done).is_ok_and(|found| found == key) {
-        return Ok(());
+fn table(data: &Data) -> Result<Table> {
+    let mut table: Table = data.parse()?;
+    table.text = data.text().into();
+    for mutant in &mut table.mutant {
+        mutant.at = data.place(mutant.name.span());
+        if mutant.wrong.is_empty() || mutant.noticed_by.is_empty() {
+            bail!("{}: a mistake has something wrong, and a test that notices it", mutant.at);
+        }
+        if let Some(place) = mutant.wrong.keys().find(|place| !table.place.contains_key(*place)) {
+            bail!("{}: there is no [place.{place}]", mutant.at);
+        }
     }
-    ownership::discard(&done)?;
-    let workshop = Workshop::open(session, &compiler.host, &library)?;
-    mutate(&workshop.sources.library)?;
-    let sysroot = dir.join("sysroot");
-    workshop.sysroot(Profile::Dev, &sysroot)?;
-    let mut rustc = compiler.rustc();
-    rustc.args(["--edition=2024", "--test", "--sysroot"]).arg(&sysroot);
-    rustc.arg(workshop.sources.library.join(libtest::KEEPALIVE));
-    rustc.arg("-o").arg(dir.join("tests")).env("RUSTC_BOOTSTRAP", "1").run()?;
-    let source = dir.join("bsd_answer.c");
-    fs::write(&source, BSD_ANSWER)?;
-    let mut cc = Command::new("cc");
-    cc.args(["-shared", "-fPIC", "-o"]).args([&dir.join("bsd_answer.so"), &source]).run()?;
-    ownership::write(&done, key.as_bytes())
+    Ok(table)
 }
 
-/// Has each place say what the chosen mistake makes of it.
-fn mutate(library: &Path) -> Result<()> {
-    let Table { place, mutant } = table()?;
-    for (name, Place { file, before, right }) in place {
-        let file = library.join(file);
-        let text = fs::read_to_string(&file)?;
-        let found = format!("{before}{right}");
-        if text.matches(&found).count() != 1 {
-            bail!("{} does not say `{found}` exactly once", file.display());
-        }
-        let mut choice = format!("{before}match crate::env::var(\"{CHOICE}\").as_deref() {{\n");
-        for mutant in &mutant {
-            if let Some(wrong) = mutant.edits.get(&name) {
-                choice += &format!("Ok({:?}) => {wrong},\n", mutant.name);
-            }
-        }
-        choice += &format!("_ => {right},\n}}");
-        fs::write(&file, text.replace(&found, &choice))?;
+fn without_mistake(place: &Place, table: &Table, _: usize) -> Result<()> {
+    let failed = failed_tests(place, table, "none")?;
+    if !failed.is_empty() {
+        bail!("without a mistake, {failed:?} fail");
     }
     Ok(())
+}
+
+fn each_test_is_alone(place: &Place, table: &Table, _: usize) -> Result<()> {
+    let listed = Command::new(build(place, table)?.join("tests")).arg("--list").stdout_of()?;
+    let tests: Vec<_> = listed.lines().filter_map(|line| line.strip_suffix(": test")).collect();
+    let is_alone =
+        |test: &&str| table.mutant.iter().any(|mutant| mutant.noticed_by.iter().eq([*test]));
+    let others: Vec<_> = tests.iter().filter(|test| !is_alone(test)).collect();
+    if tests.is_empty() || !others.is_empty() {
+        bail!(
+            "of the tests {tests:?}, no row of evidence/mutants.toml says `noticed-by` of {others:?} alone. Such a \
+             test could lose its assertions, and nothing would fail"
+        );
+    }
+    Ok(())
+}
+
+fn with_mistake(place: &Place, table: &Table, index: usize) -> Result<()> {
+    let Mutant { name, noticed_by, at, .. } = &table.mutant[index];
+    let refused = build(place, table)?.join(refused_file(index));
+    if refused.exists() {
+        bail!("{at}: the mistake does not compile:\n{}", fs::read_to_string(refused)?);
+    }
+    let failed = failed_tests(place, table, name.get_ref())?;
+    if failed != *noticed_by {
+        bail!("{at}: the tests {failed:?} fail, and noticed-by is {noticed_by:?}");
+    }
+    Ok(())
+}
+
+/// Runs the tests with the mistake of this name, and returns the tests that fail.
+fn failed_tests(place: &Place, table: &Table, mistake: &str) -> Result<BTreeSet<String>> {
+    let dir = build(place, table)?;
+    let mut failed = BTreeSet::new();
+    for preload in ["", "./bsd_answer.so"] {
+        let mut tests = Command::new(dir.join("tests"));
+        // The path is relative since the loader takes a space for the end of a path.
+        tests.env(CHOICE, mistake).env("LD_PRELOAD", preload).current_dir(&dir);
+        let (_, printed) = libtest::run(place, &mut tests)?;
+        let verdicts = libtest::verdicts("", &printed).into_iter();
+        failed.extend(
+            verdicts.filter(|(_, verdict)| *verdict == "FAILED").map(|(name, _)| name.into()),
+        );
+    }
+    Ok(failed)
+}
+
+/// Returns the directory with the tests, compiled with all mistakes of the table. Its name says what they were
+/// made from.
+fn build(place: &Place, table: &Table) -> Result<PathBuf> {
+    let owned = &place.project().build;
+    let parent = owned.root.join("evidence/mutants");
+    let opened = place.opened()?;
+    let made_from = [&*table.text, BSD_ANSWER, include_str!("mutants.rs")].concat();
+    let hash = opened.store.git.filter(&["hash-object", "--stdin"], made_from.as_bytes())?;
+    let dir = parent.join(format!("{}-{}", opened.found_with()?, &hash[..12]));
+    let _lock = owned.lock(&parent)?;
+    // A std that does not compile is not compiled again for each trial.
+    static FAILED: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
+    let mut failed = FAILED.lock().map_err(|_| anyhow!("another trial panicked"))?;
+    if let Some(error) = failed.get(&dir) {
+        bail!("{error}");
+    }
+    if !dir.exists() {
+        for old in entries(&parent)? {
+            let prefix = format!("{}-", place.base().name);
+            if file_name(&old).trim_start_matches('.').starts_with(&prefix) {
+                owned.remove(&old)?;
+            }
+        }
+        owned.make(&dir, |new| compile(place, table, new)).inspect_err(|error| {
+            failed.insert(dir.clone(), format!("{error:#}"));
+        })?;
+    }
+    Ok(dir)
+}
+
+/// Compiles std with the mistakes, the tests with that std, and the C library. A mistake that does not compile is
+/// left out: the compiler's error about it goes to a file.
+fn compile(place: &Place, table: &Table, dir: &Path) -> Result<()> {
+    let opened = place.opened()?;
+    let (compiler, original, work) = (&opened.compiler, opened.library()?, dir.join("work"));
+    fs::create_dir(&work)?;
+    let [library, sysroot] = ["library", "sysroot"].map(|name| work.join(name));
+    Command::new("cp").arg("-R").args([&original, &library]).run_quiet()?;
+    let std = Std::new(compiler, &library, &compiler.host, &work.join("std"));
+    let mut refused = BTreeMap::new();
+    loop {
+        mutate(&original, &library, table, &refused)?;
+        let Err(error) = std.sysroot(Profile::Dev, &sysroot) else { break };
+        let blamed = blamed(&format!("{error:#}"));
+        if blamed.is_empty() {
+            return Err(error);
+        }
+        refused.extend(blamed);
+    }
+    for (index, error) in refused {
+        fs::write(dir.join(refused_file(index)), error)?;
+    }
+    let mut rustc = compiler.rustc();
+    rustc.args(["--edition=2024", "--test", "--sysroot"]).arg(&sysroot);
+    rustc.arg(library.join(libtest::KEEPALIVE)).arg("-o").arg(dir.join("tests"));
+    rustc.env("RUSTC_BOOTSTRAP", "1").run_quiet()?;
+    let source = work.join("bsd_answer.c");
+    fs::write(&source, BSD_ANSWER)?;
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-o"]).args([&dir.join("bsd_answer.so"), &source]).run_quiet()?;
+    place.project().build.remove(&work)
+}
+
+fn refused_file(index: usize) -> String {
+    format!("refused-{index}.txt")
+}
+
+/// Makes each place of std a choice between the right expression and those of the mistakes. Each wrong expression
+/// is in a file of its own, by which [`blamed`] knows it.
+fn mutate(
+    original: &Path,
+    library: &Path,
+    table: &Table,
+    refused: &BTreeMap<usize, String>,
+) -> Result<()> {
+    let wrong = library.join(WRONG);
+    fs::create_dir_all(&wrong)?;
+    let mut texts = BTreeMap::new();
+    for (name, Expression { file, after }) in &table.place {
+        let text = match texts.remove(file) {
+            Some(text) => text,
+            None => fs::read_to_string(original.join(file))?,
+        };
+        let after = format!("{after}\n");
+        let [before, rest] = text.split(&after).collect::<Vec<_>>()[..] else {
+            bail!(
+                "[place.{name}] in evidence/mutants.toml: {file} does not have `{after}` exactly once"
+            );
+        };
+        let (right, rest) = rest.split_once('\n').context("a line follows")?;
+        let mut choice = format!("match crate::env::var({CHOICE:?}).as_deref() {{\n");
+        for (index, mutant) in table.mutant.iter().enumerate() {
+            if let Some(expression) =
+                mutant.wrong.get(name).filter(|_| !refused.contains_key(&index))
+            {
+                let file = wrong.join(format!("{index}-{name}.rs"));
+                fs::write(&file, expression)?;
+                choice += &format!("Ok({:?}) => include!({file:?}),\n", mutant.name.get_ref());
+            }
+        }
+        choice += &format!("_ => {right},\n}}\n");
+        texts.insert(file, [before, &after, &choice, rest].concat());
+    }
+    for (file, text) in texts {
+        fs::write(library.join(file), text)?;
+    }
+    Ok(())
+}
+
+/// The directory of the wrong expressions, in library/.
+const WRONG: &str = "wrong";
+
+/// Returns the mistakes that the compiler's errors are about, each with the errors.
+fn blamed(errors: &str) -> BTreeMap<usize, String> {
+    let mut blamed = BTreeMap::<usize, String>::new();
+    for error in errors.split("\n\n").filter(|text| text.trim_start().starts_with("error")) {
+        let file =
+            error.split_once(&format!("/{WRONG}/")).and_then(|(_, file)| file.split_once('-'));
+        if let Some(index) = file.and_then(|(index, _)| index.parse().ok()) {
+            *blamed.entry(index).or_default() += &format!("{}\n", error.trim());
+        }
+    }
+    blamed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_attributed_to_mistakes() {
+        let errors = "warning: unused\n --> /b/library/wrong/1-set.rs:1:1\n\nerror[E0308]: mismatched types\n \
+            --> /b/library/wrong/12-get.rs:1:1\n  |\n1 | 3\n\nerror: could not compile `std`\n";
+        let blamed = blamed(errors);
+        assert_eq!(Vec::from_iter(blamed.keys()), [&12]);
+        assert!(blamed[&12].starts_with("error[E0308]: mismatched types"));
+    }
 }

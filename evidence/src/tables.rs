@@ -11,6 +11,7 @@ use xtask::out::shown;
 use xtask::owned::Owned;
 use xtask::project::Project;
 
+use crate::platforms;
 use crate::suite::{self, Opened, Suite};
 
 struct Table {
@@ -18,6 +19,8 @@ struct Table {
     title: &'static str,
     meaning: &'static str,
     header: &'static [&'static str],
+    /// Returns the methods by which rows must have been found out, by name. Other rows may have any method.
+    methods: fn(&Project) -> Result<BTreeMap<String, String>>,
 }
 
 const TABLES: [Table; 3] = [
@@ -29,11 +32,19 @@ const TABLES: [Table; 3] = [
                   has errors at the base, too, and the compiler did look into both methods. *not known*: the \
                   errors at the base come before that. *not run*: this compiler lacks the target's processor.",
         header: &["target", "backend", "base", "series", "verdict"],
+        methods: |_| Ok(BTreeMap::new()),
     },
     Table {
         suite: "platforms",
         title: "The tests of keepalive, run on other platforms",
-        meaning: "*tests* are those of `tcp_keepalive.rs`, *std's own* its unit tests of `net::tcp`.",
+        meaning: "*tests* are those of `tcp_keepalive.rs`, *std's own* its unit tests of `net::tcp`. *system \
+                  calls*: in a trace, each call of a method is one system call with the right arguments, and there \
+                  is no other. UEFI and WASI 0.1 do not support keepalive: on a connection, all three calls of the \
+                  methods fail with `Unsupported`, and after that the connection sends and receives.\n\nSGX, Motor \
+                  OS, SOLID and Xous do not support keepalive either, and nothing was run there, as they need \
+                  hardware or images that cannot be had. std was type-checked for them ([targets.md](targets.md)), \
+                  and the code of their backends was read: each method is a call of `unsupported()`, or of the \
+                  macro `unimpl!()` on Xous.",
         header: &[
             "target",
             "endian, width",
@@ -43,12 +54,14 @@ const TABLES: [Table; 3] = [
             "system calls",
             "verdict",
         ],
+        methods: platforms::methods,
     },
     Table {
         suite: "crates",
         title: "Published crates, with the methods made stable",
         meaning: "*breaks*: the crate compiles at the base, and not with the series. *not built*: with neither.",
         header: &["crate", "why it is here", "because of", "verdict"],
+        methods: |_| Ok(BTreeMap::new()),
     },
 ];
 
@@ -99,7 +112,7 @@ pub fn write_docs(project: &Project, suites: &[Suite], suite: &str, dirs: &[&str
         "# {}\n\nWritten by `cargo run -p evidence -- docs {suite}`. {}\n",
         table.title, table.meaning
     );
-    let trials = suite::names(project, suites, suite)?;
+    let (trials, methods) = (suite::names(project, suites, suite)?, (table.methods)(project)?);
     for base in project.bases() {
         // A trial that makes no row has a name in words.
         let of_base = trials.iter().filter(|(of, name)| *of == base.name && !name.contains(' '));
@@ -114,9 +127,12 @@ pub fn write_docs(project: &Project, suites: &[Suite], suite: &str, dirs: &[&str
         };
         let (rest, compiler) = found_with.rsplit_once('-').context("no compiler in the name")?;
         let (_, series) = rest.rsplit_once('-').context("no series in the name")?;
-        let rows = names
-            .iter()
-            .map(|name| Ok((*name, Row::read(&file(project, suite, &found_with, name))?)));
+        let rows = names.iter().map(|name| {
+            let row = Row::read(&file(project, suite, &found_with, name))?;
+            let is_current =
+                |row: &Row| methods.get(*name).is_none_or(|method| row.method == *method);
+            Ok((*name, row.filter(is_current)))
+        });
         let command =
             format!("cargo test -p evidence -- --include-ignored {suite}::{}::", base.name);
         text += &format!(

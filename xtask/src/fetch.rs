@@ -10,6 +10,7 @@ use fs_err as fs;
 use crate::base::{Archive, Base, Place};
 use crate::error::NotRun;
 use crate::out::{Step, shown};
+use crate::owned::Owned;
 use crate::project::cache;
 use crate::run::CommandExt;
 
@@ -26,24 +27,9 @@ pub fn archive_of(base: &Base) -> Result<(&Archive, PathBuf)> {
     }
     let (mut failures, mut is_wrong) = (String::new(), false);
     for archive in &base.archive {
-        let partial = cache.root.join(format!("{}.part", archive.file));
-        // Nothing is written through a link that may be there.
-        cache.remove(&partial)?;
-        let fetched = download(archive, &partial).and_then(|()| {
-            let found = sha256(&partial)?;
-            if found != archive.sha256 {
-                is_wrong = true;
-                bail!("its SHA-256 is {found}, and base.toml has {}", archive.sha256);
-            }
-            let path = cache.root.join(&archive.file);
-            cache.rename(&partial, &path).map(|()| path)
-        });
-        match fetched {
+        match download_to_cache(archive, &cache, &mut is_wrong) {
             Ok(path) => return Ok((archive, path)),
-            Err(error) => {
-                cache.remove(&partial)?;
-                writeln!(failures, "- {}: {error:#}", archive.file)?;
-            }
+            Err(error) => writeln!(failures, "- {}: {error:#}", archive.file)?,
         }
     }
     let message = format!(
@@ -55,6 +41,40 @@ pub fn archive_of(base: &Base) -> Result<(&Archive, PathBuf)> {
     );
     // A wrong hash is no lack of the machine.
     if is_wrong { bail!("{message}") } else { Err(NotRun(message))? }
+}
+
+/// Returns the path of an archive in the cache, with its hash checked. Downloads it if it is not there.
+pub fn cached(archive: &Archive) -> Result<PathBuf> {
+    let cache = cache()?;
+    let _lock = cache.lock(&cache.root)?;
+    if is_cached(archive)? {
+        return Ok(cache.root.join(&archive.file));
+    }
+    let mut is_wrong = false;
+    download_to_cache(archive, &cache, &mut is_wrong).or_else(|error| {
+        let message = format!("{} cannot be downloaded: {error:#}", archive.file);
+        if is_wrong { bail!("{message}") } else { Err(NotRun(message))? }
+    })
+}
+
+/// Downloads an archive and returns its path in the cache. Sets `is_wrong` if the hash is another one.
+fn download_to_cache(archive: &Archive, cache: &Owned, is_wrong: &mut bool) -> Result<PathBuf> {
+    let (partial, path) =
+        (cache.root.join(format!("{}.part", archive.file)), cache.root.join(&archive.file));
+    // Nothing is written through a link that may be there.
+    cache.remove(&partial)?;
+    let fetched = download(archive, &partial).and_then(|()| {
+        let found = sha256(&partial)?;
+        if found != archive.sha256 {
+            *is_wrong = true;
+            bail!("its SHA-256 is {found}, and should be {}", archive.sha256);
+        }
+        cache.rename(&partial, &path)
+    });
+    if fetched.is_err() {
+        cache.remove(&partial)?;
+    }
+    fetched.map(|()| path)
 }
 
 /// Returns whether the archive is in the cache. A wrong hash there is an error: the file is left for the

@@ -1,4 +1,5 @@
-//! Builds std with the series for other platforms, and runs its tests there.
+//! Compiles std with the series for other platforms, and runs its tests there. On platforms that do not support
+//! keepalive, a small program calls the methods.
 
 mod runner;
 mod support;
@@ -7,157 +8,253 @@ mod trace;
 use std::collections::{BTreeMap, BTreeSet};
 use std::env::consts::ARCH;
 use std::path::{Path, PathBuf};
+use std::process::Output;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use serde::Deserialize;
-use xtask::base::Base;
-use xtask::docs::Record;
-use xtask::library::sources::library_right_now;
-use xtask::library::sysroot::{Profile, Workshop};
-use xtask::run::command::CommandExt;
-use xtask::run::lock;
-use xtask::say::failure::NotRun;
-use xtask::session::Session;
+use toml::Spanned;
+use xtask::base::Archive;
+use xtask::project::Project;
+use xtask::run::CommandExt;
+use xtask::std::{Profile, Std};
 
 use self::runner::Runner;
+use crate::data::Data;
 use crate::libtest;
-use crate::record::{self, cells};
 use crate::specs::Specs;
-use crate::suite;
+use crate::suite::{Outcome, Place, Trial};
+use crate::tables::Row;
 
-/// What is found out of each.
-const HEADER: [&str; 7] =
-    ["target", "endian, width", "runner", "tests", "std's own", "system calls", "verdict"];
-
-/// A row of platforms.toml: a target and all that it takes to build and run tests for it.
-#[derive(Clone, Deserialize)]
+/// A row of platforms.toml: a target, and all that it takes to compile and run programs for it.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Platform {
+struct Platform {
     target: String,
-    /// What tells it from another platform for the same target.
+    /// Distinguishes platforms of the same target.
     beside: Option<String>,
-    /// The one base with which its tests can be built, where others lack something.
+    /// The only base with which the platform's programs compile.
     base: Option<String>,
     #[serde(default)]
-    pub quick: bool,
+    quick: bool,
     /// The processor that this machine must have.
     processor: Option<String>,
     linker: String,
-    /// Options of the compiler, with `{made}` in them.
+    /// Options of the compiler. `{made}` stands for the directory of [`support`].
     #[serde(default)]
     rustflags: Vec<String>,
     runner: Runner,
-    /// Whether std's own unit tests do not compile for it upstream.
+    /// The program for a platform that does not support keepalive.
+    program: Option<String>,
+    /// Whether std's own unit tests do not compile for the target.
     #[serde(default)]
     no_unit_tests: bool,
-    /// Those of std's own tests of net::tcp that its runner fails now and then.
+    /// The unit tests of net::tcp that the runner fails now and then.
     #[serde(default)]
     skip: Vec<String>,
-    /// The programs and files that must be there, and what installs each.
+    /// Programs and files that must be there, each with the command that installs it.
     needs: BTreeMap<String, String>,
+    /// A package of Debian that is unpacked into `{made}`.
+    package: Option<Archive>,
 }
 
-pub fn table() -> Result<Vec<Platform>> {
-    #[derive(Deserialize)]
-    struct Table {
-        platform: Vec<Platform>,
+pub fn trials(project: &Project) -> Result<Vec<Trial>> {
+    let data = Data::read(project, "platforms.toml")?;
+    let mut trials = Vec::new();
+    for (at, platform) in table(&data)? {
+        let bases = match &platform.base {
+            None => project.bases(),
+            Some(name) => vec![project.base(Some(name)).context(at.clone())?],
+        };
+        for base in bases {
+            let (row, at) = (platform.clone(), at.clone());
+            let trial = Trial::new("platforms", &base, &platform.name(), move |place| {
+                test(place, &row).context(at)
+            });
+            // Platforms of one target share the std.
+            let std = format!("the std of {} for {}", base.name, platform.target).leak();
+            let trial = trial.quick(platform.quick).alone(std);
+            trials.push(if platform.binds_ports() { trial.alone("ports") } else { trial });
+        }
     }
-    let Table { platform } = toml::from_str(include_str!("../../platforms.toml"))?;
-    Ok(platform)
+    Ok(trials)
+}
+
+/// Returns the rows, each with its file and line.
+fn table(data: &Data) -> Result<Vec<(String, Platform)>> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Table {
+        platform: Vec<Spanned<Platform>>,
+    }
+    let rows = data.parse::<Table>()?.platform.into_iter();
+    Ok(rows.map(|row| (data.place(row.span()), row.into_inner())).collect())
+}
+
+/// Returns the text of each row, by the name of the platform. A result is about a row.
+pub fn methods(project: &Project) -> Result<BTreeMap<String, String>> {
+    let rows = table(&Data::read(project, "platforms.toml")?)?;
+    Ok(rows.into_iter().map(|(_, platform)| (platform.name(), platform.method())).collect())
 }
 
 impl Platform {
-    pub fn is_of(&self, base: &Base) -> bool {
-        self.base.as_ref().is_none_or(|name| *name == base.name)
+    fn method(&self) -> String {
+        format!("{self:?}")
     }
 
-    pub fn name(&self) -> String {
-        let beside = self.beside.as_ref().map(|what| format!("+{what}"));
+    fn name(&self) -> String {
+        let beside = self.beside.as_ref().map(|name| format!("+{name}"));
         self.target.clone() + &beside.unwrap_or_default()
     }
 
-    /// Stops if this machine lacks something, and says what would help.
-    fn demand(&self) -> Result<()> {
+    /// Returns whether std's unit tests run, which bind fixed ports, in this machine's network.
+    fn binds_ports(&self) -> bool {
+        self.program.is_none() && !self.no_unit_tests && self.runner != Runner::Gvisor
+    }
+
+    /// Returns what this machine lacks, with the command that installs it.
+    fn lack(&self) -> Option<String> {
         if let Some(processor) = self.processor.as_deref().filter(|processor| *processor != ARCH) {
-            Err(NotRun(format!("lacks a processor of {processor}: another machine")))?;
+            return Some(format!("no processor of {processor}: run it on another machine"));
         }
         let needs = self.needs.iter().map(|(name, install)| (name.as_str(), install.as_str()));
         let tracer = ("strace", "apt-get install strace");
         let traces_itself = matches!(self.runner, Runner::Wine | Runner::Gvisor);
-        let needs = needs.chain((!traces_itself).then_some(tracer));
+        let is_traced = self.program.is_none() && !traces_itself;
+        let needs = needs.chain(is_traced.then_some(tracer));
         let (names, install): (Vec<_>, BTreeSet<_>) =
             needs.filter(|(name, _)| !is_there(name)).unzip();
-        if !names.is_empty() {
-            let install = Vec::from_iter(install).join(" && ");
-            Err(NotRun(format!("lacks {}: {install}", names.join(", "))))?;
-        }
-        Ok(())
+        let install = Vec::from_iter(install).join(" && ");
+        (!names.is_empty()).then(|| format!("no {}: {install}", names.join(", ")))
     }
 }
 
-/// Whether there is a program with the name, or such a file.
+/// Returns whether there is a program of this name, or a file at this path.
 fn is_there(name: &str) -> bool {
     if name.contains('/') { Path::new(name).exists() } else { runner::find(name).is_ok() }
 }
 
-/// Builds and runs the series' test for the platform, a program whose system calls are looked at, and
-/// std's own unit tests.
-pub fn test(base: &Base, platform: &Platform) -> Result<String> {
-    platform.demand()?;
-    let session = suite::open(base)?;
-    let Session { project, compiler, tree, .. } = &session;
-    let Platform { target, linker, runner, .. } = platform;
-    let library = library_right_now(tree)?;
-    let shared = project.build().join("evidence/platforms");
-    let made = support::make(platform, &shared)?;
-    let name = platform.name();
-    let dir = shared.join(format!("{}-{name}", base.name));
-    let _lock = lock::acquire(&dir.join("lock"), "testing on another platform")?;
-
-    let mut workshop = Workshop::open(&session, target, &library)?;
-    workshop.linker = Some(linker.into());
+/// Compiles std for the platform, and checks its methods there.
+fn test(place: &Place, platform: &Platform) -> Result<Outcome> {
+    if let Some(lack) = platform.lack() {
+        return Ok(Outcome::Lacks(lack));
+    }
+    let opened = place.opened()?;
+    let kind = Specs::of(&opened.compiler)?.kind(&platform.target)?;
+    let made = support::make(place.project(), platform)?;
+    let library = opened.library()?;
+    let owned = &place.project().build;
+    let dir = format!("{}-{}", place.base().name, platform.target);
+    let dir = owned.root.join("evidence/platforms").join(dir);
+    let _lock = owned.lock(&dir)?;
+    let mut std = Std::new(&opened.compiler, &library, &platform.target, &dir.join("std"));
+    std.linker = Some((&platform.linker).into());
     let expand = |flag: &String| flag.replace("{made}", &made.display().to_string());
-    workshop.rustflags = platform.rustflags.iter().map(expand).collect();
-    let sysroot = dir.join("sysroot");
-    workshop.sysroot(Profile::Dev, &sysroot)?;
-    let compile = |source: &Path, options: &[&str]| -> Result<PathBuf> {
-        let program = dir.join(source.with_extension("exe").file_name().expect("it is a file"));
-        let mut rustc = compiler.rustc();
-        rustc.args(["--edition", "2024", "--target", target]).args(options);
-        rustc.arg(format!("-Clinker={linker}")).args(&workshop.rustflags);
-        rustc.arg("--sysroot").arg(&sysroot).arg(source).arg("-o").arg(&program);
-        rustc.env("RUSTC_BOOTSTRAP", "1").run()?;
-        Ok(program)
-    };
-    let tests = compile(&workshop.sources.library.join(libtest::KEEPALIVE), &["--test"])?;
-    let source = dir.join("calls.rs");
-    fs::write(&source, include_str!("calls.rs"))?;
-    let calls = compile(&source, &[])?;
-    let unit_tests = (!platform.no_unit_tests).then(|| workshop.unit_tests()).transpose()?;
-    drop(workshop);
+    std.rustflags = platform.rustflags.iter().map(expand).collect();
+    let [sysroot, programs] = ["sysroot", "programs"].map(|name| dir.join(name));
+    owned.remove(&programs)?;
+    fs::create_dir(&programs)?;
+    let on = On { place, platform, std, sysroot, made, programs };
+    on.std.sysroot(Profile::Dev, &on.sysroot)?;
 
-    let tests = libtest::pass(&mut runner.command(&made, &tests)?)?.to_string();
-    let unit_tests = match unit_tests {
-        None => "-".into(),
-        Some(program) => {
-            // They bind the same ports each time.
-            let _turn = lock::acquire(&shared.join("ports/lock"), "running std's unit tests")?;
-            let mut unit_tests = runner.command(&made, &program)?;
-            unit_tests.arg("net::tcp").args(platform.skip.iter().flat_map(|name| ["--skip", name]));
-            let skipped = platform.skip.iter().map(|name| format!(", without {name}"));
-            libtest::pass(&mut unit_tests)?.to_string() + &skipped.collect::<String>()
-        }
+    let (checked, not_traced) = match &platform.program {
+        Some(program) => (on.check_answers(program)?, None),
+        None => on.run_tests()?,
     };
-    let not_traced = runner.check_calls(&made, &calls)?;
-    let in_short = if not_traced.is_some() { "not traced" } else { "as expected" };
-    let kind = Specs::of(compiler)?.kind(target)?;
-    let header = cells(&HEADER);
-    let row = cells(&[&name, &kind, &runner.version()?, &tests, &unit_tests, in_short, "passed"]);
+    let cells = [platform.name(), kind, platform.runner.version()?].into_iter().chain(checked);
+    let cells = cells.chain(["passed".into()]).collect();
     let notes = Vec::from_iter(not_traced.clone());
-    let record = Record { header, row, notes, ..record::begin(&session, &library)? };
-    record.write(project, "platforms", &format!("{}::{name}", base.name))?;
-    Ok(not_traced.unwrap_or_default())
+    place.record(&Row { cells, notes, method: platform.method(), ..Row::default() })?;
+    Ok(Outcome::Passed(not_traced.unwrap_or_default()))
+}
+
+/// A platform for which std is compiled.
+struct On<'a> {
+    place: &'a Place,
+    platform: &'a Platform,
+    std: Std<'a>,
+    sysroot: PathBuf,
+    /// The directory of [`support`].
+    made: PathBuf,
+    /// The directory for the platform's programs.
+    programs: PathBuf,
+}
+
+impl On<'_> {
+    fn compile(&self, source: &Path, options: &[&str]) -> Result<PathBuf> {
+        let name = source.file_stem().context("a source is a file")?;
+        let program = self.programs.join(name).with_extension("exe");
+        let mut rustc = self.std.compiler.rustc();
+        rustc.args(["--edition", "2024", "--target", &self.platform.target]).args(options);
+        rustc.arg(format!("-Clinker={}", self.platform.linker)).args(&self.std.rustflags);
+        rustc.arg("--sysroot").arg(&self.sysroot).arg(source).arg("-o").arg(&program);
+        rustc.env("RUSTC_BOOTSTRAP", "1").run_quiet()?;
+        Ok(program)
+    }
+
+    /// Returns the source of a program in this directory.
+    fn source(&self, name: &str) -> PathBuf {
+        self.place.project().root.join("evidence/src/platforms").join(name)
+    }
+
+    fn run(&self, program: &Path, args: &[&str]) -> Result<Output> {
+        let mut command = self.platform.runner.command(self.place, &self.made, program)?;
+        self.place.run(command.args(args), libtest::LIMIT)
+    }
+
+    /// Runs the integration test, std's unit tests of net::tcp, and a program whose system calls are traced.
+    /// Returns the cells of the table, and the reason if there is no trace.
+    fn run_tests(&self) -> Result<([String; 3], Option<String>)> {
+        let Platform { runner, skip, no_unit_tests, .. } = self.platform;
+        let tests = self.compile(&self.std.library.join(libtest::KEEPALIVE), &["--test"])?;
+        let tests = libtest::passed(&self.run(&tests, &[])?)?.to_string();
+        let unit_tests = if *no_unit_tests {
+            "-".into()
+        } else {
+            let skips = skip.iter().flat_map(|name| ["--skip", name]);
+            let args: Vec<_> = ["net::tcp"].into_iter().chain(skips).collect();
+            let counts = libtest::passed(&self.run(&self.std.unit_tests()?, &args)?)?;
+            let skipped = skip.iter().map(|name| format!(", without {name}"));
+            counts.to_string() + &skipped.collect::<String>()
+        };
+        let calls = self.compile(&self.source("calls.rs"), &[])?;
+        let not_traced = runner.check_calls(self.place, &self.made, &calls)?;
+        let traced = if not_traced.is_some() { "not traced" } else { "as expected" };
+        Ok(([tests, unit_tests, traced.into()], not_traced))
+    }
+
+    /// Runs the program for a platform that does not support keepalive. Returns the cells of the table.
+    fn check_answers(&self, program: &str) -> Result<[String; 3]> {
+        let program = self.compile(&self.source(program), &[])?;
+        let output = self.run(&program, &[])?;
+        check_answers(&String::from_utf8_lossy(&output.stdout))?;
+        if !output.status.success() {
+            bail!("the answers are as expected, but the runner ended with {}", output.status);
+        }
+        Ok(["`Unsupported`, three times".into(), "-".into(), "-".into()])
+    }
+}
+
+/// The lines of `unsupported.rs`.
+const ANSWERS: [&str; 4] = [
+    "==> set_keepalive(true): Err(Unsupported)",
+    "==> set_keepalive(false): Err(Unsupported)",
+    "==> keepalive(): Err(Unsupported)",
+    "==> echo: Ok(true)",
+];
+
+/// Compares the lines of `unsupported.rs` in an output, in which the firmware writes, too.
+fn check_answers(output: &str) -> Result<()> {
+    let answers: Vec<_> =
+        output.lines().map(str::trim).filter(|line| line.starts_with("==> ")).collect();
+    if answers != ANSWERS {
+        bail!(
+            "expected\n  {}\nThe program answered\n  {}",
+            ANSWERS.join("\n  "),
+            answers.join("\n  ")
+        );
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -165,15 +262,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_named_with_what_installs_it() {
-        let mut platform = table().unwrap().remove(0);
-        // Everywhere, and without strace.
-        (platform.processor, platform.runner) = (None, Runner::Wine);
+    fn lack_is_named_with_what_installs_it() {
+        let data = Data::read(&Project::of_cargo().unwrap(), "platforms.toml").unwrap();
+        let (at, mut platform) = table(&data).unwrap().remove(0);
+        assert!(at.starts_with("evidence/platforms.toml:"), "{at}");
+        (platform.processor, platform.program) = (None, Some("needs no strace".into()));
         platform.needs = [("/is/there/not", "install A"), ("nor-this", "install B"), ("sh", "C")]
             .map(|(name, install)| (name.into(), install.into()))
             .into();
-        let error = platform.demand().unwrap_err();
-        assert!(error.is::<NotRun>());
-        assert_eq!(error.to_string(), "lacks /is/there/not, nor-this: install A && install B");
+        assert_eq!(platform.lack().unwrap(), "no /is/there/not, nor-this: install A && install B");
+    }
+
+    #[test]
+    fn only_unsupported_with_a_live_connection_is_right() {
+        let right = ANSWERS.join("\r\n") + "\r\n";
+        check_answers(&format!("BdsDxe: starting\r\n{right}")).unwrap();
+        for (found, wrong) in [
+            ("(true): Err(Unsupported)", "(true): Ok(())"),
+            ("(false): Err(Unsupported)", "(false): Err(Other)"),
+            ("keepalive(): Err(Unsupported)", "keepalive(): Ok(false)"),
+            ("Ok(true)", "Err(Os { code: 57 })"),
+            ("==> echo: Ok(true)", ""),
+        ] {
+            assert!(right.contains(found));
+            check_answers(&right.replace(found, wrong)).unwrap_err();
+        }
     }
 }

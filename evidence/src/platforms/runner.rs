@@ -1,33 +1,41 @@
-//! Runs a platform's programs on this machine, and looks at the system calls that they make.
+//! Runs a platform's programs on this machine, and traces their system calls.
 
 use std::ffi::OsStr;
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use serde::Deserialize;
-use xtask::run::command::{CommandExt, Finished};
+use xtask::run::CommandExt;
 
 use super::trace::{self, Style};
 use crate::libtest::LIMIT;
+use crate::suite::Place;
 
-/// What executes the programs.
-#[derive(Clone, Deserialize)]
+/// A program or a machine that runs a platform's programs.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(rename_all = "lowercase")]
 pub enum Runner {
-    /// This machine, by these words before the program, if any.
+    /// This machine. The words are written before the program.
     Native(Vec<String>),
     /// An emulator of one program, with its options.
     Emulator(Vec<String>),
     Wine,
-    /// A kernel in a process, with a network stack of its own.
+    /// A kernel in a process, with a TCP of its own.
     Gvisor,
+    /// WASI 0.1 of Node. The standard input is a connection.
+    Node,
+    /// A virtual machine with UEFI firmware, which gets the program over its network.
+    Ovmf,
 }
 
 impl Runner {
-    /// `program` with what executes it; `made` is where [`super::support`] put its files.
-    pub fn command(&self, made: &Path, program: &Path) -> Result<Command> {
+    /// Returns the command that runs a program. `made` has the files of [`super::support`].
+    pub fn command(&self, place: &Place, made: &Path, program: &Path) -> Result<Command> {
         Ok(match self {
             Runner::Native(words) | Runner::Emulator(words) => {
                 let words = words.iter().map(OsStr::new).chain([program.as_os_str()]);
@@ -44,7 +52,7 @@ impl Runner {
                     .env("WINEPREFIX", made.join("wine-prefix"))
                     // Drive Z: is this machine's root directory.
                     .env("WINEPATH", format!("Z:{}", libraries.replace('/', "\\")))
-                    // Without .NET and a browser, which it would offer to download.
+                    // Wine offers to download .NET and a browser otherwise.
                     .env("WINEDLLOVERRIDES", "mscoree,mshtml=");
                 wine
             }
@@ -53,83 +61,142 @@ impl Runner {
                 gvisor.arg(program);
                 gvisor
             }
+            Runner::Node => {
+                let script = "exec node --no-warnings --experimental-wasi-unstable-preview1 \"$1\" \"$2\" \
+                    <>/dev/tcp/127.0.0.1/$0";
+                let main = place.project().root.join("evidence/src/platforms/wasip1.mjs");
+                let mut bash = Command::new("bash");
+                bash.args(["-c", script]).arg(echo_server()?.to_string()).args([&main, program]);
+                bash
+            }
+            Runner::Ovmf => {
+                let dir = program.parent().context("a program is in a directory")?;
+                // The firmware writes its variables.
+                fs::copy("/usr/share/OVMF/OVMF_VARS_4M.fd", dir.join("variables.fd"))?;
+                let name = program.file_name().unwrap_or_default().display();
+                let mut qemu = Command::new("qemu-system-x86_64");
+                qemu.args("-machine q35 -m 256 -nographic -no-reboot".split(' '))
+                    .args(["-drive", "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd"])
+                    .args(["-drive", "if=pflash,format=raw,file=variables.fd"])
+                    // The firmware has its network up when the program came over it. `cat` sends back what it
+                    // receives.
+                    .args(["-netdev", &format!(
+                        "user,id=n,restrict=on,tftp=.,bootfile={name},guestfwd=tcp:10.0.2.100:7-cmd:cat"
+                    )])
+                    .args(["-device", "virtio-net-pci,netdev=n,bootindex=1,romfile="])
+                    .current_dir(dir);
+                qemu
+            }
         })
     }
 
-    /// Runs the program that makes known calls, and compares with them those that the system sees. Where
-    /// it cannot be watched, says why.
-    pub fn check_calls(&self, made: &Path, program: &Path) -> Result<Option<String>> {
-        let mut command = self.command(made, program)?;
-        let options: &[&str] = match self {
-            Runner::Native(_) => &[],
-            // The calls to this machine's system that the program's end in. The emulator makes others
-            // of its own, but none about sockets.
-            Runner::Emulator(_) => &["-f", "-e", "trace=%network"],
+    /// Runs the program that makes known calls, and compares the system calls in the trace. If the program
+    /// cannot be traced, returns the reason.
+    pub fn check_calls(
+        &self,
+        place: &Place,
+        made: &Path,
+        program: &Path,
+    ) -> Result<Option<String>> {
+        let file = tempfile::NamedTempFile::new()?;
+        let mut command = self.command(place, made, program)?;
+        let style = match self {
             Runner::Wine => {
-                let trace = run(command.env("WINEDEBUG", "+winsock"))?;
-                return trace::check(Style::Winsock, &trace).map(|()| None);
+                command.env("WINEDEBUG", "+winsock");
+                Style::Winsock
             }
             Runner::Gvisor => {
-                let file = tempfile::NamedTempFile::new()?;
                 let log = format!("--debug-log={}", file.path().display());
-                run(gvisor(&["--debug", "--strace", &log]).arg(program))?;
-                let trace = fs::read_to_string(file.path())?;
-                return trace::check(Style::Gvisor, &trace).map(|()| None);
+                command = gvisor(&["--debug", "--strace", &log]);
+                command.arg(program);
+                Style::Gvisor
+            }
+            _ => {
+                // Containers often forbid it.
+                let attempt = Command::new("strace").args(["-o", "/dev/null", "true"]).run_quiet();
+                if let Err(error) = attempt {
+                    return Ok(Some(format!("the calls were not traced: {error:#}")));
+                }
+                let mut strace = Command::new("strace");
+                strace.arg("-o").arg(file.path());
+                if let Runner::Emulator(_) = self {
+                    // The emulator's own calls are not about sockets.
+                    strace.args(["-f", "-e", "trace=%network"]);
+                }
+                strace.arg(command.get_program()).args(command.get_args());
+                command = strace;
+                Style::Strace
             }
         };
-        // Containers often forbid it.
-        if let Err(error) = Command::new("strace").args(["-o", "/dev/null", "true"]).run() {
-            return Ok(Some(format!("the calls were not traced: {error:#}")));
+        let output = place.run(&mut command, LIMIT)?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() {
+            bail!("the program whose calls are traced failed: {}\n{stderr}", output.status);
         }
-        let file = tempfile::NamedTempFile::new()?;
-        let mut strace = Command::new("strace");
-        strace.arg("-o").arg(file.path()).args(options);
-        run(strace.arg(command.get_program()).args(command.get_args()))?;
-        trace::check(Style::Strace, &fs::read_to_string(file.path())?).map(|()| None)
+        match style {
+            Style::Winsock => trace::check(style, &stderr)?,
+            _ => trace::check(style, &String::from_utf8_lossy(&fs::read(file.path())?))?,
+        }
+        Ok(None)
     }
 
-    /// Its name and version.
+    /// Returns the name and the version.
     pub fn version(&self) -> Result<String> {
         let (mut command, option) = match self {
             Runner::Native(_) => (Command::new("uname"), "-r"),
             Runner::Emulator(words) => (Command::new(&words[0]), "--version"),
             Runner::Wine => (Command::new(find("wine64")?), "--version"),
             Runner::Gvisor => (Command::new("runsc"), "--version"),
+            Runner::Node => (Command::new("node"), "--version"),
+            Runner::Ovmf => (Command::new("qemu-system-x86_64"), "--version"),
         };
-        let said = command.arg(option).read()?;
-        let first = |end| said.lines().next().and_then(|line| line.split(end).next()).unwrap_or("");
+        let printed = command.arg(option).stdout_of()?;
+        let first = |end| printed.split(['\n', end]).next().unwrap_or_default();
         Ok(match self {
-            Runner::Native(_) => format!("Linux {}", first("-")),
+            Runner::Native(_) => format!("Linux {}", first('-')),
             // `qemu-s390x version 7.2.22 (Debian …)`
-            Runner::Emulator(_) => first(" (").replace(" version", ""),
-            Runner::Wine => first(" (").replace("wine-", "Wine "),
+            Runner::Emulator(_) => first('(').trim_end().replace(" version", ""),
+            Runner::Wine => first('(').trim_end().replace("wine-", "Wine "),
             Runner::Gvisor => {
-                let kernel = gvisor(&[]).args(["uname", "-sr"]).read()?;
-                format!("{} ({kernel})", first("\n").replace("runsc version", "gVisor"))
+                let kernel = gvisor(&[]).args(["uname", "-sr"]).stdout_of()?;
+                format!("{} ({kernel})", first('\n').replace("runsc version", "gVisor"))
+            }
+            Runner::Node => format!("Node {}", printed.trim_start_matches('v')),
+            Runner::Ovmf => {
+                let version = first('(').trim_end().replace("QEMU emulator version", "QEMU");
+                format!("{version} with OVMF")
             }
         })
     }
 }
 
-/// It needs no root, and sees the loopback of its own network alone.
+/// Returns gVisor's command. It needs no root. The program sees the loopback interface of its own network alone.
+/// gVisor takes the port of a connection from 16000 upwards, which may be a port that std's tests bind later: they
+/// use those from 19600 upwards.
 fn gvisor(options: &[&str]) -> Command {
+    let script = "echo 40000 65000 > /proc/sys/net/ipv4/ip_local_port_range && exec \"$@\"";
     let mut gvisor = Command::new("runsc");
-    gvisor.args(["--rootless", "--network=none"]).args(options).arg("do");
+    gvisor
+        .args(["--rootless", "--network=none"])
+        .args(options)
+        .args(["do", "sh", "-c", script, "sh"]);
     gvisor
 }
 
-/// The program of this name. Debian has Wine's beside the PATH: a script of that name there complains
-/// where the one for 32 bits is missing.
+/// Returns the port of a server that sends back what the first connection receives.
+fn echo_server() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = listener.local_addr()?.port();
+    thread::spawn(move || -> io::Result<u64> {
+        let (stream, _) = listener.accept()?;
+        io::copy(&mut &stream, &mut &stream)
+    });
+    Ok(port)
+}
+
+/// Finds a program. Debian has Wine's programs beside the PATH; its script on the PATH complains if Wine for 32
+/// bits is missing.
 pub fn find(name: &str) -> Result<PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default();
     Ok(which::which_in(name, Some(format!("/usr/lib/wine:{path}")), "/")?)
-}
-
-/// Runs a program whose calls are traced, and returns what it wrote to standard error.
-fn run(program: &mut Command) -> Result<String> {
-    let Finished { status, stderr, .. } = program.run_within(LIMIT)?;
-    if !status.success() {
-        bail!("the program whose calls are traced failed: {status}\n{stderr}");
-    }
-    Ok(stderr)
 }

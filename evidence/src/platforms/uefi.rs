@@ -1,0 +1,81 @@
+//! Checks the methods on UEFI, on a connection that the firmware's own TCP makes.
+
+#![feature(rustc_private, tcp_keepalive, uefi_std)]
+
+// std depends on this crate, so it is in the sysroot.
+extern crate r_efi;
+
+mod unsupported;
+
+use std::net::TcpStream;
+use std::os::uefi::env;
+use std::time::Duration;
+use std::{ptr, thread};
+
+use r_efi::efi;
+use r_efi::protocols::timestamp;
+
+/// QEMU connects this address to a program that sends back what it receives.
+const ECHO: &str = "10.0.2.100:7";
+
+static TIMESTAMP: timestamp::Protocol =
+    timestamp::Protocol { get_timestamp: counter, get_properties: properties };
+
+fn main() {
+    // SAFETY: the system table is valid until the boot services are left, which nothing here does.
+    let system = unsafe { env::system_table().cast::<efi::SystemTable>().as_ref() };
+    install_timestamp(system);
+    match connect() {
+        Ok(mut stream) => unsupported::print_answers(&mut stream),
+        Err(error) => println!("==> connect: {error:?}"),
+    }
+    // Without it, the firmware goes on to the next boot entry.
+    // SAFETY: a shutdown needs no data.
+    unsafe {
+        let reset = (*system.runtime_services).reset_system;
+        reset(efi::RESET_SHUTDOWN, efi::Status::SUCCESS, 0, ptr::null_mut())
+    }
+}
+
+/// Connects as soon as the firmware has an address. Until then `connect` returns `EFI_NO_MAPPING`.
+fn connect() -> std::io::Result<TcpStream> {
+    let mut attempts = 0;
+    loop {
+        match TcpStream::connect(ECHO) {
+            Err(error)
+                if attempts < 100
+                    && error.raw_os_error() == Some(efi::Status::NO_MAPPING.as_usize()) =>
+            {
+                attempts += 1;
+                thread::sleep(Duration::from_millis(200));
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Installs the protocol that `Instant::now` asks for the time. `TcpStream::connect` calls it, and panics if there
+/// is neither this protocol nor CPUID leaf 0x15. QEMU's processor and OVMF have neither.
+fn install_timestamp(system: &efi::SystemTable) {
+    let (mut handle, mut name) = (ptr::null_mut(), timestamp::PROTOCOL_GUID);
+    // SAFETY: the protocol is static, and the firmware only reads it.
+    let status = unsafe {
+        let install = (*system.boot_services).install_protocol_interface;
+        let protocol = (&raw const TIMESTAMP).cast_mut().cast();
+        install(&mut handle, &mut name, efi::NATIVE_INTERFACE, protocol)
+    };
+    assert_eq!(status, efi::Status::SUCCESS);
+}
+
+extern "efiapi" fn counter() -> u64 {
+    // SAFETY: all processors for this target have the instruction.
+    unsafe { std::arch::x86_64::_rdtsc() }
+}
+
+/// Claims a frequency of 1 GHz. Nothing here depends on it.
+extern "efiapi" fn properties(properties: *mut timestamp::Properties) -> efi::Status {
+    let claimed = timestamp::Properties { frequency: 1_000_000_000, end_value: u64::MAX };
+    // SAFETY: std passes a pointer to a value of its own.
+    unsafe { properties.write(claimed) };
+    efi::Status::SUCCESS
+}
