@@ -1,13 +1,14 @@
 //! The command `test`: runs std's tests of TCP on rust/, seconds after an edit.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::base::Base;
+use crate::owned::{entries, file_name};
 use crate::project::Project;
 use crate::run::{CommandExt, words};
 use crate::std::{Std, UNIT_TESTS};
@@ -118,15 +119,20 @@ fn selects_none(test: &Command) -> Result<bool> {
     Ok(output.status.success() && ["", "0 tests, 0 benchmarks\n"].contains(&&*printed))
 }
 
-/// Returns cargo's options for the integration tests that differ from the base's, committed or not.
+/// Returns cargo's options for the integration tests that differ from the base's, committed or not. `git diff` would
+/// write to the index, and does not look at files that it is told to take for unchanged.
 fn changed_tests(tree: &Tree) -> Result<Vec<String>> {
-    let paths = ["--", ":(glob)library/std/tests/*.rs"];
-    let diff = ["diff", "--name-only", "-z", "--diff-filter=d", "refs/remotes/origin/base"];
-    let others = ["ls-files", "--others", "-z"];
-    let mut files = BTreeSet::new();
-    for list in [&diff[..], &others[..]] {
-        files.extend(tree.git.paths(&[list, &paths].concat())?);
-    }
-    let names = files.iter().filter_map(|file| file.file_stem()?.to_str());
+    let directory = "library/std/tests/";
+    let found = tree.src.join(directory);
+    let mut files = if found.exists() { entries(&found)? } else { Vec::new() };
+    files.retain(|file| file.is_file() && file.extension() == Some("rs".as_ref()));
+    let paths: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
+    let hash = ["hash-object", "--no-filters", "--stdin-paths"];
+    let hashes = tree.git.filter(&hash, paths.as_bytes())?;
+    let base = tree.git.stdout_of(&["ls-tree", "refs/remotes/origin/base", directory])?;
+    let is_known =
+        |hash: &str, file: &Path| base.contains(&format!("{hash}\t{directory}{}", file_name(file)));
+    let changed = files.iter().zip(hashes.lines()).filter(|(file, hash)| !is_known(hash, file));
+    let names = changed.filter_map(|(file, _)| file.file_stem()?.to_str());
     Ok(names.map(|name| format!("--test={name}")).collect())
 }

@@ -85,6 +85,11 @@ fn tests_of_tcp_and_of_the_series_run_by_default() {
     let fixture = fixture();
     let said = fixture.run(&["test"]).success();
     ran(said.stderr(contains("`./x.py test library/std`")), &BY_DEFAULT);
+    // git does not look at the file.
+    fixture.git(&["update-index", "--assume-unchanged", "library/std/tests/old.rs"]);
+    write(&fixture, "tests/old.rs", "#[test] fn edited() {}");
+    let all = [&["edited"], &BY_DEFAULT[..]].concat();
+    ran(fixture.run(&["test"]).success(), &all);
 
     fixture.add_base();
     fixture.shell("mkdir patches/1.96; cp patches/1.95/*.patch patches/1.96").success();

@@ -30,13 +30,11 @@ fn with_new_commit() -> Fixture {
     fixture
 }
 
-/// Returns everything in the directories that an export writes to.
+/// Returns everything in the project but build/ and rust/.
 fn written(fixture: &Fixture) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = snapshot(&fixture.root);
-    found.retain(|path, _| {
-        let path = path.strip_prefix(&fixture.root).unwrap();
-        ["patches", "library", "tests"].iter().any(|directory| path.starts_with(directory))
-    });
+    let others = ["build", "rust", ".git"].map(|directory| fixture.root.join(directory));
+    found.retain(|path, _| !others.iter().any(|other| path.starts_with(other)));
     found
 }
 
@@ -82,14 +80,23 @@ fn exported_patches_give_the_same_commits() {
 }
 
 #[test]
-fn removes_files_that_the_series_no_longer_adds() {
+fn removes_files_that_the_series_no_longer_adds_and_names_all_others() {
     let fixture = with_new_commit();
     // Neither git's index nor HEAD has these files: the store knows them.
     fixture.run(&["export"]).success();
     fixture.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
-    fixture.run(&["export"]).success();
-    assert!(!fixture.root.join("tests/ui/std/new.rs").exists());
-    assert!(!fixture.patches.join("0002-Add-a-ui-test.patch").exists());
+    let theirs = "tests/my-notes.txt library/std/mine.rs tests/ui/std/new.rs";
+    let edit = "mkdir -p library/std; for file in $FILES; do echo mine >$file; done";
+    fixture
+        .copy()
+        .shell("cargo xtask export; ! ls tests/ui/std/new.rs patches/1.95/0002*")
+        .success();
+    fixture.shell(&edit.replace("$FILES", theirs)).success();
+    let said = stderr_of(&assert_stops(&fixture));
+    assert!(theirs.split(' ').all(|file| said.contains(&format!("\n  {file}\n"))), "{said}");
+    fixture.shell("git add tests library; cargo xtask export").success();
+    assert!(theirs.split(' ').all(|file| !fixture.root.join(file).exists()));
+    fixture.shell("git show :tests/ui/std/new.rs").success().stdout("mine\n");
 }
 
 #[test]
@@ -124,25 +131,6 @@ fn replaces_a_file_only_if_git_or_the_last_export_has_its_contents_at_its_path()
             }
         }
     }
-}
-
-#[test]
-fn names_every_file_in_the_way() {
-    let fixture = with_new_commit();
-    fixture.run(&["export"]).success();
-    fixture.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
-    fs::create_dir_all(fixture.root.join("library/std")).unwrap();
-    // The last file was exported, and then edited.
-    let theirs = ["tests/my-notes.txt", "library/std/mine.rs", "tests/ui/std/new.rs"];
-    for file in theirs {
-        fs::write(fixture.root.join(file), "mine\n").unwrap();
-    }
-    let said = stderr_of(&assert_stops(&fixture));
-    assert!(theirs.iter().all(|file| said.contains(&format!("\n  {file}\n"))), "{said}");
-    fixture.shell("git add tests library; cargo xtask export").success();
-    assert!(theirs.iter().all(|file| !fixture.root.join(file).exists()));
-    let kept = fixture.shell("git show :tests/ui/std/new.rs").success();
-    kept.stdout("mine\n");
 }
 
 #[test]
@@ -181,50 +169,30 @@ fn error_of_git_is_an_error() {
 
 #[test]
 fn refuses_commits_that_are_no_series() {
-    for (begin, said) in [
-        ("echo mine >library/std/src/lib.rs", "changes that are not committed"),
-        ("echo mine >untracked", "changes that are not committed"),
-        ("echo >new; git add -N new", "changes that are not committed"),
-        ("git update-index --assume-unchanged x.py; echo >x.py", "hides changes of x.py"),
-        ("git update-index --skip-worktree x.py; echo >x.py", "hides changes of x.py"),
-        ("git -c sequence.editor='sed -i s/^pick/edit/' rebase --quiet -i HEAD~1", "rebas"),
-        (
-            "git format-patch -qo .. HEAD~1; git reset -q --hard HEAD~1; printf 'fn main() {}' >tests/ui/std/new.rs; \
-             git add .; git commit -qm Another; ! git am \"$PWD\"/../0001-*.patch",
-            "am session",
-        ),
-        (
-            "git merge -q --no-commit --no-ff $(git commit-tree -p origin/base -m Mine HEAD:)",
-            "still merging",
-        ),
-        ("git bisect start; git bisect bad", "bisecting"),
-        ("git checkout -q HEAD~1", "no branch is checked out"),
-        ("git reset -q --hard origin/base", "nothing to export"),
-        (
-            "echo x >>library/std/src/lines.rs; git commit -qa --fixup HEAD",
-            "rebase --interactive --autosquash",
-        ),
-        ("echo x >>library/std/src/lines.rs; git commit -qam 'squash! Add'", "\"squash! Add\""),
-        (
-            "git switch -qc side HEAD~1; echo 'fn main() {}' >tests/ui/std/side.rs; git add .; \
-             git commit -qm Side -m 'There was none.'; git switch -q series; git merge -q --no-ff -m Merge side",
-            "no merge",
-        ),
-        // Files of library/ and tests/ are written as plain files.
-        (
-            "ln -s old.rs tests/ui/std/link.rs; git add .; git commit -qm Link",
-            "tests/ui/std/link.rs is a link",
-        ),
-        (
-            "echo >tests/program; chmod +x tests/program; git add .; git commit -qm Program",
-            "tests/program is a link or a program",
-        ),
-        (
-            "git init -q nested; cd nested; git commit -q --allow-empty -m Mine; cd ..; git add . 2>/dev/null; \
-             git commit -qm Nested; git rm -q --cached nested; git commit -qm None; rm -rf nested",
-            "nested is a repository of its own",
-        ),
-    ] {
+    for line in "echo mine >library/std/src/lib.rs -- changes that are not committed
+        echo mine >untracked -- changes that are not committed
+        echo >new; git add -N new -- changes that are not committed
+        git update-index --assume-unchanged x.py; echo >x.py -- hides changes of x.py
+        git update-index --skip-worktree x.py; echo >x.py -- hides changes of x.py
+        git -c sequence.editor='sed -i s/^pick/edit/' rebase --quiet -i HEAD~1 -- rebas
+        git switch -qc a HEAD~1; new side.rs; git format-patch -qo $OUT HEAD~1; git reset -q --hard HEAD~1; \
+        echo >tests/ui/std/side.rs; git add .; git commit -qm B; ! git am -q $OUT/0001* -- am session
+        git merge -q --no-commit --no-ff $(git commit-tree -p origin/base -m Mine HEAD:) -- still merging
+        git bisect start; git bisect bad -- bisecting
+        git checkout -q HEAD~1 -- no branch is checked out
+        git reset -q --hard origin/base -- nothing to export
+        echo x >>x.py; git commit -qa --fixup HEAD -- rebase --interactive --autosquash
+        echo x >>x.py; git commit -qam 'squash! Add' -- \"squash! Add\"
+        git switch -qc side HEAD~1; new side.rs; git switch -q series; git merge -q --no-ff -m Merge side -- no merge
+        ln -s old.rs tests/ui/std/link.rs; git add .; git commit -qm Link -- tests/ui/std/link.rs is a link
+        echo >tests/x; chmod +x tests/x; git add .; git commit -qm X -- tests/x is a link or a program
+        git init -q nested; git -C nested commit -q --allow-empty -m Mine; git add . 2>/dev/null; git commit -qm N; \
+        git rm -q --cached nested; git commit -qm None; rm -rf nested -- nested is a repository of its own"
+        .lines()
+    {
+        let (begin, said) = line.split_once(" -- ").unwrap();
+        let new = "new() { echo 'fn main() {}' >tests/ui/std/$1; git add .; git commit -qm New -m 'None.'; }";
+        let begin = format!("{new}; {begin}");
         let fixture = with_new_commit();
         fixture.shell(&format!("cd rust; {begin}")).success();
         assert_stops(&fixture).stderr(contains(said));

@@ -161,8 +161,8 @@ fn missing_program_is_named() {
     let output = launched.call("rustc", &[], &[]);
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8(output.stderr).unwrap();
-    assert!(message.contains("not whole"), "{message}");
-    assert!(message.contains("`cargo xtask toolchain` mends it"), "{message}");
+    assert!(message.contains("is damaged"), "{message}");
+    assert!(message.contains("`cargo xtask toolchain` makes it anew"), "{message}");
 }
 
 /// A shell script would drop this variable.
@@ -175,4 +175,20 @@ fn variables_of_cargo_reach_the_compiler() {
     let output = launched.call("rustc", &[], &[("CARGO_BIN_EXE_echo-server", "here")]);
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(printed.contains("CARGO_BIN_EXE_echo-server=here\n"), "{printed}");
+}
+
+#[test]
+fn missing_std_is_said_with_the_command_that_adds_it() {
+    let launched = Launched::new();
+    let note = |target: &str| {
+        let output = launched.call("rustc", &["without.rs", "--target", target], &[]);
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(
+        note("a-target"),
+        "note: `cargo xtask toolchain --target a-target` adds std for this target\n"
+    );
+    fs::create_dir_all(launched.dir.path().join("lib/rustlib/a-target")).unwrap();
+    assert_eq!(note("a-target"), "");
+    assert_eq!(note("a-target.json"), "");
 }

@@ -310,42 +310,29 @@ fn changed_patches_are_applied_and_edits_elsewhere_stay() {
 /// Each refusal names commands. They are typed as they are printed, after what the message asks for.
 #[test]
 fn work_in_the_clone_is_left_alone_and_the_printed_commands_are_the_way_on() {
-    for (work, named, finish_it) in [
-        ("edit", "modified:   library/std/src/lib.rs", "stash"),
-        ("edit; git add .", "modified:   library/std/src/lib.rs", "stash"),
-        ("edit", "modified:   library/std/src/lib.rs", "checkout -q ."),
-        ("mine; git commit -qam Mine; mine more", "Mine", "stash"),
-        ("mine; git commit -qam Mine", "Mine", "status"),
-        ("git checkout -q --detach; mine; git commit -qam Mine", "HEAD detached", "status"),
-        (
-            "git switch -qc other; mine; git commit -qam Mine; git branch -D series",
-            "On branch other",
-            "status",
-        ),
-        ("git branch -m mine; git branch series/v1", "On branch mine", "status"),
-        ("mine; git commit -qam Mine; edit_rebase", "rebas", "rebase --continue"),
-        (
-            "git merge -q --no-commit --no-ff $(git commit-tree -p origin/base -m M HEAD:)",
-            "merging",
-            "merge --abort",
-        ),
-        (
-            "git update-index --skip-worktree library/std/src/lib.rs; edit",
-            "would be overwritten",
-            "update-index --no-skip-worktree library/std/src/lib.rs; git -C rust stash",
-        ),
-        // The branch is checked out in another work tree.
-        (
-            "git checkout -q --detach; git worktree add -q $OUT/linked series",
-            "HEAD detached",
-            "status",
-        ),
-        (": >.git/index.lock", "index.lock", "status; rm rust/.git/index.lock"),
-    ] {
+    // What a person did, what the message shows of it, and how it is finished.
+    for line in "edit -- modified:   library/std/src/lib.rs -- stash
+        edit; git add . -- modified:   library/std/src/lib.rs -- stash
+        edit -- modified:   library/std/src/lib.rs -- checkout -q .
+        mine; git commit -qam Mine; mine more -- Mine -- stash
+        mine; git commit -qam Mine -- Mine -- status
+        git checkout -qd; mine; git commit -qam Mine -- HEAD detached -- status
+        git switch -qc other; mine; git commit -qam Mine; git branch -D series -- On branch other -- status
+        git branch -m mine; git branch series/v1 -- On branch mine -- status
+        mine; git commit -qam Mine; stop_in_rebase -- rebas -- rebase --continue
+        git merge -q --no-commit --no-ff $(git commit-tree -p origin/base -m M HEAD:) -- merging -- merge --abort
+        git update-index --skip-worktree $L; edit -- be overwritten -- update-index --no-skip-worktree $L; git -C rust stash
+        git checkout -qd; git worktree add -q $OUT/linked series -- HEAD detached -- status
+        : >.git/index.lock -- index.lock -- status; rm rust/.git/index.lock"
+        .lines()
+    {
+        let [work, named, finish_it] = line.trim().splitn(3, " -- ").collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
         let fixture = Fixture::prepared();
-        let functions = "edit() { echo mine >library/std/src/lib.rs; }; \
+        let functions = "L=library/std/src/lib.rs; edit() { echo mine >$L; }; \
                          mine() { echo mine $* >library/std/src/lines.rs; }; \
-                         edit_rebase() { git -c sequence.editor='sed -i s/^pick/edit/' rebase -qi HEAD~1; }";
+                         stop_in_rebase() { git -c sequence.editor='sed -i s/^pick/edit/' rebase -qi HEAD~1; }";
         fixture.shell(&format!("{functions}; cd rust; {work}")).success();
         // Without changed patches, x.py is for work in progress.
         fixture.run(&["x", "test", "library/std"]).success();
@@ -357,7 +344,8 @@ fn work_in_the_clone_is_left_alone_and_the_printed_commands_are_the_way_on() {
         let commands = advice(&stop);
         let [fetch, rebase, export] = &commands[..] else { panic!("{commands:?}") };
         assert_eq!(export, "cargo xtask export");
-        fixture.shell(&format!("git -C rust {finish_it}; {fetch}; {rebase}")).success();
+        let way = format!("{functions}; git -C rust {finish_it}; {fetch}; {rebase}");
+        fixture.shell(&way).success();
         fixture.run(&["x", "test", "library/std"]).success();
         assert_eq!(fixture.std_line(), "hello, again\n", "{work}");
         if work.contains("-qam Mine") {
@@ -521,7 +509,7 @@ fn compiler_is_found_with_rustup_or_on_the_path_and_never_installed() {
 #[test]
 fn second_command_waits_for_the_first() {
     let fixture = Fixture::prepared();
-    let lock = fs::File::open(fixture.root.join("build/1.95/lock")).unwrap().into_parts().0;
+    let lock = fs::File::open(fixture.root.join("build/1.95/.lock")).unwrap().into_parts().0;
     lock.lock().unwrap();
     let mut waiting = fixture.xtask(&["prepare"]).stderr(Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines();

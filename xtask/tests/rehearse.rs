@@ -1,6 +1,5 @@
 //! Tests `patches/1.98/rehearse` with a made-up series and clones of a made-up repository.
 #![cfg(unix)]
-
 // The programs of tests are started here.
 #![allow(clippy::disallowed_methods)]
 

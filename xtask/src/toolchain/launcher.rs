@@ -1,15 +1,13 @@
-//! What `build/toolchain/bin/{rustc,rustdoc,clippy-driver}` are: the release's program of that
-//! name, in `libexec/`, with the one gate opened.
+//! The program that replaces `rustc`, `rustdoc` and `clippy-driver` in a toolchain's `bin/`. It starts the release's
+//! program of the same name in `libexec/`, and opens one feature gate.
 //!
-//! A release refuses `#![feature]`. `RUSTC_BOOTSTRAP=1` in its environment lifts that, but for all
-//! features, and for every crate that asks: many build scripts compile a probe to find out whether
-//! they are on a nightly compiler, and would then choose other code than they do on the release. So
-//! the variable is set for a crate that says `tcp_keepalive` alone, and `-Zallow-features` keeps
-//! the other gates shut. Any other crate is compiled as the release compiles it.
+//! A release refuses `#![feature]`. `RUSTC_BOOTSTRAP=1` in its environment lifts that, but for all features, and for
+//! every crate: many build scripts compile a probe to find out whether they are on a nightly compiler, and would then
+//! choose other code than they do on the release. So the variable is set for a crate that says `tcp_keepalive` alone,
+//! and `-Zallow-features` keeps the other gates shut. Any other crate is compiled as the release compiles it.
 //!
-//! Cargo takes two compilers for the same when `rustc -vV` says the same, and would go on with
-//! crates that were compiled for another std. So there is a line more here, which says what std it
-//! is.
+//! Cargo takes two compilers for the same if `rustc -vV` prints the same, and would keep crates that were compiled for
+//! another std. So the launcher adds a line that identifies its std.
 //!
 //! `cargo xtask toolchain` compiles this file by itself, with the base's compiler.
 
@@ -21,7 +19,7 @@ use std::path::Path;
 use std::process::{Command, Stdio, exit};
 use std::{env, fs};
 
-/// The line that `rustc -vV` has here in addition.
+/// The line that the launcher adds to `rustc -vV`.
 const STD: &str = concat!("std: with tcp_keepalive, ", env!("STD_DIGEST"));
 const FEATURE: &str = "tcp_keepalive";
 const SWITCH: &str = "RUSTC_BOOTSTRAP";
@@ -31,19 +29,36 @@ const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
 
 fn main() {
     let arguments: Vec<OsString> = env::args_os().skip(1).collect();
-    let error = match real_program() {
-        Ok(program) => run(program, &arguments),
+    let error = match env::current_exe() {
+        Ok(own) => {
+            let toolchain = own.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
+            note_missing_std(toolchain, &arguments);
+            match real_program(toolchain, own.file_name().unwrap_or_default()) {
+                Ok(program) => run(program, &arguments),
+                Err(error) => error,
+            }
+        }
         Err(error) => error,
     };
-    eprintln!("error: the toolchain is not whole: {error}. `cargo xtask toolchain` mends it");
+    eprintln!("error: this toolchain is damaged: {error}. `cargo xtask toolchain` makes it anew");
     exit(1);
 }
 
-/// `libexec/<name>` beside the directory that this program is in.
-fn real_program() -> Result<Command, Error> {
-    let own = env::current_exe()?;
-    let name = own.file_name().unwrap_or_default();
-    let toolchain = own.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
+/// Says how to add std for the target of a crate, if the toolchain has none. rustc would advise rustup, which refuses.
+fn note_missing_std(toolchain: &Path, arguments: &[OsString]) {
+    let arguments: Vec<_> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
+    let apart = arguments.windows(2).find(|pair| pair[0] == "--target").map(|pair| pair[1]);
+    let target = apart.or(arguments.iter().find_map(|argument| argument.strip_prefix("--target=")));
+    let is_compiling = arguments.iter().any(|argument| argument.ends_with(".rs"));
+    if let Some(target) = target.filter(|target| is_compiling && !target.ends_with(".json")) {
+        if !toolchain.join("lib/rustlib").join(target).exists() {
+            eprintln!("note: `cargo xtask toolchain --target {target}` adds std for this target");
+        }
+    }
+}
+
+/// Returns the command that starts the release's program.
+fn real_program(toolchain: &Path, name: &OsStr) -> Result<Command, Error> {
     let mut program = Command::new(toolchain.join("libexec").join(name));
     // The compiler takes its std from beside the libraries that it was loaded from. Under `cargo
     // run` or rustup, the variable can lead to those of the release, which are the same but for
