@@ -271,11 +271,14 @@ const WRONG: &str = "wrong";
 /// Returns the mistakes that the compiler's errors are about, each with the errors.
 fn blamed(errors: &str) -> BTreeMap<usize, String> {
     let mut blamed = BTreeMap::<usize, String>::new();
-    for error in errors.split("\n\n").filter(|text| text.trim_start().starts_with("error")) {
-        let file =
-            error.split_once(&format!("/{WRONG}/")).and_then(|(_, file)| file.split_once('-'));
-        if let Some(index) = file.and_then(|(index, _)| index.parse().ok()) {
-            *blamed.entry(index).or_default() += &format!("{}\n", error.trim());
+    for text in errors.split("\n\n") {
+        // Cargo's own lines may come before.
+        let Some(at) = format!("\n{text}").find("\nerror") else { continue };
+        let error = &text[at..];
+        let file = error.split_once(&format!("/{WRONG}/")).map(|(_, file)| file);
+        let index = file.and_then(|file| file.split_once('-')?.0.parse().ok());
+        if let Some(index) = index {
+            *blamed.entry(index).or_default() += &format!("{error}\n");
         }
     }
     blamed
@@ -287,7 +290,7 @@ mod tests {
 
     #[test]
     fn errors_are_attributed_to_mistakes() {
-        let errors = "warning: unused\n --> /b/library/wrong/1-set.rs:1:1\n\nerror[E0308]: mismatched types\n \
+        let errors = "warning: unused\n --> /b/library/wrong/1-set.rs:1:1\n\n   Compiling a v0.1.0\nerror[E0308]: mismatched types\n \
             --> /b/library/wrong/12-get.rs:1:1\n  |\n1 | 3\n\nerror: could not compile `std`\n";
         let blamed = blamed(errors);
         assert_eq!(Vec::from_iter(blamed.keys()), [&12]);

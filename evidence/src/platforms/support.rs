@@ -56,7 +56,7 @@ __attribute__((used)) static void *const strong_references[] = {
 
 /// Makes the platform's files in a directory that all platforms share, and returns that directory.
 pub fn make(project: &Project, platform: &Platform) -> Result<PathBuf> {
-    let made = project.build.root.join("evidence/made");
+    let made = project.build.root.join("evidence/platforms/made");
     let make = |name: &str, fill: &dyn Fn(&Path) -> Result<()>| {
         let done = made.join(name);
         if done.exists() {
