@@ -13,12 +13,25 @@ use xtask::toolchain;
 use xtask::tree::Prepared;
 
 use crate::libtest;
+use crate::platforms;
 use crate::suite::{Outcome, Place, Trial};
 
 /// The series' ui test of a program that uses the methods.
 const RUN_PASS: &str = "tests/ui/std/tcp-keepalive.rs";
 
 const CALL: &str = "fn main() { let _ = std::net::TcpStream::set_keepalive; }\n";
+
+/// Uses the methods, and catches a panic, for which the target's unwinder has to work.
+const PROGRAM: &str = r#"#![feature(tcp_keepalive)]
+use std::net::{TcpListener, TcpStream};
+fn main() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    stream.set_keepalive(true).unwrap();
+    let caught = std::panic::catch_unwind(|| panic!("on purpose")).is_err();
+    println!("keepalive: {}, caught: {caught}", stream.keepalive().unwrap());
+}
+"#;
 
 /// A crate that compiles to other bytes if the variable is set that opens all feature gates.
 const TELLTALE: &str = r#"#![no_std]
@@ -39,6 +52,8 @@ pub fn trials(project: &Project) -> Result<Vec<Trial>> {
         trial("one gate opens", one_gate_opens),
         trial("other crates stay the same", other_crates_stay_the_same),
         trial("the examples pass", examples_pass),
+        trial("std of another target is added", |place| runs(place, "x86_64-unknown-linux-musl")),
+        trial("Windows programs run", |place| runs(place, "x86_64-pc-windows-gnu")).quick(false),
     ])
 }
 
@@ -120,4 +135,29 @@ fn examples_pass(place: &Place) -> Result<String> {
     libtest::require_tests_of(&fs::read_to_string(library.join(libtest::KEEPALIVE))?, &printed)?;
     let without = if has_network { "" } else { ", without those that need `unshare -rn`" };
     Ok(format!("{counts}{without}"))
+}
+
+/// Adds std for the target, and runs a program that was compiled with it. The program panics if the methods do not
+/// work, and catches a panic.
+fn runs(place: &Place, target: &str) -> Result<String> {
+    let program = |linker: &str| {
+        let prepared = Prepared::apart(place.project().clone(), place.base().clone())?;
+        toolchain::bring_up_to_date(&prepared, &[target.into()])?;
+        let dir = place.dir().join(target);
+        fs::create_dir_all(&dir)?;
+        let (source, program) = (dir.join("program.rs"), dir.join("program.exe"));
+        fs::write(&source, PROGRAM)?;
+        let mut rustc = Compiler::at(toolchain::directory(&prepared))?.rustc();
+        rustc.args(["--edition", "2024", "--target", target]).arg(&source).arg("-o").arg(&program);
+        // With musl, rustc's own choice has to do.
+        if !target.ends_with("-musl") {
+            rustc.arg(format!("-Clinker={linker}"));
+        }
+        rustc.run_quiet().map(|()| program)
+    };
+    let printed = platforms::run_program(place, target, program)?;
+    if printed != "keepalive: true, caught: true" {
+        bail!("the program for {target} printed {printed:?}");
+    }
+    Ok(String::new())
 }

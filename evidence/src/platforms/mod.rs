@@ -15,6 +15,7 @@ use fs_err as fs;
 use serde::Deserialize;
 use toml::Spanned;
 use xtask::base::Archive;
+use xtask::error::NotRun;
 use xtask::project::Project;
 use xtask::run::CommandExt;
 use xtask::std::{Profile, Std};
@@ -95,6 +96,28 @@ fn table(data: &Data) -> Result<Vec<(String, Platform)>> {
 pub fn methods(project: &Project) -> Result<BTreeMap<String, String>> {
     let rows = table(&Data::read(project, "platforms.toml")?)?;
     Ok(rows.into_iter().map(|(_, platform)| (platform.name(), platform.method())).collect())
+}
+
+/// Has the first platform of a target run a program, which `compile` makes in the platform's way. Returns the
+/// program's output.
+pub fn run_program(
+    place: &Place,
+    target: &str,
+    compile: impl FnOnce(&str) -> Result<PathBuf>,
+) -> Result<String> {
+    let rows = table(&Data::read(place.project(), "platforms.toml")?)?.into_iter();
+    let platform = rows.map(|(_, platform)| platform).find(|platform| platform.target == target);
+    let platform = platform.with_context(|| format!("platforms.toml has no row of {target}"))?;
+    if let Some(lack) = platform.lack() {
+        Err(NotRun(lack))?;
+    }
+    let made = support::make(place.project(), &platform)?;
+    let program = compile(&platform.linker)?;
+    let output = place.run(&mut platform.runner.command(place, &made, &program)?, 120)?;
+    if !output.status.success() {
+        bail!("the program for {target} ended with {}; see the log", output.status);
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 impl Platform {

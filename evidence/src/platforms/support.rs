@@ -8,6 +8,7 @@ use fs_err as fs;
 use xtask::fetch;
 use xtask::project::Project;
 use xtask::run::CommandExt;
+use xtask::toolchain;
 
 use super::{Platform, Runner};
 
@@ -19,39 +20,6 @@ __declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE buffer, SIZE_T length)
 {
     return SystemFunction036(buffer, (ULONG)length);
 }
-";
-
-/// The unwinder of gcc 12 finds the unwind table by this function of glibc alone, which musl lacks. It has weak
-/// references to the functions of pthread, for which the linker takes nothing out of musl's archive.
-const DL_FIND_OBJECT: &str = "\
-#include <link.h>
-#include <pthread.h>
-
-struct dl_find_object {
-    unsigned long long flags;
-    void *map_start, *map_end, *link_map, *eh_frame;
-    unsigned long long reserved[7];
-};
-
-static int find(struct dl_phdr_info *info, size_t size, void *eh_frame)
-{
-    for (int i = 0; i < info->dlpi_phnum; i++)
-        if (info->dlpi_phdr[i].p_type == PT_GNU_EH_FRAME)
-            *(void **)eh_frame = (void *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
-    return 0;
-}
-
-int _dl_find_object(void *address, struct dl_find_object *result)
-{
-    *result = (struct dl_find_object){ .map_end = (void *)-1 };
-    dl_iterate_phdr(find, &result->eh_frame);
-    return result->eh_frame ? 0 : -1;
-}
-
-__attribute__((used)) static void *const strong_references[] = {
-    pthread_once,       pthread_mutex_lock,  pthread_mutex_unlock,
-    pthread_key_create, pthread_getspecific, pthread_setspecific,
-};
 ";
 
 /// Makes the platform's files in a directory that all platforms share, and returns that directory.
@@ -67,15 +35,7 @@ pub fn make(project: &Project, platform: &Platform) -> Result<PathBuf> {
     };
     let linker = &platform.linker;
     if platform.target.ends_with("-musl") {
-        make("musl", &|dir| {
-            // std asks for LLVM's unwinder by its name; gcc's unwinder has the same functions.
-            let unwinder = Command::new("cc").arg("-print-file-name=libgcc_eh.a").stdout_of()?;
-            fs::copy(unwinder, dir.join("libunwind.a"))?;
-            fs::write(dir.join("dl_find_object.c"), DL_FIND_OBJECT)?;
-            Command::new(linker).args(["-c", "dl_find_object.c"]).current_dir(dir).run_quiet()?;
-            let add = ["rs", "libunwind.a", "dl_find_object.o"];
-            Command::new("ar").args(add).current_dir(dir).run_quiet()
-        })?;
+        make("musl", &|dir| toolchain::musl_files(&platform.target, Some(linker.as_ref()), dir))?;
     }
     if platform.runner == Runner::Wine {
         make("wine", &|dir| {
