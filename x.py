@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The front door: upstream's x.py on the patched tree.
+"""Runs upstream's x.py on the patched sources.
 
     ./x.py test library/std
     ./x.py [--full] [--base NAME] [--source PATH] ARGS...
 
-Prepares rust/ as far as needed, and runs upstream's x.py there with ARGS. `cargo xtask x --help` describes the
+Makes rust/ if it is missing or out of date, and runs upstream's x.py there with ARGS. `cargo xtask x --help` describes the
 options, and `cargo xtask --help` the other commands.
 """
 
@@ -22,7 +22,7 @@ target = os.path.join(root, "build", "target")
 
 
 def links(compiler):
-    """Whether a compiler finds what a program needs: headers, libraries and a linker."""
+    """Returns whether a compiler finds the headers, the libraries and the linker that a program needs."""
     with tempfile.TemporaryDirectory() as directory:
         source, header = ("x.cpp", "cstdio") if compiler == "c++" else ("x.c", "stdio.h")
         with open(os.path.join(directory, source), "w") as file:
@@ -32,20 +32,20 @@ def links(compiler):
 
 
 def require_programs():
-    """Stops where the machine lacks something, with all of it, before minutes have gone by."""
+    """Stops if programs are missing on this machine, and names all of them at once."""
     with open(os.path.join(root, "xtask", "needs.txt"), encoding="utf-8") as file:
         lines = [line.strip().split(": ") for line in file if not line.startswith("#")]
     (_, programs), *systems = lines
     missing = [name for name in programs.split() if shutil.which(name) is None]
-    if not os.path.exists(target):  # otherwise they were good enough before
+    if not os.path.exists(target):  # otherwise they compiled the tool before
         for compiler in ("cc", "c++"):
             if compiler not in missing and not links(compiler):
-                missing.append(compiler + " (is there, but does not compile and link a program)")
+                missing.append(compiler + " (is there, but cannot compile and link a program)")
     if shutil.which("cargo") is None:
-        missing.append("cargo (rustup has it, from https://rustup.rs; a Rust 1.95.0 without rustup will do, too)")
+        missing.append("cargo (install rustup from https://rustup.rs, or Rust 1.95.0 without rustup)")
     if missing:
-        print("error: not found on this machine:", *missing, sep="\n  ", file=sys.stderr)
-        print("All but cargo is installed by", file=sys.stderr)
+        print("error: these programs are missing on this machine:", *missing, sep="\n  ", file=sys.stderr)
+        print("To install all of them except cargo:", file=sys.stderr)
         for system, command in systems:
             print("  %-15s %s" % (system + ":", command), file=sys.stderr)
         sys.exit(3)
@@ -58,16 +58,16 @@ for number in (signal.SIGINT, signal.SIGQUIT):
 require_programs()
 os.chdir(root)  # rustup takes the toolchain from the directory's rust-toolchain.toml
 if not os.path.exists(target):
-    print("compiling the tool, which takes up to a minute, this once", file=sys.stderr)
-# The tool is built in the same place for everybody, whatever the caller set for other builds.
+    print("compiling the tool (once, up to a minute)", file=sys.stderr)
+# The tool is always built in the same directory. The caller's settings are for other builds.
 env = {name: value for name, value in os.environ.items() if name != "CARGO_BUILD_TARGET"}
 build = ["cargo", "build", "--quiet", "--package", "xtask", "--target-dir", target]
-# cargo's messages tell where the program is.
+# cargo's messages contain the path of the program.
 build.append("--message-format=json-render-diagnostics")
 built = subprocess.run(build, env=env, stdout=subprocess.PIPE)
 if built.returncode:
     sys.exit(1)
 messages = [json.loads(line) for line in built.stdout.splitlines()]
 xtask = next(message["executable"] for message in messages if message.get("executable"))
-os.chdir(where)  # paths among the arguments begin here
+os.chdir(where)  # paths in the arguments are relative to this directory
 os.execv(xtask, [xtask, "--root", root, "x"] + sys.argv[1:])
