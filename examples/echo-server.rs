@@ -1,12 +1,12 @@
-//! An echo server that drops clients that vanished.
+//! An echo server that closes the connections of clients that vanished.
 //!
 //!     cargo run --bin echo-server
 //!     cargo run --bin echo-server -- 0.0.0.0:7007
 //!
-//! A client that ends closes its connection, and the server's `read` returns 0 bytes. But a client
-//! that loses its power or its network closes nothing. It sends no more, which looks the same as a
-//! client that has nothing to say, and without keepalive the server would wait for it forever: a
-//! thread, a socket and their memory for each.
+//! A client that ends closes its connection, and the server's `read` returns 0 bytes. A client that
+//! loses its power or its network does not close the connection. To the server, it looks like a client
+//! that has nothing to say. Without keepalive, the server would wait for each such client forever, with
+//! a thread and a socket.
 
 #![feature(tcp_keepalive)]
 
@@ -21,7 +21,7 @@ fn main() -> io::Result<()> {
     for stream in listener.incoming() {
         match stream {
             Ok(stream) => _ = thread::spawn(move || serve(stream)),
-            // One client that went away too early is no reason to stop.
+            // The client may have closed the connection already. The server goes on.
             Err(error) => eprintln!("cannot accept a client: {error}"),
         }
     }
@@ -36,25 +36,25 @@ fn serve(stream: TcpStream) {
     println!("{client} is here");
     match echo(stream) {
         Ok(()) => println!("{client} is done"),
-        // Probes went unanswered, and the operating system gave the connection up.
+        // The client did not answer the probes, and the operating system closed the connection.
         Err(error) if error.kind() == ErrorKind::TimedOut => println!("{client} vanished"),
-        // Among others: a router answered that there is no way to the client any more.
+        // For example, a router reported that the client is unreachable.
         Err(error) => println!("{client} is lost: {error}"),
     }
-    // The stream is dropped at the end of `echo`, and with it goes all that the client cost.
+    // `echo` drops the stream at its end, which closes the socket.
 }
 
 fn echo(mut stream: TcpStream) -> io::Result<()> {
-    // From now on, the operating system asks the client for a sign of life whenever the connection
-    // was idle for long. The client's operating system answers by itself.
+    // From now on, the operating system probes the client when the connection has been idle for long.
+    // The client's operating system answers the probes.
     //
-    // How long is for the system to say: two hours with most. On Linux, the setting
-    // net.ipv4.tcp_keepalive_time changes that for all connections.
+    // The idle time is a setting of the operating system, and two hours on most systems. On Linux,
+    // net.ipv4.tcp_keepalive_time changes it for all connections.
     stream.set_keepalive(true)?;
 
     let mut buffer = [0; 4096];
     loop {
-        // A client that vanished makes this fail once the probes went unanswered.
+        // Returns an error when the client has not answered the probes.
         let length = stream.read(&mut buffer)?;
         if length == 0 {
             return Ok(());

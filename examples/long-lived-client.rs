@@ -1,12 +1,12 @@
-//! A client that keeps one connection open for as long as it runs, and connects again when it is
+//! A client that keeps one connection open while it runs, and connects again when the connection is
 //! lost. It prints each line that the server sends.
 //!
 //!     cargo run --bin long-lived-client -- 127.0.0.1:7007
 //!
-//! Such a connection is idle most of the time, and that is what breaks it. A firewall, a load
-//! balancer or a NAT router on the way forgets connections on which nothing was sent for some
-//! minutes or hours, and tells neither end. The probes that keepalive sends are traffic to them. And
-//! should the server be gone without a word, the probes find that out, too.
+//! Such a connection is idle most of the time. A firewall, a load balancer or a NAT router between
+//! client and server forgets connections that were idle for some minutes or hours, and tells neither
+//! end. The probes of keepalive are traffic, which prevents that. The probes also detect a server that
+//! vanished without closing the connection.
 
 #![feature(tcp_keepalive)]
 
@@ -27,14 +27,14 @@ fn main() {
                 wait = Duration::from_secs(1);
                 match listen(stream) {
                     Ok(()) => println!("the server closed the connection"),
-                    // Where keepalive found the server gone, the error is of kind `TimedOut`.
+                    // If the server did not answer the probes, the error has the kind `TimedOut`.
                     Err(error) => println!("the connection is lost: {error}"),
                 }
             }
             Err(error) => println!("cannot connect to {address}: {error}"),
         }
-        // Not all clients should come back at once, or too often, when a server is in trouble. A
-        // real program would also vary the wait at random.
+        // A server in trouble should not get connections from all clients at once, or too often. A
+        // real program would also add a random time to the wait.
         println!("trying again in {} s", wait.as_secs());
         thread::sleep(wait);
         wait = (wait * 2).min(LONGEST_WAIT);
@@ -43,17 +43,17 @@ fn main() {
 
 fn connect(address: &str) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
-    // Before anything is sent or waited for: from the first second on, the connection is guarded.
+    // Enables keepalive before anything is sent or received.
     stream.set_keepalive(true)?;
-    // Here a real program would say who it is and what it wants to be told of.
+    // A real program would send here who it is and what it wants to receive.
     stream.write_all(b"hello\n")?;
     Ok(stream)
 }
 
 /// Prints what the server sends until the connection ends.
 fn listen(stream: TcpStream) -> io::Result<()> {
-    // Between two lines, hours may pass. There is no need for a timeout here: `set_read_timeout`
-    // would end a connection that is merely quiet, and keepalive only one that is dead.
+    // Hours may pass between two lines. Do not use `set_read_timeout` here: it also ends a connection
+    // that is only idle. Keepalive ends a connection only if the server does not answer.
     for line in BufReader::new(stream).lines() {
         println!("the server says: {}", line?);
     }

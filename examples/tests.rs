@@ -1,4 +1,4 @@
-//! The examples do what they say. `cargo test -p evidence toolchain::` runs these tests.
+//! Tests of the examples. `cargo test -p evidence toolchain::` runs these tests.
 
 use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-/// Far more than anything here takes.
+/// Far longer than any step of these tests takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A program that runs until it goes out of scope.
@@ -32,7 +32,7 @@ impl Running {
             match self.lines.recv_timeout(PATIENCE) {
                 Ok(line) if line.contains(text) => return line,
                 Ok(_) => {}
-                Err(_) => panic!("it never said {text:?}"),
+                Err(_) => panic!("the program did not print {text:?}"),
             }
         }
     }
@@ -59,7 +59,7 @@ fn read_lines(output: ChildStdout) -> Receiver<String> {
     receiver
 }
 
-/// An echo server, and its address.
+/// Starts an echo server and returns it with its address.
 fn echo_server(address: &str) -> (Running, String) {
     let server = Running::start(env!("CARGO_BIN_EXE_echo-server"), &[address]);
     let line = server.wait_for("listening on ");
@@ -107,8 +107,8 @@ fn the_client_connects_again() {
     }
 }
 
-/// In a network of its own, where an idle connection is probed after one second: the client's
-/// address goes away, as with the power of the machine that had it.
+/// Runs in a network namespace in which an idle connection is probed after one second. The client's
+/// address is removed there, as if the client's machine lost its power.
 #[test]
 #[cfg(target_os = "linux")]
 #[ignore = "needs a kernel that lets users make networks, and iproute2"]

@@ -1,8 +1,8 @@
-//! Prints what this system makes of `SO_KEEPALIVE` where systems differ, as a row for docs/hosts.md:
+//! Prints how `SO_KEEPALIVE` behaves on this system, as a row for docs/hosts.md:
 //!
 //!     cargo +nightly run --package observe
 //!
-//! It calls the system itself instead of std's methods, to see what they are given.
+//! It makes the system calls itself, because std's methods hide the number and the length that the system returns.
 
 use std::env::consts::ARCH;
 use std::io::{Error, Result};
@@ -50,12 +50,12 @@ fn set(socket: RawSocket, value: i32) -> Result<()> {
     // SAFETY: the socket is open, and the pointer leads to `length` bytes.
     match unsafe { setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, pointer, length) } {
         0 => Ok(()),
-        // On Windows, too: WSAGetLastError and GetLastError read the same place.
+        // On Windows, this is right, too: WSAGetLastError and GetLastError read the same value.
         _ => Err(Error::last_os_error()),
     }
 }
 
-/// The number that the system returns for the option, and its size in bytes.
+/// Returns the number that the system returns for the option, and its size in bytes.
 fn get(socket: RawSocket) -> Result<(i32, usize)> {
     let (mut value, mut length) = (0, size_of::<i32>() as _);
     let pointer = (&raw mut value).cast();
@@ -76,11 +76,11 @@ fn raw(socket: &impl AsRawSocket) -> RawSocket {
     socket.as_raw_socket() as RawSocket
 }
 
-/// The name and the version of the system, as it tells them itself.
+/// Returns the name and the version of the system.
 #[cfg(unix)]
 fn system() -> Result<String> {
     let system = output_of(Command::new("uname").arg("-sr"))?;
-    // gVisor passes for Linux there. Others may refuse to show it.
+    // gVisor's `uname` says Linux, and its kernel log names gVisor. Other systems may refuse to show the log.
     let log = output_of(&mut Command::new("dmesg")).unwrap_or_default();
     Ok(if log.contains("Starting gVisor") { format!("gVisor as {system}") } else { system })
 }
@@ -88,10 +88,10 @@ fn system() -> Result<String> {
 #[cfg(windows)]
 fn system() -> Result<String> {
     let system = output_of(Command::new("cmd").args(["/c", "ver"]))?;
-    // SAFETY: both get names as C has them, and ntdll is in every process.
+    // SAFETY: both names end with a NUL character, and ntdll is loaded in every process.
     let wine = unsafe { GetProcAddress(GetModuleHandleA(s!("ntdll.dll")), s!("wine_get_version")) };
     let Some(wine_get_version) = wine else { return Ok(system) };
-    // SAFETY: Wine declares it so, and the text that it returns is there for good.
+    // SAFETY: the type is that of Wine's declaration, and the text that it returns is static.
     let version = unsafe {
         let get_version: extern "C" fn() -> *const c_char = transmute(wine_get_version);
         CStr::from_ptr(get_version())
@@ -120,7 +120,7 @@ fn accepted() -> Result<String> {
     Ok(on_or_off(get(raw(&stream))?.0).into())
 }
 
-/// What becomes of setting it to true and to false on a stream that was shut down and whose peer was not.
+/// Sets the option to 1 and to 0 on a stream that was shut down and whose peer was not. Returns what happened.
 fn after_shutdown(how: Shutdown) -> Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let stream = TcpStream::connect(listener.local_addr()?)?;
