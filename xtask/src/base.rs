@@ -99,9 +99,13 @@ impl Bases {
     pub fn read(path: &Path) -> Result<Bases> {
         let text = fs::read_to_string(path)?;
         let bases: Bases =
-            toml::from_str(&text).with_context(|| format!("{} has a mistake", path.display()))?;
+            toml::from_str(&text).with_context(|| format!("cannot read {}", path.display()))?;
         if !bases.base.contains_key(&bases.default) {
-            bail!("{} has no base {:?}, which `default` names", path.display(), bases.default);
+            bail!(
+                "`default` in {} names no base of this file: {:?}",
+                path.display(),
+                bases.default
+            );
         }
         Ok(bases)
     }

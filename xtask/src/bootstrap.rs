@@ -157,8 +157,8 @@ impl<'a> Bootstrap<'a> {
         if fs::canonicalize(&found)? != fs::canonicalize(&rustc)? {
             owned.remove(&rustc)?;
             Err(NotRun(format!(
-                "the compiler in {from} looks for std in {found}, wherever it is copied to, so it cannot use the \
-                 patched std. rustup's can:\n  rustup toolchain install {}",
+                "a copy of the compiler in {from} looks for std in {found}, so it cannot use the patched std. \
+                 rustup's compiler can:\n  rustup toolchain install {}",
                 self.compiler.title().split(' ').nth(1).unwrap_or_default()
             )))?;
         }
@@ -207,7 +207,7 @@ impl<'a> Bootstrap<'a> {
             eprintln!("building the patched std for the sysroot of the compiler");
             let status = build.run_shown()?;
             if !status.success() {
-                bail!("the patched std does not build ({status}); the messages are above");
+                bail!("the patched std does not build ({status}). The messages are above");
             }
         } else {
             build.run_quiet()?;
@@ -281,8 +281,8 @@ impl<'a> Bootstrap<'a> {
             let list = ["ls-files", "--cached", "--others", "--", &suite];
             if !Git::at(self.src).stdout_of(&list)?.lines().any(|file| file.ends_with(".rs")) {
                 Err(NotRun(format!(
-                    "{suite} has no tests in {}: the archive that it was made from lacks them. If you have \
-                     another one of those in base.toml: rm -rf build, then `cargo xtask prepare --source PATH`",
+                    "{suite} has no tests in {}. Some archives lack them. To use another archive of base.toml:\n  \
+                     rm -rf build\n  cargo xtask prepare --source PATH",
                     shown(self.src)
                 )))?;
             }
@@ -313,8 +313,8 @@ pub fn find_llvm_config() -> Result<PathBuf> {
     let tools = ["cmake", "ninja"];
     let missing: Vec<_> = tools.into_iter().filter(|name| which::which(name).is_err()).collect();
     found.filter(|_| missing.is_empty()).context(NotRun(
-        "--full builds the compiler, which takes LLVM 21 or 22 with its development files, cmake and ninja. On \
-         Debian:\n  apt-get install llvm-22-dev cmake ninja-build"
+        "--full builds the compiler. It needs LLVM 21 or 22 with its development files, cmake and ninja, and not \
+         all of these were found. On Debian:\n  apt-get install llvm-22-dev cmake ninja-build"
             .into(),
     ))
 }

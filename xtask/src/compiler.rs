@@ -31,7 +31,8 @@ impl Compiler {
             }
         }
         let from_debian = base.compiler.iter().any(|name| name.starts_with("debian-"));
-        let or = "Or, on x86_64 with apt, from Debian's packages:\n  .ci/rustc-from-debian\n";
+        let or =
+            "Or, on x86_64 with apt, make it from Debian's packages:\n  .ci/rustc-from-debian\n";
         Err(NotRun(format!(
             "the compiler of Rust {0} is not installed:\n{1}Install it with rustup:\n  rustup toolchain \
              install {0} --profile minimal --component clippy --component rustfmt\n{2}",
@@ -54,14 +55,14 @@ impl Compiler {
         let (sysroot, commit) = (self.sysroot.display(), self.version_field("commit-hash")?);
         if commit != base.commit {
             bail!(
-                "the rustc in {sysroot} was built from {commit}, and Rust {} from {}",
+                "the rustc in {sysroot} was built from commit {commit}, and Rust {} was built from {}",
                 base.release,
                 base.commit
             );
         }
         let programs = ["cargo", "rustdoc", "rustfmt"];
         if let Some(missing) = programs.iter().find(|program| !self.bin(program).is_file()) {
-            bail!("there is no {missing} beside the rustc in {sysroot}");
+            bail!("{sysroot}/bin has a rustc and no {missing}");
         }
         Ok(self)
     }
@@ -112,7 +113,7 @@ fn of_rustup(name: &str) -> Result<PathBuf> {
     rustup.env("RUSTUP_AUTO_INSTALL", "0");
     let rustc = rustup.stdout_of()?;
     let sysroot = Path::new(&rustc).parent().and_then(Path::parent);
-    Ok(sysroot.context("rustup printed a path without a sysroot")?.to_owned())
+    Ok(sysroot.context("`rustup which rustc` printed a path that is in no sysroot")?.to_owned())
 }
 
 fn on_path() -> Result<PathBuf> {

@@ -26,7 +26,7 @@ pub fn report(error: &Error) -> ExitCode {
     eprintln!("error: {error:#}");
     if is_disk_full(error) {
         eprintln!(
-            "help: the disk is full. Free some space and run the command again: it goes on where it \
+            "help: the disk is full. Free some space and run the command again: it continues where it \
              stopped. build/ takes 3 to 10 GB, and rust/ takes 1 GB."
         );
     }

@@ -20,9 +20,9 @@ use crate::tree::Tree;
 
 /// Write the commits of rust/ to patches/, and the files that they add to library/ and tests/.
 ///
-/// Commit first: export takes the commits of the branch that is checked out. It replaces or removes a file only
-/// if git has that file's contents at its path, in the index or at HEAD, or if the file is as the last export
-/// wrote it. Otherwise it writes nothing and names the files: `git add` them, and run it again.
+/// Commit in rust/ first: export writes the commits of the branch that is checked out. It replaces or removes a file
+/// only if git has that file's contents at its path, in the index or at HEAD, or if the file is as the last export
+/// wrote it. Otherwise it writes nothing and names the files: `git add` them, and run export again.
 #[derive(Args)]
 pub struct Export {}
 
@@ -65,7 +65,11 @@ impl Export {
 fn exportable(tree: &Tree) -> Result<String> {
     let src = shown(&tree.src);
     let Some(branch) = tree.branch()? else {
-        bail!("in {src}, no branch is checked out:\n{}", tree.status()?);
+        bail!(
+            "in {src}, no branch is checked out. Finish a rebase that is under way, or switch to the branch to \
+             export:\n{}",
+            tree.status()?
+        );
     };
     for name in [
         "MERGE_HEAD",
@@ -77,7 +81,10 @@ fn exportable(tree: &Tree) -> Result<String> {
     ] {
         let path = tree.git.stdout_of(&["rev-parse", "--git-path", name])?;
         if tree.src.join(path).exists() {
-            bail!("finish what is under way in {src}:\n{}", tree.status()?);
+            bail!(
+                "{src} is in the middle of an operation. Finish or abort it:\n{}",
+                tree.status()?
+            );
         }
     }
     let changes = tree.git.stdout_of(&["status", "--porcelain", "--ignore-submodules=none"])?;
@@ -87,18 +94,23 @@ fn exportable(tree: &Tree) -> Result<String> {
     let hidden = tree.git.stdout_of(&["ls-files", "-v"])?;
     let is_hidden = |tag: char| tag.is_ascii_lowercase() || tag == 'S';
     if let Some(line) = hidden.lines().find(|line| line.starts_with(is_hidden)) {
-        bail!("in {src}, `git update-index` hides changes of {}. Undo that first", &line[2..]);
+        bail!(
+            "in {src}, `git update-index` hides changes of {0}. Undo that first:\n  git -C {src} update-index \
+             --no-assume-unchanged {0}\n  git -C {src} update-index --no-skip-worktree {0}",
+            &line[2..]
+        );
     }
     let subjects = tree.git.stdout_of(&["log", "--format=%s", "refs/remotes/origin/base..HEAD"])?;
     if let Some(subject) = subjects.lines().find(|subject| {
         ["fixup!", "squash!", "amend!"].iter().any(|mark| subject.starts_with(mark))
     }) {
         bail!(
-            "in {src}, {subject:?} is to be merged into another commit:\n  git -C {src} rebase --interactive --autosquash origin/base"
+            "in {src}, the commit {subject:?} has to be merged into the commit that it names:\n  git -C {src} rebase \
+             --interactive --autosquash origin/base"
         );
     }
     if branch != "series" {
-        eprintln!("note: the branch {branch} is exported");
+        eprintln!("note: exporting the branch {branch}, and not series");
     }
     tree.git.rev("HEAD")
 }
@@ -132,14 +144,16 @@ fn round_trip(
         let same = ours.iter().zip(&theirs).take_while(|(ours, theirs)| ours == theirs).count();
         let subject =
             ours.get(same).and_then(|commit| commit.lines().next()).unwrap_or("the last commit");
-        bail!("{WHY}: {subject:?} would come back as another commit, or not at all");
+        bail!(
+            "{WHY}. Change the commit {subject:?}: `git am` makes another commit from its patch, or none"
+        );
     }
     Ok((files, tip))
 }
 
-const WHY: &str = "the commits cannot be written as patches, so nothing was written (`git am` takes a line `---` \
-    or a diff in a message for the end of the message, drops words in brackets at the beginning of a subject, and \
-    carries no carriage return at the end of a line, no merge, and no commit without a change)";
+const WHY: &str = "the commits cannot be written as patches, so nothing was written. A patch can hold no merge, no \
+    commit without a change, no carriage return at the end of a line, no line `---` and no diff in a message, and no \
+    words in brackets at the beginning of a subject";
 
 /// Returns the files that an export of the store's commits up to `tip` writes.
 pub fn exported_files(project: &Project, base: &Base, store: &Store, tip: &str) -> Result<Files> {
@@ -161,7 +175,7 @@ pub fn exported_files(project: &Project, base: &Base, store: &Store, tip: &str) 
     if let Some(line) = raw.lines().find(|line| line.get(8..14) == Some("160000")) {
         let path = line.split('\t').next_back().unwrap_or_default();
         bail!(
-            "{path} is a repository of its own, which no patch can hold. Take it out of the commits"
+            "{path} is a repository of its own, which no patch can hold. Remove it from the commits"
         );
     }
     if base.default {
@@ -170,7 +184,7 @@ pub fn exported_files(project: &Project, base: &Base, store: &Store, tip: &str) 
             let [raw, path] = pair else { continue };
             if raw.to_string_lossy().get(8..14) != Some("100644") {
                 bail!(
-                    "{} is a link or a program. Only plain files are exported to library/ and tests/",
+                    "{} is a link or a program. Only plain files can be exported to library/ and tests/",
                     path.display()
                 );
             }
@@ -239,11 +253,10 @@ fn write(project: &Project, base: &Base, files: &Files, series: &Files) -> Resul
     if !unknown.is_empty() {
         unknown.sort();
         unknown.dedup();
-        let keep =
-            if has_git { "Keep a file by `git add`, or remove it" } else { "Move them away" };
+        let keep = if has_git { "`git add` each file, or remove it" } else { "Move them away" };
         bail!(
-            "nothing was written, because git does not have the contents of\n  {}\n{keep}, and run the command \
-             again. Links and directories have to be moved away",
+            "nothing was written: export would replace or remove these, and git does not have their contents:\n  \
+             {}\n{keep}, and run the command again. Links and directories have to be moved away",
             unknown.join("\n  ")
         );
     }

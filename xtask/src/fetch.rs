@@ -34,7 +34,7 @@ pub fn archive_of(base: &Base) -> Result<(&Archive, PathBuf)> {
     }
     let message = format!(
         "the sources of Rust {} cannot be downloaded:\n{failures}If you have one of these archives, or a \
-         clone of rust-lang/rust with commit {}:\n  {} --source PATH",
+         clone of rust-lang/rust with commit {}, use it:\n  {} --source PATH",
         base.release,
         base.commit,
         base.command("cargo xtask prepare")
@@ -90,8 +90,8 @@ pub fn is_cached(archive: &Archive) -> Result<bool> {
     match found {
         Ok(found) if found == archive.sha256 => Ok(true),
         found => bail!(
-            "{} is damaged: its SHA-256 should be\n  {}\nand is\n  {}\nRemove it, and it is downloaded \
-             again:\n  rm -r {}",
+            "{} is damaged: its SHA-256 should be\n  {}\nand is\n  {}\nTo download it again, remove \
+             it and run the command again:\n  rm -r {}",
             path.display(),
             archive.sha256,
             found.unwrap_or_else(|error| format!("not known: {error:#}")),
@@ -107,8 +107,8 @@ pub fn identify<'b>(path: &Path, base: &'b Base) -> Result<&'b Archive> {
     archive.with_context(|| {
         let known = base.archive.iter().map(|a| format!("\n  {}  {}", a.sha256, a.file));
         format!(
-            "{} is none of the archives of Rust {} in base.toml. Its SHA-256 is\n  {found}\nand theirs \
-             are{}",
+            "{} is none of the archives of Rust {} in base.toml. Its SHA-256 is\n  {found}\nand the \
+             archives have{}\nName one of these archives, or run the command without --source",
             path.display(),
             base.release,
             known.collect::<String>()
@@ -171,7 +171,7 @@ fn with_apt(url: &str, partial: &Path) -> Result<()> {
 
 /// Returns the mirrors of Debian that this machine's apt uses.
 fn debian_mirrors() -> Result<Vec<String>> {
-    let lacks = || NotRun("this machine has no apt, which downloads from Debian's mirrors".into());
+    let lacks = || NotRun("this machine has no apt to download it from Debian's mirrors".into());
     if which::which("apt-get").is_err() || !Path::new(APT_HELPER).exists() {
         Err(lacks())?;
     }
@@ -201,7 +201,7 @@ pub fn sha256(path: &Path) -> Result<String> {
         Err(_) => ("shasum", &["-a", "256"]),
     };
     if !path.is_file() {
-        bail!("{} is not a file, or is a link that leads nowhere", path.display());
+        bail!("{} is not a file, or is a link to a missing file", path.display());
     }
     let input = fs::File::open(path)?.into_parts().0;
     let printed = Command::new(program).args(args).stdin(input).stdout_of()?;

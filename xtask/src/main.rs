@@ -11,9 +11,9 @@ use xtask::{error, export, run, test, toolchain, x};
 
 /// Tools for the TCP keepalive patch series of Rust's standard library.
 ///
-/// `./x.py ARGS…` prepares rust/ and runs upstream's x.py there. The commands below are for work on the series: edit
-/// and commit in rust/, try with `cargo xtask test`, write the commits to patches/ with `cargo xtask export`, and
-/// prove the result with `cargo test`.
+/// `./x.py ARGS…` makes rust/ and runs upstream's x.py there. The commands below are for work on the series: edit and
+/// commit in rust/, run tests with `cargo xtask test`, write the commits to patches/ with `cargo xtask export`, and
+/// check the result with `cargo test`.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
 struct Cli {
@@ -21,11 +21,11 @@ struct Cli {
     #[arg(long, hide = true)]
     root: Option<PathBuf>,
 
-    /// The base to work on: a name from base.toml.
+    /// Work on this base, a name from base.toml. Without it, base.toml's `default`.
     #[arg(long, global = true, value_name = "NAME")]
     base: Option<String>,
 
-    /// Show each command that is run, as it could be typed.
+    /// Print each command before it runs.
     #[arg(long, short, global = true)]
     verbose: bool,
 

@@ -22,8 +22,8 @@ impl Project {
     /// Opens the project whose package cargo runs. Cargo tells where that package is.
     pub fn of_cargo() -> Result<Project> {
         let package = env::var_os("CARGO_MANIFEST_DIR").context(
-            "the program was started by itself, and does not know which clone it is for. Start it \
-             as `./x.py`, `cargo xtask` or `cargo test`",
+            "CARGO_MANIFEST_DIR is not set, so this program does not know which clone to work in. \
+             Start it by `./x.py`, `cargo xtask` or `cargo test`",
         )?;
         Project::open(Path::new(&package).parent().context("cargo's package has no parent")?)
     }
@@ -34,12 +34,18 @@ impl Project {
         let bases = Bases::read(&root.join("base.toml"))?;
         let build = Owned { root: root.join("build") };
         fs::create_dir_all(&build.root).with_context(|| {
-            format!("build/ cannot be made; is {} a link that leads nowhere?", build.root.display())
+            format!(
+                "build/ cannot be made (if {} is a link, its target must exist)",
+                build.root.display()
+            )
         })?;
         // Other programs get these paths in their arguments and configuration.
         for path in [&root, &cache()?.root] {
             if path.to_str().is_none() {
-                bail!("the path {} is not UTF-8, which other programs need", path.display());
+                bail!(
+                    "the path {} is not UTF-8. Use a directory whose path is UTF-8",
+                    path.display()
+                );
             }
         }
         Ok(Project { root, build, bases })
@@ -75,9 +81,11 @@ impl Project {
 pub fn cache() -> Result<Owned> {
     let set = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
     let default = || env::home_dir().map(|home| home.join(".cache"));
-    let cache = set.or_else(default).context("neither XDG_CACHE_HOME nor HOME is set")?;
+    let cache =
+        set.or_else(default).context("there is no cache directory: set XDG_CACHE_HOME or HOME")?;
     let root = cache.join("rust-tcp-keepalive");
-    fs::create_dir_all(&root)
-        .with_context(|| format!("the cache directory {} cannot be made", root.display()))?;
+    fs::create_dir_all(&root).with_context(|| {
+        format!("cannot make {} (XDG_CACHE_HOME names another directory)", root.display())
+    })?;
     Ok(Owned { root })
 }

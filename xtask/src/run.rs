@@ -93,7 +93,8 @@ impl CommandExt for Command {
 
     fn stdout_of(&mut self) -> Result<String> {
         let output = String::from_utf8(successful(self)?.stdout);
-        let output = output.with_context(|| format!("`{}` printed no UTF-8", words(self)))?;
+        let output =
+            output.with_context(|| format!("the output of `{}` is not UTF-8", words(self)))?;
         Ok(output.trim_end().to_owned())
     }
 

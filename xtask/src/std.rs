@@ -148,13 +148,14 @@ impl<'a> Std<'a> {
             return Ok(messages.map(serde_json::from_str).collect::<Result<_, _>>()?);
         }
         if self.show {
-            bail!("std or its tests do not compile; cargo's messages are above");
+            bail!("std or its tests do not compile. cargo's messages are above");
         }
         bail!(
-            "std does not compile for {}. If the linker is missing, name one in {}:\n{}",
+            "std does not compile for {}:\n{}\nIf the linker is missing, install it, or name another one in the \
+             variable {}",
             self.target,
-            linker_variable(&self.target),
-            String::from_utf8_lossy(&output.stderr).trim_end()
+            String::from_utf8_lossy(&output.stderr).trim_end(),
+            linker_variable(&self.target)
         )
     }
 
@@ -202,8 +203,9 @@ pub fn fetch_crates(compiler: &Compiler, library: &Path) -> Result<()> {
         return Ok(());
     }
     let _step = Step::start("downloading the crates that std depends on");
-    fetch(&[])
-        .context("the crates that std depends on cannot be downloaded. Later runs work offline")
+    fetch(&[]).context(
+        "the crates that std depends on cannot be downloaded (once; later runs work offline)",
+    )
 }
 
 /// Returns the variable by which cargo is told the linker for a target.

@@ -101,7 +101,7 @@ impl Store {
         let mut contents = self.rev("base")?.into_bytes();
         for patch in &patches {
             if !patch.is_file() {
-                bail!("{} is not a file", shown(patch));
+                bail!("{} is not a file. Move it away", shown(patch));
             }
             contents.extend(format!("\n{}\n", file_name(patch)).into_bytes());
             contents.extend(fs::read(patch)?);

@@ -19,8 +19,8 @@ const TCP: &str = "net::tcp";
 
 /// Run std's tests on rust/ as it is, with what is not committed, in seconds.
 ///
-/// Without arguments: std's unit tests of net::tcp, and the integration tests in library/std/tests that the
-/// series adds or changes. What changed of std is compiled first, without optimization. `./x.py test
+/// Without arguments, this runs std's unit tests of net::tcp, and the integration tests in library/std/tests that
+/// the series adds or changes. It first compiles what changed in std, without optimization. `./x.py test
 /// library/std` runs all tests, with optimization and with the doctests. Examples:
 ///
 ///     cargo xtask test
@@ -72,7 +72,11 @@ impl Test {
                 continue;
             }
             let status = test.run_shown()?;
-            codes.push(status.code().with_context(|| format!("`{}`: {status}", words(&test)))?);
+            codes.push(
+                status
+                    .code()
+                    .with_context(|| format!("`{}` was ended ({status})", words(&test)))?,
+            );
         }
         // With a filter or --skip, one program with a selected test is enough.
         let is_narrowed = is_filtered || self.args.iter().any(|arg| arg == "--skip");
@@ -80,8 +84,8 @@ impl Test {
             bail!("no test was selected in {}", without.join(" and "));
         }
         eprintln!(
-            "note: std is compiled without optimization here, and the doctests are left out. Everything is run \
-             by `{}`",
+            "note: std was compiled without optimization, and no doctests ran. To run all tests, with \
+             optimization: `{}`",
             if base.default {
                 "./x.py test library/std".into()
             } else {

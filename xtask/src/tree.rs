@@ -23,9 +23,9 @@ const ORIGIN_BASE: &str = "refs/remotes/origin/base";
 
 /// The settings for upstream's own x.py, run in the clone. The person may change them.
 const BOOTSTRAP_TOML: &str = "\
-# Upstream's ./x.py uses this file when it is run in this directory. This file is yours.
-# Std's own tests work: ./x.py test library/std
-# The ui tests would use the std of the release. For these: cd .. && ./x.py{option} test tests/ui/std
+# Upstream's ./x.py uses this file when it runs in this directory. You may change it.
+# std's own tests work: ./x.py test library/std
+# The ui tests would use the std of the release. Run them with: cd .. && ./x.py{option} test tests/ui/std
 include = [\"../build/{base}/prebuilt/bootstrap.toml\"]
 
 [build]
@@ -73,8 +73,9 @@ impl Prepared {
                 tree.make(&project, &compiler, &store)?;
                 let absolute = patches.display().to_string();
                 bail!(
-                    "{error:#}\nMend it in {0}, which has the base:\n  git -C {0} switch -C series origin/base && \
-                     git -C {0} am --3way {1}/0*.patch\nthen\n  {2}",
+                    "{error:#}\nApply the patches to the base in {0}, and resolve the conflict there:\n  git -C {0} \
+                     switch -C series origin/base && git -C {0} am --3way {1}/0*.patch\nThen write the commits to \
+                     patches/:\n  {2}",
                     shown(&tree.src),
                     shlex::try_quote(&absolute)?,
                     base.command("cargo xtask export")
@@ -250,10 +251,10 @@ impl Tree {
             self.git.stdout_of(&["log", "--format=  commit %h %s", &format!("{old}..HEAD")])?;
         let commits = if commits.is_empty() { commits } else { commits + "\n" };
         Ok(anyhow!(
-            "patches/{name} changed, and {src} holds work of its own, so {src} was left as it is:\n{said}{status}\n\
-             {commits}Finish what is under way there, and commit or stash what is not committed. Then take over the \
-             changed patches:\n  git -C {src} fetch\n  git -C {src} rebase --onto origin/series {old}\n\
-             Or, if patches/{name} is to become what {src} holds:\n  {export}",
+            "patches/{name} changed, and {src} holds work of its own, so nothing was changed in {src}:\n{said}{status}\n\
+             {commits}Finish a merge or rebase that is under way there, and commit or stash other changes. Then move \
+             your commits onto the changed patches:\n  git -C {src} fetch\n  git -C {src} rebase --onto \
+             origin/series {old}\nOr replace patches/{name} by the commits of {src}:\n  {export}",
             name = self.base.name,
             src = shown(&self.src),
             status = self.status()?,

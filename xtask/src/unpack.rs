@@ -45,7 +45,9 @@ fn unpack(destination: &Owned, file: &Path, archive: &Archive, mend: &Mend) -> R
     };
     for (program, package) in [(program, package), ("tar", "tar")] {
         if which::which(program).is_err() {
-            Err(NotRun(format!("{program} unpacks {name}. Install the package {package}")))?;
+            Err(NotRun(format!(
+                "{program} is missing, to unpack {name}. Install the package {package}"
+            )))?;
         }
     }
     let step = Step::start(format!("unpacking {name}"));
@@ -93,8 +95,8 @@ fn from_clone(destination: &Owned, clone: &Path, base: &Base) -> Result<()> {
     };
     checkout(clone, &base.commit, &destination.root).map_err(|error| {
         anyhow!(
-            "{error:#}\ncommit {0} cannot be taken from {1}. A blobless clone has to have the files of this commit, \
-             too. If the clone lacks the commit:\n  git -C {1} fetch origin tag {2}",
+            "commit {0} cannot be copied from {1}:\n{error:#}\nIf the clone lacks the commit:\n  git -C {1} fetch \
+             origin tag {2}\nA blobless clone must also have the files of this commit",
             base.commit,
             shown(clone),
             base.release
@@ -107,7 +109,8 @@ fn from_clone(destination: &Owned, clone: &Path, base: &Base) -> Result<()> {
         checkout(&clone.join(path), commit, &destination.root.join(path)).map_err(|error| {
             let clone = shown(clone);
             anyhow!(
-                "{error:#}\n{path} is missing. Get it with\n  git -C {clone} submodule update --init {path}"
+                "{path} cannot be copied from {clone}:\n{error:#}\nIf the submodule is missing:\n  git -C {clone} \
+                 submodule update --init {path}"
             )
         })?;
     }
@@ -133,7 +136,7 @@ fn mend(tree: &Path, mend: &Mend, compiler: &Compiler) -> Result<()> {
 /// Applies a distribution's patches in reverse, except to what was left out, and removes them.
 fn take_back(tree: &Owned, leave_out: &[PathBuf], take_back: &TakeBack) -> Result<()> {
     let patches = tree.root.join(&take_back.patches);
-    let _step = Step::start(format!("taking back {}", take_back.patches.display()));
+    let _step = Step::start(format!("applying {} in reverse", take_back.patches.display()));
     let series = fs::read_to_string(patches.join("series"))?;
     let series = series.lines().filter(|line| !line.starts_with('#'));
     let series = series.filter_map(|line| line.split_whitespace().next());
@@ -147,7 +150,7 @@ fn take_back(tree: &Owned, leave_out: &[PathBuf], take_back: &TakeBack) -> Resul
     for file in &take_back.originals {
         let file = tree.root.join(file);
         tree.rename(&file.with_added_extension("orig"), &file)
-            .context("`originals` in base.toml names a file that the archive lacks")?;
+            .context("`originals` in base.toml names a file without an `.orig` in the archive")?;
     }
     Ok(())
 }

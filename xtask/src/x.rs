@@ -19,13 +19,13 @@ use crate::tree::Prepared;
 pub struct Setup {
     /// Take the base from this archive or clone of rust-lang/rust.
     ///
-    /// An archive must have one of the SHA-256 hashes in base.toml. Of a clone, the base's commit counts,
-    /// whatever is checked out.
+    /// An archive must have one of the SHA-256 hashes in base.toml. A clone must have the base's commit, which need
+    /// not be checked out.
     #[arg(long, value_name = "PATH")]
     source: Option<PathBuf>,
     /// Build the compiler from source, as upstream's CI does, with the settings in x.py-config-full.toml.
     ///
-    /// This takes half an hour or more, LLVM's development files, cmake and ninja.
+    /// This takes half an hour or more, and needs LLVM's development files, cmake and ninja.
     #[arg(long)]
     full: bool,
 }
@@ -33,7 +33,7 @@ pub struct Setup {
 impl Setup {
     fn open(&self, project: Project, base: Base) -> Result<(Prepared, Lane)> {
         if self.full {
-            // What is missing is said before minutes have gone by.
+            // Stops before the minutes of preparation if something is missing.
             find_llvm_config()?;
         }
         let lane = if self.full { Lane::Full } else { Lane::Prebuilt };
@@ -43,8 +43,8 @@ impl Setup {
 
 /// Make rust/: fetch and unpack the base, apply the patches, clone, and configure bootstrap.
 ///
-/// A step that is done is skipped, and an interrupted run is continued. When the patches change, the branch
-/// `series` of rust/ moves to them, if it has no commits of its own and git finds nothing in the way. Otherwise
+/// Steps that are done are skipped, so an interrupted run can be repeated. When the patches change, the branch `series`
+/// of rust/ moves to them. If the branch has commits of its own, or if git refuses because a file is in the way,
 /// prepare stops and says what to type.
 #[derive(Args)]
 pub struct Prepare {
@@ -111,8 +111,8 @@ fn require_subcommand(args: &[OsString]) -> Result<()> {
     if !args.iter().any(is_known) {
         let args: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
         bail!(
-            "`{}` has no sub-command of upstream's x.py. These are\n  {SUBCOMMANDS}\nfor example `./x.py test \
-             library/std`",
+            "`{}` has no sub-command of upstream's x.py. Type one of these, for example `./x.py test library/std`:\n  \
+             {SUBCOMMANDS}",
             args.join(" ")
         );
     }
@@ -138,8 +138,8 @@ fn refuse_own_options(args: &[OsString]) -> Result<()> {
 fn note_what_std_tests_lack() {
     if TcpListener::bind("[::1]:0").is_err() {
         eprintln!(
-            "note: the loopback has no IPv6, so std's tests of it will fail. On Linux, `sysctl \
-             net.ipv6.conf.lo.disable_ipv6=0` turns it on"
+            "note: the address [::1] cannot be bound, so std's tests of IPv6 will fail. On Linux, `sysctl \
+             net.ipv6.conf.lo.disable_ipv6=0` enables IPv6 on the loopback"
         );
     }
     // std's tests bind ports from here on, one after the other (library/std/src/net/test.rs).
@@ -148,9 +148,9 @@ fn note_what_std_tests_lack() {
     };
     if let Some(port) = (19600..19900).find(is_taken) {
         eprintln!(
-            "note: port {port} is in use, maybe by another run of std's tests, which bind fixed ports. Tests that \
-             need it will fail. Wait until that run has ended, or give this one a network of its own: `unshare \
-             --map-root-user --net sh -c 'ip link set lo up; ./x.py …'`"
+            "note: port {port} is in use, and std's tests bind fixed ports. Tests that need this port will fail. Wait \
+             until it is free, or run the tests in a network of their own: `unshare --map-root-user --net sh -c 'ip \
+             link set lo up; ./x.py …'`"
         );
     }
 }

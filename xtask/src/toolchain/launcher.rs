@@ -40,7 +40,9 @@ fn main() {
         }
         Err(error) => error,
     };
-    eprintln!("error: this toolchain is damaged: {error}. `cargo xtask toolchain` makes it anew");
+    eprintln!(
+        "error: this toolchain cannot start its compiler: {error}. `cargo xtask toolchain` makes it again"
+    );
     exit(1);
 }
 

@@ -32,13 +32,13 @@ const LAUNCHED: [&str; 3] = ["rustc", "rustdoc", "clippy-driver"];
 
 /// Assemble a toolchain for users: the release's programs with the patched std of rust/.
 ///
-/// bootstrap compiles the patched std for this machine, which takes a minute or two. Then, in any project whose
-/// crates say #![feature(tcp_keepalive)]:
+/// bootstrap compiles the patched std for this machine, which takes a minute or two. Use the toolchain in any project
+/// whose crates have the line #![feature(tcp_keepalive)]:
 ///
 ///     cargo xtask toolchain --link
 ///     cargo +tcp-keepalive run
 ///
-/// For other targets, where the linker and the C library are yours to install:
+/// For other targets, install the linker and the C library first:
 ///
 ///     cargo xtask toolchain --target x86_64-unknown-linux-musl
 ///     cargo +tcp-keepalive build --target x86_64-unknown-linux-musl
@@ -47,7 +47,7 @@ const LAUNCHED: [&str; 3] = ["rustc", "rustdoc", "clippy-driver"];
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct BuildToolchain {
-    /// Register it with rustup, under the name tcp-keepalive, or tcp-keepalive-BASE.
+    /// Link the toolchain with rustup, under the name tcp-keepalive, or tcp-keepalive-BASE.
     #[arg(long)]
     link: bool,
     /// Add std for this target, optimized as in a release. May be given several times.
@@ -202,9 +202,9 @@ pub fn musl_files(target: &str, linker: Option<&std::ffi::OsStr>, directory: &Pa
     });
     let Some(gcc) = linker.map(Path::new).or(found.map(Path::new)) else {
         Err(NotRun(format!(
-            "std for {target} needs musl's own files, and there is no {}. On Debian:\n  apt-get install \
-             musl-tools\nOr, with rustup, for the toolchain that this one is made from:\n  rustup target add \
-             {target}",
+            "std for {target} needs musl's own files, and {} is missing. On Debian:\n  apt-get install \
+             musl-tools\nOr add the target to the toolchain of rustup that this one is made from:\n  rustup target \
+             add {target}",
             names.join(" or ")
         )))?
     };
@@ -258,7 +258,7 @@ fn link(base: &Base, directory: &Path) -> Result<()> {
     let name = base.suffixed("tcp-keepalive");
     let home =
         Command::new("rustup").args(["show", "home"]).stdout_of().context(NotRun(format!(
-            "--link needs rustup. Without it, call the toolchain's cargo by its path: {}",
+            "--link needs rustup. Without rustup, call the toolchain's cargo by its path: {}",
             shown(&directory.join("bin/cargo"))
         )))?;
     let link = Path::new(&home).join("toolchains").join(&name);
@@ -266,14 +266,14 @@ fn link(base: &Base, directory: &Path) -> Result<()> {
         Command::new("rustup").args(["toolchain", "link", &name]).arg(directory).run_quiet()?;
     } else if !fs::read_link(&link).is_ok_and(|destination| destination == directory) {
         bail!(
-            "rustup already has a toolchain called {name}, in {}, which was left alone. Without it, this one can \
-             be linked:\n  rustup toolchain uninstall {name}",
+            "rustup already has another toolchain called {name}, in {}, which was left alone. To replace it, run \
+             this, and the command again:\n  rustup toolchain uninstall {name}",
             shown(&link)
         );
     }
     println!(
-        "rustup calls it {name}: in any project, `cargo +{name} run`. `rustup toolchain uninstall {name}` \
-         undoes that"
+        "rustup has it under the name {name}. In any project: `cargo +{name} run`. `rustup toolchain uninstall \
+         {name}` undoes that"
     );
     Ok(())
 }
