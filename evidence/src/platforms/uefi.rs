@@ -37,13 +37,14 @@ fn main() {
     }
 }
 
-/// Connects as soon as the firmware has an address. Until then `connect` returns `EFI_NO_MAPPING`.
+/// Connects as soon as the firmware has an address. Until then `connect` returns `EFI_NO_MAPPING`. On a busy machine
+/// that may take a minute: the firmware repeats a DHCP request after 4, 8, 16 and 32 seconds.
 fn connect() -> std::io::Result<TcpStream> {
     let mut attempts = 0;
     loop {
         match TcpStream::connect(ECHO) {
             Err(error)
-                if attempts < 100
+                if attempts < 400
                     && error.raw_os_error() == Some(efi::Status::NO_MAPPING.as_usize()) =>
             {
                 attempts += 1;
