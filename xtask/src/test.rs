@@ -17,7 +17,7 @@ use crate::tree::{Prepared, Tree};
 /// The unit tests that are run without a filter.
 const TCP: &str = "net::tcp";
 
-/// Run std's tests on rust/ as it is, with what is not committed, in seconds.
+/// Run std's tests on the files in rust/, also on changes that are not committed, in seconds
 ///
 /// Without arguments, this runs std's unit tests of net::tcp, and the integration tests in library/std/tests that
 /// the series adds or changes. It first compiles what changed in std, without optimization. `./x.py test

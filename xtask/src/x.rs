@@ -60,7 +60,7 @@ impl Prepare {
     }
 }
 
-/// Prepare, then run upstream's x.py in rust/ with ARGS.
+/// Prepare, then run upstream's x.py in rust/ with ARGS
 ///
 /// The exit code is that of upstream's x.py. Examples:
 ///

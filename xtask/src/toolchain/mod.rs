@@ -30,7 +30,7 @@ const STAMP: &str = "lib/rustlib/tcp-keepalive";
 /// The compilers that the launcher replaces.
 const LAUNCHED: [&str; 3] = ["rustc", "rustdoc", "clippy-driver"];
 
-/// Assemble a toolchain for users: the release's programs with the patched std of rust/.
+/// Assemble a toolchain for users: the release's programs with the patched std of rust/
 ///
 /// bootstrap compiles the patched std for this machine, which takes a minute or two. Use the toolchain in any project
 /// whose crates have the line #![feature(tcp_keepalive)]:
