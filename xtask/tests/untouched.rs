@@ -143,17 +143,20 @@ const STATES: &[&str] = &[
     "sed -i s/hello,/hi,/ ../patches/1.96/0001-*",
 ];
 
-/// The commands, one after the other in the same project: a script that comes before, the command, and a part of the
-/// states for which it is run.
-const COMMANDS: &[(&str, &str, &str)] = &[
-    ("", "x test library/std", ""),
-    ("", "toolchain --link", "std/src/lib.rs"),
-    ("", "test", "std/src/lib.rs"),
-    ("", "export --base 1.96", "1.96"),
-    ("", "export", ""),
-    ("sed -i 's/^+hello.*/+hello, changed/' ../patches/1.9*/0001-*", "prepare", ""),
-    ("", "prepare --base 1.96", "1.96"),
+/// The commands with a part of the states for which they are run: one after the other as long as `patches/` is as it
+/// was, and then, in a project of its own, after a change of the patches.
+const COMMANDS: [&[(&str, &str)]; 2] = [
+    &[
+        ("x test library/std", ""),
+        ("toolchain --link", "std/src/lib.rs"),
+        ("test", "std/src/lib.rs"),
+        ("export --base 1.96", "1.96"),
+        ("export", ""),
+    ],
+    &[("prepare", ""), ("prepare --base 1.96", "1.96")],
 ];
+
+const CHANGE: &str = "sed -i 's/^+hello.*/+hello, changed/' ../patches/1.9*/0001-*";
 
 /// The files of git that change where the tool moves the branch `series`.
 const OF_SERIES: [&str; 3] = [".git/index", ".git/logs/HEAD", ".git/logs/refs/heads/series"];
@@ -315,15 +318,17 @@ fn commands_change_only_what_they_say_in_every_state() {
     let (next, refusals) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let failed = Mutex::new(Vec::new());
     let play = |state: &str| {
-        let fixture = template.copy();
-        let mut round = Round { fixture, history: String::new(), tokens: 0, refusals: 0 };
-        assert!(round.type_in_tree(state), "{}", round.history);
-        for (before, command, _) in COMMANDS.iter().filter(|(.., part)| state.contains(part)) {
+        for (commands, change) in COMMANDS.iter().zip(["", CHANGE]) {
+            let fixture = template.copy();
+            let mut round = Round { fixture, history: String::new(), tokens: 0, refusals: 0 };
+            assert!(round.type_in_tree(state), "{}", round.history);
             // There may be no patch to change.
-            round.type_in_tree(before);
-            round.run(command);
+            round.type_in_tree(change);
+            for (command, _) in commands.iter().filter(|(_, part)| state.contains(part)) {
+                round.run(command);
+            }
+            refusals.fetch_add(round.refusals, Ordering::SeqCst);
         }
-        refusals.fetch_add(round.refusals, Ordering::SeqCst);
     };
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
