@@ -1,8 +1,7 @@
 //! `rust/`: the clone of the store in which people work. It belongs to the person. The tool makes it once, and
 //! moves its branch `series` to changed patches by one git command, which refuses to lose anything.
 //!
-//! git's own references are the state: `origin/series` is the series that `patches/` held when the clone and
-//! `patches/` were last the same.
+//! git's references are the state, among them one of the tool's own, `refs/xtask/series`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,6 +17,9 @@ use crate::project::Project;
 use crate::run::CommandExt;
 use crate::store::Store;
 
+/// The series that `patches/` held when the clone and `patches/` were last the same. A `git fetch` of the person's
+/// moves `origin/series`, and not this reference.
+const TAKEN_OVER: &str = "refs/xtask/series";
 const ORIGIN_SERIES: &str = "refs/remotes/origin/series";
 const ORIGIN_BASE: &str = "refs/remotes/origin/base";
 
@@ -137,6 +139,7 @@ impl Tree {
         // The repository may be moved together with its clone.
         let origin = format!("../build/{}/store.git", self.base.name);
         git.run(&["remote", "set-url", "origin", &origin])?;
+        git.run(&["update-ref", TAKEN_OVER, ORIGIN_SERIES])?;
         let option = if self.base.default { "" } else { &format!(" --base {}", self.base.name) };
         let program = |name: &str| format!("{:?}", compiler.bin(name).display().to_string());
         let text = |text: &str| {
@@ -165,10 +168,10 @@ impl Tree {
                 self.base.command("cargo xtask prepare")
             );
         }
-        let made = self.git.reference(ORIGIN_SERIES).is_ok_and(|reference| reference.is_some());
+        let made = self.git.reference(TAKEN_OVER).is_ok_and(|reference| reference.is_some());
         if !made {
             bail!(
-                "{0} is not a clone that this tool made: it has no branch origin/series. Move it away, and run \
+                "{0} is not a clone that this tool made: it has no reference refs/xtask/series. Move it away, and run \
                  the command again",
                 shown(&self.src)
             );
@@ -179,12 +182,14 @@ impl Tree {
     /// Moves the branch `series` to the store's, if the patches changed and the branch has no commit that they
     /// lacked.
     fn follow(&self, store: &Store) -> Result<()> {
-        let (new, old) = (store.rev("series")?, self.git.rev(ORIGIN_SERIES)?);
+        let (new, old) = (store.rev("series")?, self.git.rev(TAKEN_OVER)?);
         if new == old {
             return Ok(());
         }
         let head = self.git.rev("HEAD")?;
-        if head != new {
+        // The person may have rebased onto the new series.
+        let mut contains = self.git.command(&["merge-base", "--is-ancestor", &new, "HEAD"]);
+        if !contains.any_output()?.status.success() {
             if self.branch()?.as_deref() != Some("series") || head != old {
                 return Err(self.refusal(&old, "")?);
             }
@@ -204,9 +209,10 @@ impl Tree {
         fetch.run_quiet()
     }
 
-    /// Sets `origin/series` and `origin/base` to the store's branches.
+    /// Records that the clone has the store's series.
     fn take_over(&self, store: &Store) -> Result<()> {
-        for (reference, branch) in [(ORIGIN_SERIES, "series"), (ORIGIN_BASE, "base")] {
+        let references = [(TAKEN_OVER, "series"), (ORIGIN_SERIES, "series"), (ORIGIN_BASE, "base")];
+        for (reference, branch) in references {
             self.git.run(&["update-ref", reference, &store.rev(branch)?])?;
         }
         Ok(())

@@ -634,3 +634,14 @@ fn copied_and_moved_projects_are_worked_on_where_they_are() {
     let x_py = front_door(&fixture, &moved, &["test", "library/std"]);
     finish(x_py).success().stdout(ran_in(&moved)).stderr(contains("unpacking").not());
 }
+
+#[test]
+fn fetch_without_a_rebase_is_not_taken_for_one() {
+    let fixture = Fixture::prepared();
+    fixture.commit("library/std/src/own.rs", "// own\n", "Add own.rs");
+    fixture.write_patch("0001-first.patch", "hello", "hello, changed");
+    fixture.run(&["prepare"]).code(1);
+    fixture.git(&["fetch", "--quiet"]);
+    // The clone still lacks the changed patches, so an export would undo them.
+    fixture.run(&["prepare"]).code(1).stderr(contains("rebase --onto origin/series"));
+}
