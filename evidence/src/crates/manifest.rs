@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use xtask::out::shown;
 use xtask::owned::entries;
 
 /// A crate to check.
@@ -79,8 +80,7 @@ pub fn read_all(dir: &Path) -> Result<Vec<Crate>> {
     let mut crates = Vec::new();
     for package in entries(dir)?.into_iter().filter(|path| path.is_dir()) {
         let file = package.join("Cargo.toml");
-        let rows =
-            parse(&fs::read_to_string(&file)?).with_context(|| file.display().to_string())?;
+        let rows = parse(&fs::read_to_string(&file)?).with_context(|| shown(&file))?;
         let krate = |(feature, row)| Crate { package: package.clone(), feature, row };
         crates.extend(rows.into_iter().map(krate));
     }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use xtask::base::Base;
+use xtask::out::shown;
 use xtask::owned::file_name;
 use xtask::project::Project;
 use xtask::std::{Profile, Std};
@@ -77,7 +78,7 @@ fn check(place: &Place, krate: &Crate, expect: Verdict, is_patched: bool) -> Res
     let errors = lines(&decisive.errors);
     if verdict != expect {
         let manifest = krate.package.join("Cargo.toml");
-        bail!("{verdict}, and {} expects: {expect}\n{errors}", manifest.display());
+        bail!("the verdict is {verdict}, and {} expects {expect}\n{errors}", shown(&manifest));
     }
 
     let causes: BTreeSet<_> = decisive.errors.iter().map(|error| &*error.package).collect();
