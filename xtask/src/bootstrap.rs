@@ -22,7 +22,7 @@ use crate::run::CommandExt;
 use crate::std::libraries;
 use crate::tree::Prepared;
 
-/// Where bootstrap's compiler comes from.
+/// The source of bootstrap's compiler.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Lane {
     /// The installed compiler, which was built from the base's commit.

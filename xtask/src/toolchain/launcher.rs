@@ -24,7 +24,7 @@ const STD: &str = concat!("std: with tcp_keepalive, ", env!("STD_DIGEST"));
 const FEATURE: &str = "tcp_keepalive";
 const SWITCH: &str = "RUSTC_BOOTSTRAP";
 
-/// Where Linux looks for libraries before it looks where the program says.
+/// The variable that names the directories in which Linux looks for libraries first.
 const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
 
 fn main() {
