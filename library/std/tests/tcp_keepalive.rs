@@ -45,6 +45,8 @@ fn shared_by_clones() {
 #[test]
 fn independent_of_nodelay() {
     let (client, _server) = connection("127.0.0.1:0");
+    client.set_keepalive(true).unwrap();
+    assert_eq!(client.nodelay().unwrap(), false);
     for keepalive in [true, false] {
         client.set_keepalive(keepalive).unwrap();
         client.set_nodelay(!keepalive).unwrap();
