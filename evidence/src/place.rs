@@ -29,7 +29,7 @@ pub struct Opened {
 impl Opened {
     pub fn open(project: &Project, base: &Base) -> Result<Opened> {
         let compiler = Compiler::find(base)?;
-        let store = Store::open(project, base, &compiler, None)?;
+        let store = Store::open(project, base, &compiler)?;
         Ok(Opened { base: base.clone(), compiler, store })
     }
 

@@ -29,13 +29,8 @@ pub struct Store {
 
 impl Store {
     /// Opens the store, made or brought up to date as far as needed, with the patches applied.
-    pub fn open(
-        project: &Project,
-        base: &Base,
-        compiler: &Compiler,
-        source: Option<&Path>,
-    ) -> Result<Store> {
-        let store = Store::with_base(project, base, compiler, source)?;
+    pub fn open(project: &Project, base: &Base, compiler: &Compiler) -> Result<Store> {
+        let store = Store::with_base(project, base, compiler, None)?;
         store.apply_patches(&project.patches(base))?;
         Ok(store)
     }
@@ -86,7 +81,7 @@ impl Store {
     }
 
     /// Sets the branch `series` to the patches in a directory.
-    fn apply_patches(&self, patches: &Path) -> Result<()> {
+    pub fn apply_patches(&self, patches: &Path) -> Result<()> {
         let tip = self.applied(patches)?;
         self.git.run(&["update-ref", "refs/heads/series", &tip])
     }

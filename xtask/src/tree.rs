@@ -68,21 +68,18 @@ impl Prepared {
         let store = Store::with_base(&project, &base, &compiler, source)?;
         let tree = Tree::at(&project, &base);
         let patches = project.patches(&base);
-        match store.applied(&patches) {
-            Ok(tip) => store.git.run(&["update-ref", "refs/heads/series", &tip])?,
-            Err(error) => {
-                // The person mends the patches in the clone.
-                tree.make(&project, &compiler, &store)?;
-                let absolute = patches.display().to_string();
-                bail!(
-                    "{error:#}\nApply the patches to the base in {0}, and resolve the conflict there:\n  git -C {0} \
-                     switch -C series origin/base && git -C {0} am --3way {1}/0*.patch\nThen write the commits to \
-                     patches/:\n  {2}",
-                    shown(&tree.src),
-                    shlex::try_quote(&absolute)?,
-                    base.command("cargo xtask export")
-                );
-            }
+        if let Err(error) = store.apply_patches(&patches) {
+            // The person mends the patches in the clone.
+            tree.make(&project, &compiler, &store)?;
+            let absolute = patches.display().to_string();
+            bail!(
+                "{error:#}\nApply the patches to the base in {0}, and resolve the conflict there:\n  git -C {0} \
+                 switch -C series origin/base && git -C {0} am --3way {1}/0*.patch\nThen write the commits to \
+                 patches/:\n  {2}",
+                shown(&tree.src),
+                shlex::try_quote(&absolute)?,
+                base.command("cargo xtask export")
+            );
         }
         if !tree.make(&project, &compiler, &store)? {
             let _lock = project.build.lock(&store.dir)?;
@@ -96,7 +93,7 @@ impl Prepared {
     /// of `patches/`, whatever there is in the clone in which people work.
     pub fn apart(project: Project, base: Base) -> Result<Prepared> {
         let compiler = Compiler::find(&base)?;
-        let store = Store::open(&project, &base, &compiler, None)?;
+        let store = Store::open(&project, &base, &compiler)?;
         let out = store.dir.join("apart");
         fs::create_dir_all(&out)?;
         let src = out.join("rust");
