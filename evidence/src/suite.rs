@@ -369,7 +369,10 @@ impl Run {
         ];
         let dirs = dirs.iter().filter(|(dir, _)| root.join(dir).is_dir());
         let dirs: String = dirs.map(|(dir, what)| format!("  {dir}/: {what}\n")).collect();
-        report + &format!("\nthe evidence is in {}:\n{dirs}", shown(&root))
+        if !dirs.is_empty() {
+            report += &format!("\nthe evidence is in {}:\n{dirs}", shown(&root));
+        }
+        report
     }
 }
 
