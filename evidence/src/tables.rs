@@ -27,10 +27,11 @@ const TABLES: [Table; 3] = [
     Table {
         suite: "targets",
         title: "std type-checked for each target",
-        meaning: "No target got a diagnostic that it did not have at the base. The base is checked where there is \
-                  any diagnostic with the series. *compiled*: so did a caller of both methods. *no worse*: std \
-                  has errors at the base, too, and the compiler did look into both methods. *not known*: the \
-                  errors at the base come before that. *not run*: this compiler lacks the target's processor.",
+        meaning: "No target got a diagnostic that it did not have at the base. The base is type-checked only if the \
+                  series has a diagnostic. *compiled*: std and a caller of both methods compiled. *no worse*: std \
+                  has errors at the base, too, and the compiler looked at both methods. *not known*: at the base, \
+                  the compiler stops before it looks at the methods. *not run*: this compiler lacks the target's \
+                  processor.",
         header: &["target", "backend", "base", "series", "verdict"],
         methods: |_| Ok(BTreeMap::new()),
     },

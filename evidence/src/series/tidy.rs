@@ -8,6 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
+use xtask::base::Base;
 use xtask::compiler::Compiler;
 use xtask::run::CommandExt;
 use xtask::tree::Prepared;
@@ -17,7 +18,11 @@ use crate::suite::{Outcome, Place};
 
 pub fn check(place: &Place) -> Result<Outcome> {
     let project = place.project();
-    let newest = project.bases().pop().context("base.toml has no base")?;
+    let release = |base: &Base| -> Vec<u32> {
+        base.release.split('.').filter_map(|number| number.parse().ok()).collect()
+    };
+    let newest =
+        project.bases().into_iter().max_by_key(release).context("base.toml has no base")?;
     let is_newest = newest.name == place.base().name;
     let newest = Prepared::apart(project.clone(), newest)?;
     let own = Prepared::apart(project.clone(), place.base().clone())?;

@@ -32,8 +32,8 @@ const LAUNCHED: [&str; 3] = ["rustc", "rustdoc", "clippy-driver"];
 
 /// Assemble a toolchain for users: the release's programs with the patched std of rust/
 ///
-/// bootstrap compiles the patched std for this machine, which takes a minute or two. Use the toolchain in any project
-/// whose crates have the line #![feature(tcp_keepalive)]:
+/// bootstrap compiles the patched std for this machine, which takes 2 to 3 minutes on two cores. Use the toolchain in
+/// any project whose crates have the line #![feature(tcp_keepalive)]:
 ///
 ///     cargo xtask toolchain --link
 ///     cargo +tcp-keepalive run
