@@ -394,7 +394,7 @@ fn ignored_file_in_the_way_stays() {
 }
 
 #[test]
-fn patches_that_do_not_apply_are_mended_in_the_clone() {
+fn conflicts_of_patches_are_resolved_in_the_clone() {
     for fixture in [Fixture::prepared(), Fixture::new()] {
         fixture.write_patch("0002-second.patch", "something else", "hello twice");
         let line = fs::read_to_string(fixture.tree.join("library/std/src/lib.rs")).ok();
@@ -403,13 +403,13 @@ fn patches_that_do_not_apply_are_mended_in_the_clone() {
         // From nothing, the clone has the base.
         assert_eq!(fixture.std_line(), line.unwrap_or("hello\n".into()));
         let commands = advice(&stop);
-        let [mend, export] = &commands[..] else { panic!("{commands:?}") };
-        fixture.shell(mend).failure();
-        let mended = "cd rust; echo mended >library/std/src/lib.rs; git add .; git am --continue";
-        fixture.shell(mended).success();
+        let [am, export] = &commands[..] else { panic!("{commands:?}") };
+        fixture.shell(am).failure();
+        let resolve = "cd rust; echo resolved >library/std/src/lib.rs; git add .; git am --continue";
+        fixture.shell(resolve).success();
         fixture.shell(&format!("git init -q; git add patches; {export}")).success();
         fixture.run(&["prepare"]).success();
-        assert_eq!(fixture.std_line(), "mended\n");
+        assert_eq!(fixture.std_line(), "resolved\n");
     }
 }
 
