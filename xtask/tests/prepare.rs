@@ -75,7 +75,7 @@ fn wrong_arguments_are_refused_before_anything_is_prepared() {
     }
     for (args, code, said) in [
         ("x", 2, "Usage: ./x.py [OPTIONS] ARGS..."),
-        ("x tset library/std", 1, "`tset library/std` has no sub-command"),
+        ("x tset library/std", 1, "`tset library/std` has no subcommand"),
         ("x library/std", 1, "for example `./x.py test library/std`"),
         ("x --base 9.99 test", 1, "base.toml has no base \"9.99\"; it has 1.95"),
         ("x test library/std --base 1.95", 1, "`./x.py --base … test`"),
