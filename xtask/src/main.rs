@@ -1,4 +1,4 @@
-//! `cargo xtask`: the command line. The library has the rest.
+//! The command line of `cargo xtask`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,11 +17,11 @@ use xtask::{error, export, run, test, toolchain, x};
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
 struct Cli {
-    /// Work on the project in this directory. x.py passes its own.
+    /// The project's directory. x.py passes the directory that it is in.
     #[arg(long, hide = true)]
     root: Option<PathBuf>,
 
-    /// Work on this base, a name from base.toml. Without it, base.toml's `default`.
+    /// Work on the base NAME of base.toml, and not on its `default`.
     #[arg(long, global = true, value_name = "NAME")]
     base: Option<String>,
 
