@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 
+use crate::base::Base;
 use crate::compiler::Compiler;
 use crate::error::NotRun;
 use crate::git::Git;
@@ -42,6 +43,7 @@ const LIBRARIES: [&str; 6] =
 /// Upstream's build system in the clone.
 pub struct Bootstrap<'a> {
     project: &'a Project,
+    base: &'a Base,
     src: &'a Path,
     compiler: &'a Compiler,
     config: Config,
@@ -55,11 +57,19 @@ pub struct Bootstrap<'a> {
 impl<'a> Bootstrap<'a> {
     /// Configures bootstrap, and provides its compiler.
     pub fn configured(prepared: &'a Prepared, config: Config) -> Result<Bootstrap<'a>> {
-        let Prepared { project, compiler, store, tree, out, show, .. } = prepared;
+        let Prepared { project, base, compiler, store, tree, out, show } = prepared;
         let out = out.join(if config == Config::Full { "full" } else { "prebuilt" });
         let base_commit = store.rev("base")?;
-        let bootstrap =
-            Bootstrap { project, src: &tree.src, compiler, config, base_commit, out, show: *show };
+        let bootstrap = Bootstrap {
+            project,
+            base,
+            src: &tree.src,
+            compiler,
+            config,
+            base_commit,
+            out,
+            show: *show,
+        };
         let _lock = project.build.lock(&bootstrap.out)?;
         bootstrap.write_config()?;
         if config == Config::Prebuilt {
@@ -281,8 +291,9 @@ impl<'a> Bootstrap<'a> {
             if !Git::at(self.src).stdout_of(&list)?.lines().any(|file| file.ends_with(".rs")) {
                 Err(NotRun(format!(
                     "{suite} has no tests in {}. Some archives lack them. To use another archive of base.toml:\n  \
-                     rm -rf build\n  cargo xtask prepare --source PATH",
-                    shown(self.src)
+                     rm -rf build\n  {} --source PATH",
+                    shown(self.src),
+                    self.base.command("cargo xtask prepare")
                 )))?;
             }
         }
@@ -309,11 +320,16 @@ pub fn find_llvm_config() -> Result<PathBuf> {
     };
     let names = ["llvm-config-22", "llvm-config-21", "llvm-config"];
     let found = names.iter().filter_map(|name| which::which(name).ok()).find(is_supported);
-    let tools = ["cmake", "ninja"];
-    let missing: Vec<_> = tools.into_iter().filter(|name| which::which(name).is_err()).collect();
-    found.filter(|_| missing.is_empty()).context(NotRun(
-        "--full builds the compiler. It needs LLVM 21 or 22 with its development files, cmake and ninja, and not \
-         all of these were found. On Debian:\n  apt-get install llvm-22-dev cmake ninja-build"
-            .into(),
-    ))
+    let mut missing = vec!["cmake", "ninja"];
+    missing.retain(|name| which::which(name).is_err());
+    if found.is_none() {
+        missing.push("llvm-config of LLVM 21 or 22");
+    }
+    found.filter(|_| missing.is_empty()).with_context(|| {
+        NotRun(format!(
+            "--full builds the compiler, and these are missing: {}. On Debian:\n  apt-get install llvm-22-dev cmake \
+             ninja-build",
+            missing.join(", ")
+        ))
+    })
 }
