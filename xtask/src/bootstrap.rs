@@ -59,7 +59,7 @@ impl<'a> Bootstrap<'a> {
     pub fn configured(prepared: &'a Prepared, config: Config) -> Result<Bootstrap<'a>> {
         let Prepared { project, base, compiler, store, tree, out, show } = prepared;
         let out = out.join(if config == Config::Full { "full" } else { "prebuilt" });
-        let base_commit = store.rev("base")?;
+        let base_commit = store.git.rev("base")?;
         let bootstrap = Bootstrap {
             project,
             base,

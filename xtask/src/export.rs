@@ -37,7 +37,7 @@ impl Export {
         let tree = Tree::at(project, base);
         tree.require()?;
         let store = Store::with_base(project, base, &Compiler::find(base)?, None)?;
-        let old = store.rev("series")?;
+        let old = store.git.rev("series")?;
         let head = exportable_head(&tree)?;
         store
             .git
@@ -46,7 +46,7 @@ impl Export {
             .arg("HEAD")
             .run_quiet()?;
         let (files, tip) = round_trip(project, base, &store, &head)?;
-        let known = if old == store.rev("base")? {
+        let known = if old == store.git.rev("base")? {
             Files::new()
         } else {
             exported_files(project, base, &store, &old)?
@@ -123,8 +123,8 @@ fn round_trip(
     store: &Store,
     head: &str,
 ) -> Result<(Files, String)> {
-    if store.git.stdout_of(&["merge-base", "base", head])? != store.rev("base")?
-        || head == store.rev("base")?
+    if store.git.stdout_of(&["merge-base", "base", head])? != store.git.rev("base")?
+        || head == store.git.rev("base")?
     {
         bail!("the branch has no commit on top of the base, so there is nothing to export");
     }

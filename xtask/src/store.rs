@@ -75,11 +75,6 @@ impl Store {
         Store { git: Git::at(&dir.join("store.git")), dir, build: project.build.clone() }
     }
 
-    /// Returns the hash of a commit in the store.
-    pub fn rev(&self, name: &str) -> Result<String> {
-        self.git.rev(name)
-    }
-
     /// Applies the patches in a directory, and sets the branch `series` to the result.
     pub fn apply_patches(&self, patches: &Path) -> Result<()> {
         let tip = self.applied(patches)?;
@@ -93,7 +88,7 @@ impl Store {
         if patches.is_empty() {
             bail!("{} has no patch", shown(directory));
         }
-        let mut contents = self.rev("base")?.into_bytes();
+        let mut contents = self.git.rev("base")?.into_bytes();
         for patch in &patches {
             if !patch.is_file() {
                 bail!("{} is not a file. Move it away", shown(patch));
@@ -168,7 +163,7 @@ impl Store {
         self.build.remove(&objects)?;
         // git writes new commits to the store.
         fs_err::os::unix::fs::symlink(self.git.dir.join("objects"), objects)?;
-        git.run(&["update-ref", "HEAD", &self.rev("base")?])?;
+        git.run(&["update-ref", "HEAD", &self.git.rev("base")?])?;
         git.run(&["read-tree", "HEAD"])?;
         Ok(git)
     }

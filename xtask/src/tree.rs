@@ -99,7 +99,7 @@ impl Prepared {
         let tree = Tree { git: Git::at(&src), src, base: base.clone() };
         tree.clone_if_missing(&project, &compiler, &store)?;
         let _lock = project.build.lock(&out)?;
-        let series = store.rev("series")?;
+        let series = store.git.rev("series")?;
         if tree.git.rev("HEAD")? != series {
             tree.fetch(&store)?;
             // git writes only files that differ, so cargo compiles only what changed.
@@ -183,7 +183,7 @@ impl Tree {
     /// Moves the branch `series` to the store's series if the patches changed. Returns an error if the user has commits
     /// of their own, or if git refuses.
     fn follow(&self, store: &Store) -> Result<()> {
-        let (new, old) = (store.rev("series")?, self.git.rev(LAST_SERIES)?);
+        let (new, old) = (store.git.rev("series")?, self.git.rev(LAST_SERIES)?);
         if new == old {
             return Ok(());
         }
@@ -215,7 +215,7 @@ impl Tree {
         let references =
             [(LAST_SERIES, "series"), (ORIGIN_SERIES, "series"), (ORIGIN_BASE, "base")];
         for (reference, branch) in references {
-            self.git.run(&["update-ref", reference, &store.rev(branch)?])?;
+            self.git.run(&["update-ref", reference, &store.git.rev(branch)?])?;
         }
         Ok(())
     }
@@ -232,7 +232,7 @@ impl Tree {
     /// Moves the branch `series`, if it is checked out, to the exported series. The commits are equal but for their
     /// hashes: the export checked that.
     pub fn switch_to_exported(&self, store: &Store) -> Result<()> {
-        let new = store.rev("series")?;
+        let new = store.git.rev("series")?;
         self.fetch(store)?;
         if self.branch()?.as_deref() == Some("series") && self.git.rev("HEAD")? != new {
             self.switch_series(&new)?.map_err(Error::msg)?;
