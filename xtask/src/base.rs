@@ -88,9 +88,14 @@ impl Base {
         if self.default { text.into() } else { format!("{text}-{}", self.name) }
     }
 
+    /// Returns ` --base NAME`, or nothing for the default base.
+    pub fn option(&self) -> String {
+        if self.default { String::new() } else { format!(" --base {}", self.name) }
+    }
+
     /// Returns `command`, with `--base NAME` unless this is the default base.
     pub fn command(&self, command: &str) -> String {
-        if self.default { command.into() } else { format!("{command} --base {}", self.name) }
+        format!("{command}{}", self.option())
     }
 }
 

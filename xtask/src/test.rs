@@ -85,12 +85,8 @@ impl Test {
         }
         eprintln!(
             "note: std was compiled without optimization, and no doctests ran. To run all tests, with \
-             optimization: `{}`",
-            if base.default {
-                "./x.py test library/std".into()
-            } else {
-                format!("./x.py --base {} test library/std", base.name)
-            }
+             optimization: `./x.py{} test library/std`",
+            base.option()
         );
         let failed = codes.into_iter().find(|code| *code != 0);
         Ok(failed.map_or(ExitCode::SUCCESS, |code| ExitCode::from(code as u8)))

@@ -141,10 +141,10 @@ impl Tree {
         let origin = format!("../build/{}/store.git", self.base.name);
         git.run(&["remote", "set-url", "origin", &origin])?;
         git.run(&["update-ref", LAST_SERIES, ORIGIN_SERIES])?;
-        let option = if self.base.default { "" } else { &format!(" --base {}", self.base.name) };
         let program = |name: &str| format!("{:?}", compiler.bin(name).display().to_string());
         let text = |text: &str| {
-            let text = text.replace("{base}", &self.base.name).replace("{option}", option);
+            let text =
+                text.replace("{base}", &self.base.name).replace("{option}", &self.base.option());
             text.replace("{rustc}", &program("rustc")).replace("{cargo}", &program("cargo"))
         };
         fs::create_dir_all(new.join(".git/info"))?;
