@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use fs_err as fs;
 
 use crate::base::Base;
-use crate::compiler::Compiler;
+use crate::compiler::{Compiler, rustup_which};
 use crate::error::NotRun;
 use crate::git::Git;
 use crate::out::{Step, shown};
@@ -111,10 +111,7 @@ impl<'a> Bootstrap<'a> {
     /// Returns the rustfmt for `x.py fmt` and tidy: that of the nightly toolchain if there is one, because they use
     /// unstable options.
     fn rustfmt(&self) -> PathBuf {
-        let mut rustup = Command::new("rustup");
-        rustup.clean_env().args(["which", "--toolchain", "nightly", "rustfmt"]);
-        let nightly = rustup.env("RUSTUP_AUTO_INSTALL", "0").stdout_of();
-        nightly.map_or_else(|_| self.compiler.bin("rustfmt"), PathBuf::from)
+        rustup_which("nightly", "rustfmt").unwrap_or_else(|_| self.compiler.bin("rustfmt"))
     }
 
     /// Returns the sysroot to which bootstrap would download the compiler.

@@ -107,13 +107,17 @@ impl Compiler {
 }
 
 fn rustup_sysroot(name: &str) -> Result<PathBuf> {
-    let mut rustup = Command::new("rustup");
-    rustup.clean_env().args(["which", "--toolchain", name, "rustc"]);
-    // Otherwise rustup would install a missing toolchain.
-    rustup.env("RUSTUP_AUTO_INSTALL", "0");
-    let rustc = rustup.stdout_of()?;
-    let sysroot = Path::new(&rustc).parent().and_then(Path::parent);
+    let rustc = rustup_which(name, "rustc")?;
+    let sysroot = rustc.parent().and_then(Path::parent);
     Ok(sysroot.context("`rustup which rustc` printed a path that is in no sysroot")?.to_owned())
+}
+
+/// Returns the path of a program in one of rustup's toolchains.
+pub fn rustup_which(toolchain: &str, program: &str) -> Result<PathBuf> {
+    let mut rustup = Command::new("rustup");
+    rustup.clean_env().args(["which", "--toolchain", toolchain, program]);
+    // Otherwise rustup would install a missing toolchain.
+    Ok(rustup.env("RUSTUP_AUTO_INSTALL", "0").stdout_of()?.into())
 }
 
 fn path_sysroot() -> Result<PathBuf> {
