@@ -104,13 +104,7 @@ impl Bases {
         let text = fs::read_to_string(path)?;
         let bases: Bases =
             toml::from_str(&text).with_context(|| format!("cannot parse {}", path.display()))?;
-        if !bases.base.contains_key(&bases.default) {
-            bail!(
-                "`default` in {} names no base of this file: {:?}",
-                path.display(),
-                bases.default
-            );
-        }
+        bases.get(None).context("`default` in base.toml is wrong")?;
         Ok(bases)
     }
 

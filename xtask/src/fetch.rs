@@ -170,9 +170,8 @@ fn with_apt(url: &str, partial: &Path) -> Result<()> {
 
 /// Returns the mirrors of Debian that this machine's apt uses.
 fn debian_mirrors() -> Result<Vec<String>> {
-    let lacks = || NotRun("this machine has no apt to download it from Debian's mirrors".into());
     if which::which("apt-get").is_err() || !Path::new(APT_HELPER).exists() {
-        Err(lacks())?;
+        bail!("this machine has no apt, which downloads from Debian's mirrors");
     }
     // Prints the URLs of apt's indexes without fetching them. `apt-get indextargets` prints nothing if apt has no
     // lists yet, as in a container image.
