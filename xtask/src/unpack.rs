@@ -57,8 +57,7 @@ fn unpack(destination: &Owned, file: &Path, archive: &Archive, sources: &Sources
     #[expect(clippy::disallowed_methods, reason = "a pipe connects two programs")]
     let mut running = printer.spawn().with_context(|| format!("cannot run `{program}`"))?;
     let mut tar = Command::new("tar");
-    // cargo compares times, so the files are as new as the directory.
-    tar.args(["--extract", "--file=-", "-m", "--no-same-owner", "--no-same-permissions"])
+    tar.args(["--extract", "--file=-", "--no-same-owner", "--no-same-permissions"])
         .arg(format!("--strip-components={}", root.split('/').count()))
         .args(sources.exclude.iter().map(|path| format!("--exclude={root}/{}", path.display())))
         .arg("--directory")
