@@ -100,6 +100,12 @@ impl Git {
         Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
     }
 
+    /// Returns the hashes of files, one on each line.
+    pub fn hash_files(&self, files: &[PathBuf]) -> Result<String> {
+        let paths: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
+        self.filter(&["hash-object", "--no-filters", "--stdin-paths"], paths.as_bytes())
+    }
+
     /// Returns the hash of a commit.
     pub fn rev(&self, name: &str) -> Result<String> {
         self.stdout_of(&[

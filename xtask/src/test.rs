@@ -126,9 +126,7 @@ fn changed_tests(tree: &Tree) -> Result<Vec<String>> {
     let found = tree.src.join(directory);
     let mut files = if found.exists() { entries(&found)? } else { Vec::new() };
     files.retain(|file| file.is_file() && file.extension() == Some("rs".as_ref()));
-    let paths: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
-    let hash = ["hash-object", "--no-filters", "--stdin-paths"];
-    let hashes = tree.git.filter(&hash, paths.as_bytes())?;
+    let hashes = tree.git.hash_files(&files)?;
     let base = tree.git.stdout_of(&["ls-tree", "refs/remotes/origin/base", directory])?;
     let is_known =
         |hash: &str, file: &Path| base.contains(&format!("{hash}\t{directory}{}", file_name(file)));

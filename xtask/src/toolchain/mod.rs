@@ -97,10 +97,7 @@ pub fn bring_up_to_date(prepared: &Prepared, targets: &[String]) -> Result<bool>
         files.extend(if own.exists() { entries(&own)? } else { Vec::new() });
         stds.push((target, libdir));
     }
-    let paths: Vec<_> = files.iter().map(|file| file.display().to_string() + "\n").collect();
-    let hashes = store
-        .git
-        .filter(&["hash-object", "--no-filters", "--stdin-paths"], paths.concat().as_bytes())?;
+    let hashes = store.git.hash_files(&files)?;
     let parts = format!("{LAUNCHER}{README}{all:?}{hashes}");
     let digest = store.git.filter(&["hash-object", "--stdin"], parts.as_bytes())?[..12].to_owned();
     if fs::read_to_string(directory.join(STAMP)).is_ok_and(|found| found == digest) {
