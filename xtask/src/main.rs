@@ -15,7 +15,7 @@ use xtask::{error, export, run, test, toolchain, x};
 /// commit in rust/, run tests with `cargo xtask test`, write the commits to patches/ with `cargo xtask export`, and
 /// check the result with `cargo test`.
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
     /// The project's directory. x.py passes the directory that it is in.
     #[arg(long, hide = true)]
