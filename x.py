@@ -17,12 +17,12 @@ import sys
 import tempfile
 
 root = os.path.dirname(os.path.abspath(__file__))
-where = os.getcwd()
+caller_dir = os.getcwd()
 target = os.path.join(root, "build", "target")
 
 
-def links(compiler):
-    """Returns whether a compiler finds the headers, the libraries and the linker that a program needs."""
+def can_link(compiler):
+    """Returns whether a compiler finds the headers, the libraries and the linker for a program."""
     with tempfile.TemporaryDirectory() as directory:
         source, header = ("x.cpp", "cstdio") if compiler == "c++" else ("x.c", "stdio.h")
         with open(os.path.join(directory, source), "w") as file:
@@ -32,14 +32,14 @@ def links(compiler):
 
 
 def require_programs():
-    """Stops if programs are missing on this machine, and names all of them at once."""
+    """Names all programs that are missing on this machine, and exits if there are any."""
     with open(os.path.join(root, "xtask", "needs.txt"), encoding="utf-8") as file:
         lines = [line.strip().split(": ") for line in file if not line.startswith("#")]
     (_, programs), *systems = lines
     missing = [name for name in programs.split() if shutil.which(name) is None]
-    if not os.path.exists(target):  # otherwise they compiled the tool before
+    if not os.path.exists(target):  # only before the first build
         for compiler in ("cc", "c++"):
-            if compiler not in missing and not links(compiler):
+            if compiler not in missing and not can_link(compiler):
                 missing.append(compiler + " (is there, but cannot compile and link a program)")
     if shutil.which("cargo") is None:
         missing.append("cargo (install rustup from https://rustup.rs, or Rust 1.95.0 without rustup)")
@@ -51,15 +51,15 @@ def require_programs():
         sys.exit(3)
 
 
-# Ctrl-C ends this program and what it starts, without a traceback. A shell that starts programs in the
-# background ignores SIGINT for them, and two of std's tests send it to a child.
+# The default signal handlers, so that Ctrl-C prints no traceback. Also, a shell makes programs in the background ignore
+# SIGINT, but two of std's tests send it to a child.
 for number in (signal.SIGINT, signal.SIGQUIT):
     signal.signal(number, signal.SIG_DFL)
 require_programs()
 os.chdir(root)  # rustup takes the toolchain from the directory's rust-toolchain.toml
 if not os.path.exists(target):
     print("compiling the tool (once, up to a minute)", file=sys.stderr)
-# The tool is always built in the same directory. The caller's settings are for other builds.
+# CARGO_BUILD_TARGET is for the caller's own builds.
 env = {name: value for name, value in os.environ.items() if name != "CARGO_BUILD_TARGET"}
 build = ["cargo", "build", "--quiet", "--package", "xtask", "--target-dir", target]
 # cargo's messages contain the path of the program.
@@ -69,5 +69,5 @@ if built.returncode:
     sys.exit(1)
 messages = [json.loads(line) for line in built.stdout.splitlines()]
 xtask = next(message["executable"] for message in messages if message.get("executable"))
-os.chdir(where)  # paths in the arguments are relative to this directory
+os.chdir(caller_dir)  # paths in the arguments are relative to it
 os.execv(xtask, [xtask, "--root", root, "x"] + sys.argv[1:])

@@ -417,7 +417,7 @@ mod tests {
 
     /// Returns a project with two bases. The machine has no compiler for one of them.
     fn project(dir: &Path) -> Project {
-        let mut text = "default = \"a\"\n[mend]\nleave-out = []\nfiles = {}\n".to_owned();
+        let mut text = "default = \"a\"\n[sources]\nexclude = []\nstubs = {}\n".to_owned();
         for base in ["a", "b"] {
             text += &format!("[base.{base}]\nrelease = \"\"\ncommit = \"\"\ndate = \"\"\n");
             text += "compiler = []\narchive = []\n";

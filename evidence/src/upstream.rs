@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use fs_err as fs;
 use xtask::base::Base;
-use xtask::bootstrap::{Bootstrap, Lane};
+use xtask::bootstrap::{Bootstrap, Config};
 use xtask::project::Project;
 use xtask::std::{Std, UNIT_TESTS};
 use xtask::tree::Prepared;
@@ -66,7 +66,7 @@ fn pass_with_own(place: &Place, args: &[&str]) -> Result<String> {
 /// error could be in the middle of such a line.
 fn x_py(place: &Place, args: &[&str]) -> Result<String> {
     let prepared = Prepared::apart(place.project().clone(), place.base().clone())?;
-    let bootstrap = Bootstrap::configured(&prepared, Lane::Prebuilt)?;
+    let bootstrap = Bootstrap::configured(&prepared, Config::Prebuilt)?;
     let args = [&[VERBOSE], args].concat();
     let args: Vec<_> = args.iter().map(Into::into).collect();
     let output = place.run(&mut bootstrap.x_py_for(&args)?, LIMIT)?;

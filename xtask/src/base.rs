@@ -11,7 +11,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Bases {
     default: String,
-    mend: Mend,
+    sources: Sources,
     base: BTreeMap<String, Base>,
 }
 
@@ -22,76 +22,80 @@ pub struct Base {
     /// The key in `base.toml`, and the directory's name below `patches/`.
     #[serde(skip)]
     pub name: String,
-    /// Whether commands without `--base` use this base.
+    /// True for the base that commands without `--base` use.
     #[serde(skip)]
     pub default: bool,
     pub release: String,
-    /// Upstream's commit of the release, which its compiler was built from.
+    /// The commit of rust-lang/rust that the release was built from.
     pub commit: String,
-    /// The date of the base's commit in the store, so that its hash is the same everywhere.
+    /// The date of the base's commit in the store. A fixed date fixes the commit's hash.
     pub date: String,
-    /// The names under which rustup may have the release's compiler, in order of preference.
+    /// The rustup toolchains that may be the release, in order of preference.
     pub compiler: Vec<String>,
     /// The archives of the sources, in order of preference.
     pub archive: Vec<Archive>,
     #[serde(skip)]
-    pub mend: Mend,
+    pub sources: Sources,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(deny_unknown_fields)]
 pub struct Archive {
-    /// The file's name, in the cache directory and at its place.
+    /// The file's name, on the server and in the cache directory.
     pub file: String,
     pub sha256: String,
     pub place: Place,
     /// The archive's top directory.
     pub root: String,
-    /// Patches of a distribution, which are taken back.
-    pub take_back: Option<TakeBack>,
+    pub revert: Option<Revert>,
 }
 
-/// A place that archives are downloaded from.
+/// The directory on a server that has an archive.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
-    /// The address of the directory that holds the file.
+    /// The directory's URL.
     Url(String),
-    /// A directory below `pool/` of a Debian mirror.
+    /// The directory's path below `pool/` of a Debian mirror.
     Pool(String),
 }
 
 /// The changes to the sources of every base.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Mend {
-    /// Directories that are not unpacked.
-    pub leave_out: Vec<PathBuf>,
-    /// Files that are written if the sources lack them, by path.
-    pub files: BTreeMap<String, String>,
+#[serde(deny_unknown_fields)]
+pub struct Sources {
+    /// The directories that are not unpacked.
+    pub exclude: Vec<PathBuf>,
+    /// The contents of files that are written if the sources lack them, by path.
+    pub stubs: BTreeMap<String, String>,
 }
 
-/// Patches that are applied in reverse, the last one first.
+/// A distribution's patches, which are applied in reverse.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct TakeBack {
-    /// The directory of the patches. Its file `series` has their order.
+pub struct Revert {
+    /// The directory with the patches. Its file `series` lists them in order.
     pub patches: PathBuf,
-    /// Patterns of the files that the patches change and the archive lacks.
-    pub except: Vec<String>,
-    /// Files that are replaced by the files of the same name with the ending `.orig`.
+    /// Patterns for `git apply --exclude`: files that the archive lacks.
+    pub exclude: Vec<String>,
+    /// Files that are replaced by the archive's `<file>.orig`.
     pub originals: Vec<PathBuf>,
 }
 
 impl Base {
-    /// Returns `text` for the default base, and `text-NAME` for another one.
+    /// Returns `text` for the default base, and `text-NAME` for other bases.
     pub fn suffixed(&self, text: &str) -> String {
         if self.default { text.into() } else { format!("{text}-{}", self.name) }
     }
 
-    /// Returns `command` with the option that names this base, if one is needed.
+    /// Returns ` --base NAME`, or nothing for the default base.
+    pub fn option(&self) -> String {
+        if self.default { String::new() } else { format!(" --base {}", self.name) }
+    }
+
+    /// Returns `command`, with `--base NAME` unless this is the default base.
     pub fn command(&self, command: &str) -> String {
-        if self.default { command.into() } else { format!("{command} --base {}", self.name) }
+        format!("{command}{}", self.option())
     }
 }
 
@@ -99,14 +103,8 @@ impl Bases {
     pub fn read(path: &Path) -> Result<Bases> {
         let text = fs::read_to_string(path)?;
         let bases: Bases =
-            toml::from_str(&text).with_context(|| format!("cannot read {}", path.display()))?;
-        if !bases.base.contains_key(&bases.default) {
-            bail!(
-                "`default` in {} names no base of this file: {:?}",
-                path.display(),
-                bases.default
-            );
-        }
+            toml::from_str(&text).with_context(|| format!("cannot parse {}", path.display()))?;
+        bases.get(None).context("`default` in base.toml is wrong")?;
         Ok(bases)
     }
 
@@ -117,7 +115,7 @@ impl Bases {
             bail!("base.toml has no base {name:?}; it has {}", known.join(", "));
         };
         let default = name == self.default;
-        Ok(Base { name: name.into(), default, mend: self.mend.clone(), ..base.clone() })
+        Ok(Base { name: name.into(), default, sources: self.sources.clone(), ..base.clone() })
     }
 
     pub fn all(&self) -> Vec<Base> {

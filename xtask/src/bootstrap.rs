@@ -1,7 +1,7 @@
 //! Configures upstream's build system, provides the compiler that it uses, and runs its x.py.
 //!
-//! Without `--full`, this is bootstrap's own `rust.download-rustc`, with the directory that it would download
-//! to filled from the installed toolchain. That is the base's compiler, so only std is compiled.
+//! Without `--full`, bootstrap runs with `rust.download-rustc`. This module fills the download directory from the
+//! installed toolchain, so bootstrap downloads nothing and compiles only std.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -12,7 +12,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 
-use crate::compiler::Compiler;
+use crate::base::Base;
+use crate::compiler::{Compiler, rustup_which};
 use crate::error::NotRun;
 use crate::git::Git;
 use crate::out::{Step, shown};
@@ -22,58 +23,66 @@ use crate::run::CommandExt;
 use crate::std::libraries;
 use crate::tree::Prepared;
 
-/// The source of bootstrap's compiler.
+/// The configuration of bootstrap.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Lane {
-    /// The installed compiler, which was built from the base's commit.
+pub enum Config {
+    /// `x.py-config.toml`: bootstrap uses the installed compiler.
     Prebuilt,
-    /// Compiled from the base's sources against the installed LLVM.
+    /// `x.py-config-full.toml`: bootstrap builds the compiler against the installed LLVM.
     Full,
 }
 
-/// The programs that are copied from a toolchain's `bin/`, as far as they are there.
+/// The programs that are copied from a toolchain's `bin/`, if they exist there.
 const PROGRAMS: [&str; 7] =
     ["rustc", "rustdoc", "cargo", "rustfmt", "cargo-fmt", "clippy-driver", "cargo-clippy"];
 
-/// The beginnings of the names that are copied from a toolchain's `lib/`. A distribution has other libraries
-/// there, too.
+/// The prefixes of the names that are copied from a toolchain's `lib/`, where a distribution has other libraries, too.
 const LIBRARIES: [&str; 6] =
     ["rustlib", "librustc_driver", "libLLVM", "libstd-", "libtest-", "private"];
 
 /// Upstream's build system in the clone.
 pub struct Bootstrap<'a> {
     project: &'a Project,
+    base: &'a Base,
     src: &'a Path,
     compiler: &'a Compiler,
-    lane: Lane,
-    /// The commit that bootstrap takes for upstream's newest.
+    config: Config,
+    /// The store's commit `base`, which bootstrap takes for upstream's newest.
     base_commit: String,
-    /// The directory that it builds in.
+    /// The build directory.
     out: PathBuf,
     show: bool,
 }
 
 impl<'a> Bootstrap<'a> {
-    /// Returns upstream's build system, configured and with its compiler.
-    pub fn configured(prepared: &'a Prepared, lane: Lane) -> Result<Bootstrap<'a>> {
-        let Prepared { project, compiler, store, tree, out, show, .. } = prepared;
-        let out = out.join(if lane == Lane::Full { "full" } else { "prebuilt" });
-        let base_commit = store.rev("base")?;
-        let bootstrap =
-            Bootstrap { project, src: &tree.src, compiler, lane, base_commit, out, show: *show };
+    /// Configures bootstrap, and provides its compiler.
+    pub fn configured(prepared: &'a Prepared, config: Config) -> Result<Bootstrap<'a>> {
+        let Prepared { project, base, compiler, store, tree, out, show } = prepared;
+        let out = out.join(if config == Config::Full { "full" } else { "prebuilt" });
+        let base_commit = store.git.rev("base")?;
+        let bootstrap = Bootstrap {
+            project,
+            base,
+            src: &tree.src,
+            compiler,
+            config,
+            base_commit,
+            out,
+            show: *show,
+        };
         let _lock = project.build.lock(&bootstrap.out)?;
         bootstrap.write_config()?;
-        if lane == Lane::Prebuilt {
+        if config == Config::Prebuilt {
             bootstrap.provide_compiler()?;
         }
         Ok(bootstrap)
     }
 
-    /// Writes the settings that depend on this machine. All others are in the file that this one includes.
+    /// Writes bootstrap.toml, with the settings that depend on this machine. The included file has all others.
     fn write_config(&self) -> Result<()> {
         let quoted = |path: &Path| format!("{:?}", path.display().to_string());
         let included =
-            if self.lane == Lane::Full { "x.py-config-full.toml" } else { "x.py-config.toml" };
+            if self.config == Config::Full { "x.py-config-full.toml" } else { "x.py-config.toml" };
         let mut text = format!(
             "# Written by ./x.py. Settings belong in the included file.\ninclude = [{}]\n\n[build]\nrustc = {}\n\
              cargo = {}\nrustfmt = {}\nbuild-dir = {}\n# The compiler is the release, not the beta that bootstrap \
@@ -84,41 +93,38 @@ impl<'a> Bootstrap<'a> {
             quoted(&self.rustfmt()),
             quoted(&self.out),
         );
-        if self.lane == Lane::Full {
+        if self.config == Config::Full {
             let llvm_config = quoted(&find_llvm_config()?);
             text += &format!("\n[target.{}]\nllvm-config = {llvm_config}\n", self.compiler.host);
         }
-        let config = self.config();
+        let config = self.config_file();
         if fs::read_to_string(&config).is_ok_and(|found| found == text) {
             return Ok(());
         }
         self.project.build.write(&config, text)
     }
 
-    fn config(&self) -> PathBuf {
+    fn config_file(&self) -> PathBuf {
         self.out.join("bootstrap.toml")
     }
 
-    /// Returns the rustfmt for `x.py fmt` and tidy, which use options that only a nightly one has. Without a
-    /// nightly, it is the release's.
+    /// Returns the rustfmt for `x.py fmt` and tidy: that of the nightly toolchain if there is one, because they use
+    /// unstable options.
     fn rustfmt(&self) -> PathBuf {
-        let mut rustup = Command::new("rustup");
-        rustup.clean_env().args(["which", "--toolchain", "nightly", "rustfmt"]);
-        let nightly = rustup.env("RUSTUP_AUTO_INSTALL", "0").stdout_of();
-        nightly.map_or_else(|_| self.compiler.bin("rustfmt"), PathBuf::from)
+        rustup_which("nightly", "rustfmt").unwrap_or_else(|_| self.compiler.bin("rustfmt"))
     }
 
-    /// Returns the directory that bootstrap would download the compiler to: a sysroot.
+    /// Returns the sysroot to which bootstrap would download the compiler.
     pub fn sysroot(&self) -> PathBuf {
         self.out.join(&self.compiler.host).join("ci-rustc")
     }
 
-    /// Returns the directory with the host's std in this sysroot.
+    /// Returns the directory with the host's std in the sysroot.
     pub fn libdir(&self) -> PathBuf {
         self.sysroot().join("lib/rustlib").join(&self.compiler.host).join("lib")
     }
 
-    /// Fills the directories that bootstrap would download a compiler and its LLVM to.
+    /// Fills the directories to which bootstrap would download the compiler and its LLVM.
     fn provide_compiler(&self) -> Result<()> {
         let (rustc, from) = (self.sysroot(), self.compiler.sysroot.display().to_string());
         let llvm = rustc.with_file_name("ci-llvm");
@@ -131,7 +137,7 @@ impl<'a> Bootstrap<'a> {
         let _step = Step::start("copying the installed compiler for bootstrap");
         let owned = &self.project.build;
         owned.make(&llvm, |new| {
-            // No LLVM is needed where no compiler is built, but bootstrap asks for its version.
+            // bootstrap builds nothing against LLVM, but asks for its version.
             let llvm_config = new.join("bin/llvm-config");
             fs::create_dir_all(new.join("bin"))?;
             let version = self.compiler.version_field("LLVM version")?;
@@ -165,8 +171,8 @@ impl<'a> Bootstrap<'a> {
         Ok(())
     }
 
-    /// Copies the compiler, with files in the place of links: bootstrap writes to what it takes for its
-    /// download, and must not write through a link to the user's toolchain.
+    /// Copies the compiler, with files instead of links: bootstrap writes to its download directory, and must not write
+    /// through a link to the user's toolchain.
     fn copy_compiler(&self, new: &Path) -> Result<()> {
         let copy = |directory: &str, is_wanted: &dyn Fn(&str) -> bool| -> Result<()> {
             let from = self.compiler.sysroot.join(directory);
@@ -189,16 +195,16 @@ impl<'a> Bootstrap<'a> {
         Command::new("chmod").args(["-R", "u+w", "--"]).arg(new).run_quiet()
     }
 
-    /// Returns bootstrap's list of the files that make up the host's std.
+    /// Returns the text of .rust-std-contents, bootstrap's list of the host's std.
     fn std_contents<'p>(&self, files: impl IntoIterator<Item = &'p PathBuf>) -> String {
         let libdir = format!("lib/rustlib/{}/lib", self.compiler.host);
         files.into_iter().map(|file| format!("{libdir}/{}\n", file_name(file))).collect()
     }
 
-    /// Builds the patched std and puts it into the compiler's sysroot in the place of the released std. Suites
-    /// other than std's own tests use the std that is there.
+    /// Builds the patched std, and replaces the released std in the compiler's sysroot with it. Suites other than std's
+    /// own tests, such as tests/ui, use the std in the sysroot.
     pub fn provide_patched_std(&self) -> Result<()> {
-        if self.lane == Lane::Full {
+        if self.config == Config::Full {
             return Ok(());
         }
         let mut build = self.x_py();
@@ -207,7 +213,7 @@ impl<'a> Bootstrap<'a> {
             eprintln!("building the patched std for the sysroot of the compiler");
             let status = build.run_shown()?;
             if !status.success() {
-                bail!("the patched std does not build ({status}). The messages are above");
+                bail!("the patched std does not build ({status}). x.py's messages are above");
             }
         } else {
             build.run_quiet()?;
@@ -215,7 +221,7 @@ impl<'a> Bootstrap<'a> {
         let _lock = self.project.build.lock(&self.out)?;
         let host = &self.compiler.host;
         let stamp = self.out.join(host).join("stage1-std").join(host).join("dist/.libstd-stamp");
-        // NUL characters separate the paths. The letter before each path says for which machine it is.
+        // NUL-separated paths, with a letter before each that says whether the file is for the host.
         let list = fs::read_to_string(stamp)?;
         let paths = list.split_terminator('\0').filter_map(|entry| entry.get(1..));
         let built: BTreeSet<PathBuf> = paths.map(PathBuf::from).collect();
@@ -240,15 +246,15 @@ impl<'a> Bootstrap<'a> {
         Ok(fs::write(self.sysroot().join(".rust-std-contents"), self.std_contents(&built))?)
     }
 
-    /// Returns upstream's x.py with arguments, after providing the std that its suites need.
+    /// Returns the command for x.py with arguments. Before that, provides the patched std if a suite needs it.
     pub fn x_py_for(&self, args: &[OsString]) -> Result<Command> {
         let suites = self.suites(args)?;
         self.require_tests(&suites)?;
         let mut command = self.x_py();
-        if !suites.is_empty() && self.lane == Lane::Prebuilt {
+        if !suites.is_empty() && self.config == Config::Prebuilt {
             self.provide_patched_std()?;
-            // compiletest works for some seconds. To optimize it takes most of a minute. std, whose profile
-            // inherits from the same one, is optimized as in releases.
+            // compiletest runs for seconds, and optimizing it takes most of a minute. std's profile, `dist`, inherits
+            // from `release`, and must stay optimized.
             command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
             command.env("CARGO_PROFILE_DIST_OPT_LEVEL", "3");
         }
@@ -256,24 +262,24 @@ impl<'a> Bootstrap<'a> {
         Ok(command)
     }
 
-    /// Returns the suites that use the std in the compiler's sysroot, as x.py itself lists them. Returns none
-    /// if x.py refuses the arguments: it says so when it is run.
+    /// Asks x.py which suites use the std in the compiler's sysroot. Returns none if x.py refuses the arguments: the
+    /// real run prints the error.
     fn suites(&self, args: &[OsString]) -> Result<Vec<String>> {
-        let mut ask = self.x_py();
-        ask.arg("--dry-run").args(args).stdin(Stdio::null());
-        // x.py compiles itself first, which takes a minute.
+        let mut dry_run = self.x_py();
+        dry_run.arg("--dry-run").args(args).stdin(Stdio::null());
+        // The first run compiles bootstrap for a minute, so cargo's progress is shown.
         if self.show && !self.out.join("bootstrap/debug/bootstrap").exists() {
-            ask.stderr(Stdio::inherit());
+            dry_run.stderr(Stdio::inherit());
         }
-        let output = ask.any_output()?;
+        let output = dry_run.any_output()?;
         let printed = String::from_utf8_lossy(&output.stdout);
-        // The crates in braces are std's own, whose tests use the std that is compiled for them.
+        // A line with braces lists crates of std, whose own tests link a std that is compiled for them.
         let suites =
             printed.lines().filter(|line| line.starts_with("Testing stage") && !line.contains('{'));
         Ok(if output.status.success() { suites.map(str::to_owned).collect() } else { Vec::new() })
     }
 
-    /// Stops if a suite has no test: upstream's x.py would call that a success.
+    /// Returns an error if a suite has no tests, which x.py would report as a success.
     fn require_tests(&self, suites: &[String]) -> Result<()> {
         for line in suites {
             let Some((_, rest)) = line.split_once(" suite=") else { continue };
@@ -282,39 +288,45 @@ impl<'a> Bootstrap<'a> {
             if !Git::at(self.src).stdout_of(&list)?.lines().any(|file| file.ends_with(".rs")) {
                 Err(NotRun(format!(
                     "{suite} has no tests in {}. Some archives lack them. To use another archive of base.toml:\n  \
-                     rm -rf build\n  cargo xtask prepare --source PATH",
-                    shown(self.src)
+                     rm -rf build\n  {} --source PATH",
+                    shown(self.src),
+                    self.base.command("cargo xtask prepare")
                 )))?;
             }
         }
         Ok(())
     }
 
-    /// Returns upstream's x.py in the clone, with the configuration of this tool.
+    /// Returns the command for x.py in the clone, with this tool's configuration.
     pub fn x_py(&self) -> Command {
         let mut command = Command::new("python3");
         command.x_py_env().arg(self.src.join("x.py")).current_dir(self.src);
-        // `--config` among the arguments comes before this variable.
-        command.env("RUST_BOOTSTRAP_CONFIG", self.config());
-        // Incremental compilation is for people who edit bootstrap. Upstream's CI does without.
+        // `--config` in the arguments overrides this variable.
+        command.env("RUST_BOOTSTRAP_CONFIG", self.config_file());
+        // Incremental compilation would only help people who edit bootstrap.
         command.env("CARGO_INCREMENTAL", "0");
         command
     }
 }
 
-/// Finds the newest LLVM that Rust's sources can be built against. The releases' own is version 22.
+/// Finds llvm-config of the newest installed LLVM that the compiler can be built against. The releases use LLVM 22.
 pub fn find_llvm_config() -> Result<PathBuf> {
-    let is_right = |path: &PathBuf| {
+    let is_supported = |path: &PathBuf| {
         let version = Command::new(path).arg("--version").stdout_of().unwrap_or_default();
         version.starts_with("21.") || version.starts_with("22.")
     };
     let names = ["llvm-config-22", "llvm-config-21", "llvm-config"];
-    let found = names.iter().filter_map(|name| which::which(name).ok()).find(is_right);
-    let tools = ["cmake", "ninja"];
-    let missing: Vec<_> = tools.into_iter().filter(|name| which::which(name).is_err()).collect();
-    found.filter(|_| missing.is_empty()).context(NotRun(
-        "--full builds the compiler. It needs LLVM 21 or 22 with its development files, cmake and ninja, and not \
-         all of these were found. On Debian:\n  apt-get install llvm-22-dev cmake ninja-build"
-            .into(),
-    ))
+    let found = names.iter().filter_map(|name| which::which(name).ok()).find(is_supported);
+    let mut missing = vec!["cmake", "ninja"];
+    missing.retain(|name| which::which(name).is_err());
+    if found.is_none() {
+        missing.push("llvm-config of LLVM 21 or 22");
+    }
+    found.filter(|_| missing.is_empty()).with_context(|| {
+        NotRun(format!(
+            "--full builds the compiler, and these are missing: {}. On Debian:\n  apt-get install llvm-22-dev cmake \
+             ninja-build",
+            missing.join(", ")
+        ))
+    })
 }

@@ -1,4 +1,4 @@
-//! Finds the compiler of a base: the release itself, as it is installed.
+//! Finds the compiler of a base: the installed release.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,27 +12,27 @@ use crate::run::CommandExt;
 /// An installed compiler.
 pub struct Compiler {
     pub sysroot: PathBuf,
-    /// The machine's own target, such as `x86_64-unknown-linux-gnu`.
+    /// The host, such as `x86_64-unknown-linux-gnu`.
     pub host: String,
     /// The output of `rustc -vV`.
     version: String,
 }
 
 impl Compiler {
-    /// Finds the base's compiler: the first of rustup's toolchains that `base.toml` names, or the `rustc` on
-    /// the PATH, that was built from the base's commit.
+    /// Finds a compiler that was built from the base's commit: one of the rustup toolchains that `base.toml` names, or
+    /// the `rustc` on the PATH.
     pub fn find(base: &Base) -> Result<Compiler> {
         let mut failures = Vec::new();
-        let of_rustup = base.compiler.iter().map(|name| of_rustup(name));
-        for sysroot in of_rustup.chain([on_path()]) {
-            match sysroot.and_then(Compiler::at).and_then(|compiler| compiler.of(base)) {
+        let sysroots = base.compiler.iter().map(|name| rustup_sysroot(name));
+        for sysroot in sysroots.chain([path_sysroot()]) {
+            match sysroot.and_then(Compiler::at).and_then(|compiler| compiler.require_base(base)) {
                 Ok(compiler) => return Ok(compiler),
                 Err(error) => failures.push(format!("- {error:#}\n")),
             }
         }
         let from_debian = base.compiler.iter().any(|name| name.starts_with("debian-"));
         let or =
-            "Or, on x86_64 with apt, make it from Debian's packages:\n  .ci/rustc-from-debian\n";
+            "Or, on x86_64 with apt, install it from Debian's packages:\n  .ci/rustc-from-debian\n";
         Err(NotRun(format!(
             "the compiler of Rust {0} is not installed:\n{1}Install it with rustup:\n  rustup toolchain \
              install {0} --profile minimal --component clippy --component rustfmt\n{2}",
@@ -50,8 +50,8 @@ impl Compiler {
         Ok(compiler)
     }
 
-    /// Returns the compiler if it is of the base's commit and has the programs that are needed.
-    fn of(self, base: &Base) -> Result<Compiler> {
+    /// Returns the compiler if it was built from the base's commit, and if cargo, rustdoc and rustfmt are beside it.
+    fn require_base(self, base: &Base) -> Result<Compiler> {
         let (sysroot, commit) = (self.sysroot.display(), self.version_field("commit-hash")?);
         if commit != base.commit {
             bail!(
@@ -62,18 +62,18 @@ impl Compiler {
         }
         let programs = ["cargo", "rustdoc", "rustfmt"];
         if let Some(missing) = programs.iter().find(|program| !self.bin(program).is_file()) {
-            bail!("{sysroot}/bin has a rustc and no {missing}");
+            bail!("{sysroot}/bin has rustc, but no {missing}");
         }
         Ok(self)
     }
 
-    /// Returns the first line of `rustc -V`.
+    /// Returns the output of `rustc -V`.
     pub fn title(&self) -> &str {
         self.version.lines().next().unwrap_or_default()
     }
 
-    /// Returns its cargo, which uses this compiler, in an environment that does not depend on the caller.
-    /// Nobody edits and debugs what it compiles, so it keeps nothing for that.
+    /// Returns a cargo that uses this compiler, in an environment that does not depend on the caller. By default, cargo
+    /// compiles without debug information and not incrementally, because nobody edits or debugs the results.
     pub fn cargo(&self) -> Command {
         let mut cargo = Command::new(self.bin("cargo"));
         cargo.clean_env().env("RUSTC", self.bin("rustc")).env("RUSTDOC", self.bin("rustdoc"));
@@ -81,14 +81,14 @@ impl Compiler {
         cargo
     }
 
-    /// Returns its rustc, in an environment that does not depend on the caller.
+    /// Returns rustc, in an environment that does not depend on the caller.
     pub fn rustc(&self) -> Command {
         let mut rustc = Command::new(self.bin("rustc"));
         rustc.clean_env();
         rustc
     }
 
-    /// Returns what `rustc -vV` prints after `name: `.
+    /// Returns a field of `rustc -vV`, such as `commit-hash`.
     pub fn version_field(&self, name: &str) -> Result<&str> {
         let mut lines = self.version.lines();
         lines
@@ -106,16 +106,20 @@ impl Compiler {
     }
 }
 
-fn of_rustup(name: &str) -> Result<PathBuf> {
-    let mut rustup = Command::new("rustup");
-    rustup.clean_env().args(["which", "--toolchain", name, "rustc"]);
-    // rustup would otherwise install a toolchain that it lacks.
-    rustup.env("RUSTUP_AUTO_INSTALL", "0");
-    let rustc = rustup.stdout_of()?;
-    let sysroot = Path::new(&rustc).parent().and_then(Path::parent);
+fn rustup_sysroot(name: &str) -> Result<PathBuf> {
+    let rustc = rustup_which(name, "rustc")?;
+    let sysroot = rustc.parent().and_then(Path::parent);
     Ok(sysroot.context("`rustup which rustc` printed a path that is in no sysroot")?.to_owned())
 }
 
-fn on_path() -> Result<PathBuf> {
+/// Returns the path of a program in one of rustup's toolchains.
+pub fn rustup_which(toolchain: &str, program: &str) -> Result<PathBuf> {
+    let mut rustup = Command::new("rustup");
+    rustup.clean_env().args(["which", "--toolchain", toolchain, program]);
+    // Otherwise rustup would install a missing toolchain.
+    Ok(rustup.env("RUSTUP_AUTO_INSTALL", "0").stdout_of()?.into())
+}
+
+fn path_sysroot() -> Result<PathBuf> {
     Ok(Command::new("rustc").clean_env().args(["--print", "sysroot"]).stdout_of()?.into())
 }

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::Error;
 
-/// The exit code for a machine that lacks something. The lab uses the same code.
+/// The exit code if the machine lacks something. evidence/lab exits with this code, too.
 pub const NOT_RUN: u8 = 3;
 
-/// An error whose cause is that the machine lacks something. The text says what, and how to get it.
+/// The error if the machine lacks something. The text names it, and says how to get it.
 #[derive(Debug)]
 pub struct NotRun(pub String);
 
@@ -21,7 +21,7 @@ impl fmt::Display for NotRun {
 
 impl std::error::Error for NotRun {}
 
-/// Prints the error with its causes.
+/// Prints the error with its causes, and returns the exit code.
 pub fn report(error: &Error) -> ExitCode {
     eprintln!("error: {error:#}");
     if is_disk_full(error) {

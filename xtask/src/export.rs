@@ -26,7 +26,7 @@ use crate::tree::Tree;
 #[derive(Args)]
 pub struct Export {}
 
-/// Contents by path below the project's directory. `None` stands for something that is not a plain file.
+/// File contents by path, relative to the project's directory. `None` means that the path is no regular file.
 pub type Files = BTreeMap<PathBuf, Option<Vec<u8>>>;
 
 /// The directories with the files that the default series adds.
@@ -37,8 +37,8 @@ impl Export {
         let tree = Tree::at(project, base);
         tree.require()?;
         let store = Store::with_base(project, base, &Compiler::find(base)?, None)?;
-        let old = store.rev("series")?;
-        let head = exportable(&tree)?;
+        let old = store.git.rev("series")?;
+        let head = exportable_head(&tree)?;
         store
             .git
             .command(&["fetch", "--quiet", "--no-tags", UPLOAD_PACK])
@@ -46,14 +46,14 @@ impl Export {
             .arg("HEAD")
             .run_quiet()?;
         let (files, tip) = round_trip(project, base, &store, &head)?;
-        let known = if old == store.rev("base")? {
+        let known = if old == store.git.rev("base")? {
             Files::new()
         } else {
             exported_files(project, base, &store, &old)?
         };
         write(project, base, &files, &known)?;
         store.git.run(&["update-ref", "refs/heads/series", &tip])?;
-        tree.exported(&store)?;
+        tree.switch_to_exported(&store)?;
         for path in files.keys().filter(|path| path.starts_with("patches")) {
             println!("{}", shown(&project.root.join(path)));
         }
@@ -61,8 +61,8 @@ impl Export {
     }
 }
 
-/// Returns the commit that is checked out, if a series can end in it.
-fn exportable(tree: &Tree) -> Result<String> {
+/// Returns the commit that is checked out, or an error if the clone's state cannot be exported.
+fn exportable_head(tree: &Tree) -> Result<String> {
     let src = shown(&tree.src);
     let Some(branch) = tree.branch()? else {
         bail!(
@@ -105,26 +105,26 @@ fn exportable(tree: &Tree) -> Result<String> {
         ["fixup!", "squash!", "amend!"].iter().any(|mark| subject.starts_with(mark))
     }) {
         bail!(
-            "in {src}, the commit {subject:?} has to be merged into the commit that it names:\n  git -C {src} rebase \
+            "in {src}, the commit {subject:?} must be squashed into the commit that it names:\n  git -C {src} rebase \
              --interactive --autosquash origin/base"
         );
     }
     if branch != "series" {
-        eprintln!("note: exporting the branch {branch}, and not series");
+        eprintln!("note: exporting the branch {branch} instead of series");
     }
     tree.git.rev("HEAD")
 }
 
-/// Returns the files of the commits up to `head`, and the commit that their patches lead to. Proves that the
-/// patches give the same commits when they are applied.
+/// Returns the files that an export of the commits up to `head` writes. Applies the patches to the base, checks that
+/// this gives equal commits, and returns the last of them, too.
 fn round_trip(
     project: &Project,
     base: &Base,
     store: &Store,
     head: &str,
 ) -> Result<(Files, String)> {
-    if store.git.stdout_of(&["merge-base", "base", head])? != store.rev("base")?
-        || head == store.rev("base")?
+    if store.git.stdout_of(&["merge-base", "base", head])? != store.git.rev("base")?
+        || head == store.git.rev("base")?
     {
         bail!("the branch has no commit on top of the base, so there is nothing to export");
     }
@@ -145,7 +145,7 @@ fn round_trip(
         let subject =
             ours.get(same).and_then(|commit| commit.lines().next()).unwrap_or("the last commit");
         bail!(
-            "{WHY}. Change the commit {subject:?}: `git am` makes another commit from its patch, or none"
+            "{WHY}. Change the commit {subject:?}: `git am` makes a different commit from its patch, or none"
         );
     }
     Ok((files, tip))
@@ -184,7 +184,7 @@ pub fn exported_files(project: &Project, base: &Base, store: &Store, tip: &str) 
             let [raw, path] = pair else { continue };
             if raw.to_string_lossy().get(8..14) != Some("100644") {
                 bail!(
-                    "{} is a link or a program. Only plain files can be exported to library/ and tests/",
+                    "{} is a symbolic link or executable. Only other files can be exported to library/ and tests/",
                     path.display()
                 );
             }
@@ -194,7 +194,7 @@ pub fn exported_files(project: &Project, base: &Base, store: &Store, tip: &str) 
     Ok(files)
 }
 
-/// Returns what is there in the place of exported files. Links are not followed.
+/// Returns the files that an export would replace or remove. Does not follow links.
 pub fn found_files(project: &Project, base: &Base) -> Result<Files> {
     let mut paths = patches_in(&project.patches(base))?;
     if base.default {
@@ -216,8 +216,9 @@ pub fn found_files(project: &Project, base: &Base) -> Result<Files> {
     Ok(found)
 }
 
-/// Puts the files in the place of those that are there. Writes nothing if one of these is not known.
-fn write(project: &Project, base: &Base, files: &Files, series: &Files) -> Result<()> {
+/// Replaces the files of the last export. Writes nothing if it would replace or remove a file whose contents are
+/// neither in git nor in `last`, the last export.
+fn write(project: &Project, base: &Base, files: &Files, last: &Files) -> Result<()> {
     let root = &project.root;
     let repository = Git::at(root);
     let has_git = root.join(".git").exists();
@@ -226,10 +227,10 @@ fn write(project: &Project, base: &Base, files: &Files, series: &Files) -> Resul
         if text.is_none() {
             return Ok(false);
         }
-        if files.get(path) == Some(text) || series.get(path) == Some(text) {
+        if files.get(path) == Some(text) || last.get(path) == Some(text) {
             return Ok(true);
         }
-        // An empty name is that of the index.
+        // The empty name stands for the index.
         let is_at = |commit: &str| Ok::<_, anyhow::Error>(repository.blob(commit, path)? == *text);
         Ok(has_git && (is_at("")? || is_at("HEAD")?))
     };
@@ -239,7 +240,7 @@ fn write(project: &Project, base: &Base, files: &Files, series: &Files) -> Resul
             unknown.push(shown(&root.join(path)));
         }
     }
-    // A link or a directory where a file is to be written, or a link to a directory on the way there.
+    // A link or a directory at a file's path, and a link or a file at a parent directory's path.
     for path in files.keys() {
         let ancestors = path.ancestors().filter(|path| !path.as_os_str().is_empty());
         for ancestor in ancestors {
@@ -256,11 +257,11 @@ fn write(project: &Project, base: &Base, files: &Files, series: &Files) -> Resul
         let keep = if has_git { "`git add` each file, or remove it" } else { "Move them away" };
         bail!(
             "nothing was written: export would replace or remove these, and git does not have their contents:\n  \
-             {}\n{keep}, and run the command again. Links and directories have to be moved away",
+             {}\n{keep}, and run the command again. Move links and directories away",
             unknown.join("\n  ")
         );
     }
-    // The new files come first: an interruption leaves too many files rather than too few.
+    // Write before removing: an interruption leaves too many files rather than too few.
     for (path, text) in files.iter().filter(|(path, text)| found.get(*path) != Some(*text)) {
         let top = path.iter().next().context("a path has a first component")?;
         let owned = Owned { root: root.join(top) };

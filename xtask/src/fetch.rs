@@ -1,4 +1,4 @@
-//! Downloads a base's archive to the user's cache directory. The SHA-256 is checked before each use.
+//! Downloads archives to the user's cache directory, and checks their SHA-256 before each use.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,12 +14,12 @@ use crate::owned::Owned;
 use crate::project::cache;
 use crate::run::CommandExt;
 
-/// Returns an archive of the base, with its hash checked, and its path.
+/// Returns the first of the base's archives that is cached or can be downloaded, and its path.
 pub fn archive_of(base: &Base) -> Result<(&Archive, PathBuf)> {
     let cache = cache()?;
-    // Another clone of this repository may want the same archive.
+    // Another clone of this repository may be downloading the archive.
     let _lock = cache.lock(&cache.root)?;
-    // All archives are looked for in the cache before the network is asked for one of them.
+    // Prefer any cached archive to a download.
     for archive in &base.archive {
         if is_cached(archive)? {
             return Ok((archive, cache.root.join(&archive.file)));
@@ -39,11 +39,11 @@ pub fn archive_of(base: &Base) -> Result<(&Archive, PathBuf)> {
         base.commit,
         base.command("cargo xtask prepare")
     );
-    // A wrong hash is no lack of the machine.
+    // `NotRun` says that the machine lacks something. A wrong hash is another error.
     if is_wrong { bail!("{message}") } else { Err(NotRun(message))? }
 }
 
-/// Returns the path of an archive in the cache, with its hash checked. Downloads it if it is not there.
+/// Returns the path of the archive in the cache. Downloads the archive if it is not cached.
 pub fn cached(archive: &Archive) -> Result<PathBuf> {
     let cache = cache()?;
     let _lock = cache.lock(&cache.root)?;
@@ -57,17 +57,17 @@ pub fn cached(archive: &Archive) -> Result<PathBuf> {
     })
 }
 
-/// Downloads an archive and returns its path in the cache. Sets `is_wrong` if the hash is another one.
+/// Downloads an archive and returns its path in the cache. Sets `is_wrong` if its hash is wrong.
 fn download_to_cache(archive: &Archive, cache: &Owned, is_wrong: &mut bool) -> Result<PathBuf> {
     let (partial, path) =
         (cache.root.join(format!("{}.part", archive.file)), cache.root.join(&archive.file));
-    // Nothing is written through a link that may be there.
+    // `partial` may be a link, which must not be followed.
     cache.remove(&partial)?;
     let fetched = download(archive, &partial).and_then(|()| {
         let found = sha256(&partial)?;
         if found != archive.sha256 {
             *is_wrong = true;
-            bail!("its SHA-256 is {found}, and should be {}", archive.sha256);
+            bail!("its SHA-256 is {found}, expected {}", archive.sha256);
         }
         cache.rename(&partial, &path)
     });
@@ -77,8 +77,7 @@ fn download_to_cache(archive: &Archive, cache: &Owned, is_wrong: &mut bool) -> R
     fetched.map(|()| path)
 }
 
-/// Returns whether the archive is in the cache. A wrong hash there is an error: the file is left for the
-/// user to look at.
+/// Returns whether the archive is in the cache. A wrong hash is an error, and the file is kept for the user to inspect.
 pub fn is_cached(archive: &Archive) -> Result<bool> {
     let path = cache()?.root.join(&archive.file);
     if fs::symlink_metadata(&path).is_err() {
@@ -90,17 +89,17 @@ pub fn is_cached(archive: &Archive) -> Result<bool> {
     match found {
         Ok(found) if found == archive.sha256 => Ok(true),
         found => bail!(
-            "{} is damaged: its SHA-256 should be\n  {}\nand is\n  {}\nTo download it again, remove \
-             it and run the command again:\n  rm -r {}",
+            "{} has a wrong SHA-256. Expected:\n  {}\nFound:\n  {}\nTo download it again, remove it and run the \
+             command again:\n  rm -r {}",
             path.display(),
             archive.sha256,
-            found.unwrap_or_else(|error| format!("not known: {error:#}")),
+            found.unwrap_or_else(|error| format!("none, because {error:#}")),
             shown(&path)
         ),
     }
 }
 
-/// Returns the archive of the base that the user's file is.
+/// Returns the base's archive that has the SHA-256 of the user's file.
 pub fn identify<'b>(path: &Path, base: &'b Base) -> Result<&'b Archive> {
     let found = sha256(path)?;
     let archive = base.archive.iter().find(|archive| archive.sha256 == found);
@@ -133,13 +132,13 @@ fn download(archive: &Archive, partial: &Path) -> Result<()> {
     }
 }
 
-/// curl writes to its standard output: a curl that is confined, such as snap's, may not write to hidden
-/// directories (rust-lang/rust#107722).
+/// Downloads with curl, from its standard output: snap's curl may not write to hidden directories
+/// (rust-lang/rust#107722).
 fn with_curl(url: &str, partial: &Path) -> Result<()> {
     let _step = Step::start(format!("downloading {url}"));
     let mut curl = Command::new("curl");
     curl.args(["--fail", "--silent", "--show-error", "--location"])
-        // The next place is tried soon if a server is out of reach or falls silent.
+        // A server that does not respond must not delay the next archive for long.
         .args(["--connect-timeout", "5", "--speed-limit", "1", "--speed-time", "30"])
         .arg(url)
         .stdin(Stdio::null())
@@ -153,17 +152,17 @@ fn with_curl(url: &str, partial: &Path) -> Result<()> {
 
 const APT_HELPER: &str = "/usr/lib/apt/apt-helper";
 
-/// Downloads with apt's own program, and so with apt's settings for proxies.
+/// Downloads with apt-helper, which uses apt's proxy settings.
 fn with_apt(url: &str, partial: &Path) -> Result<()> {
     let _step = Step::start(format!("downloading {url}"));
     let mut helper = Command::new(APT_HELPER);
-    // As root, apt would leave the download to a user who may not write to the cache directory.
+    // As root, apt would download as the user `_apt`, who may not write to the cache directory.
     helper.args(["-o", "APT::Sandbox::User=root", "-o", "Acquire::http::Timeout=15"]);
     helper.args(["-o", "Acquire::Retries=1", "download-file", url]).arg(partial);
     let output = helper.env("LC_ALL", "C").any_output()?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let errors = said.lines().filter(|line| line.starts_with("E: ") || line.contains("Err:"));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let errors = stderr.lines().filter(|line| line.starts_with("E: ") || line.contains("Err:"));
         bail!("{}", errors.collect::<Vec<_>>().join(" "));
     }
     Ok(())
@@ -171,15 +170,14 @@ fn with_apt(url: &str, partial: &Path) -> Result<()> {
 
 /// Returns the mirrors of Debian that this machine's apt uses.
 fn debian_mirrors() -> Result<Vec<String>> {
-    let lacks = || NotRun("this machine has no apt to download it from Debian's mirrors".into());
     if which::which("apt-get").is_err() || !Path::new(APT_HELPER).exists() {
-        Err(lacks())?;
+        bail!("this machine has no apt, which downloads from Debian's mirrors");
     }
-    // Names each file that an update would fetch, and fetches none. `indextargets` prints nothing where apt has no
+    // Prints the URLs of apt's indexes without fetching them. `apt-get indextargets` prints nothing if apt has no
     // lists yet, as in a container image.
     let list =
         Command::new("apt-get").args(["update", "--print-uris"]).env("LC_ALL", "C").stdout_of()?;
-    // Debian's mirrors have this name by convention; other archives have no rustc under pool/.
+    // By convention, the URL of a Debian mirror ends in /debian.
     let mirror_of = |line: &str| {
         let (mirror, _) = line.strip_prefix('\'')?.split_once("/dists/")?;
         mirror.ends_with("/debian").then(|| format!("{mirror}/"))
@@ -195,7 +193,7 @@ fn debian_mirrors() -> Result<Vec<String>> {
 
 /// Returns the SHA-256 of a file, in hexadecimal digits.
 pub fn sha256(path: &Path) -> Result<String> {
-    // macOS has shasum, and Linux has coreutils.
+    // coreutils has sha256sum, and macOS has shasum.
     let (program, args): (_, &[&str]) = match which::which("sha256sum") {
         Ok(_) => ("sha256sum", &[]),
         Err(_) => ("shasum", &["-a", "256"]),

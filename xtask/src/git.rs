@@ -1,4 +1,4 @@
-//! Runs git so that the user's configuration changes nothing.
+//! Runs git, independently of the user's configuration.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
@@ -10,15 +10,15 @@ use anyhow::{Context, Result, bail};
 
 use crate::run::{self, CommandExt};
 
-/// The committer in the store. Nobody submits these commits as they are.
+/// The committer in the store. These commits are not for submission.
 const NAME: &str = "tcp-keepalive maintainers";
 const EMAIL: &str = "maintainers@tcp-keepalive.example";
 
-/// Settings that win over those of the repository.
+/// Settings that override those of the repository.
 const SETTINGS: [&str; 9] = [
-    // A crash of the machine costs a rerun, so nothing waits for the disk.
+    // The store can be created again after a crash of the machine, so git need not wait for the disk.
     "core.fsync=none",
-    // The repositories are one big pack each, which needs no clean-up in the background.
+    // The store is one big pack, which needs no maintenance in the background.
     "gc.auto=0",
     "maintenance.auto=false",
     "advice.detachedHead=false",
@@ -26,12 +26,12 @@ const SETTINGS: [&str; 9] = [
     "core.attributesFile=/dev/null",
     "core.fsmonitor=false",
     "status.showUntrackedFiles=normal",
-    // The clone may have another owner, as in many containers. Whoever runs this tool trusts it already.
+    // In containers, the clone often has another owner. A user who runs this tool trusts it.
     "safe.directory=*",
 ];
 
-/// An option of `git fetch` and `git clone`: the program that git starts in the other repository does not get the
-/// settings above.
+/// An option of `git fetch` and `git clone` that sets `safe.directory` for the other repository, where git starts a
+/// program without the settings above.
 pub const UPLOAD_PACK: &str = "--upload-pack=git -c 'safe.directory=*' upload-pack";
 
 /// A git repository, bare or with a work tree.
@@ -54,11 +54,11 @@ impl Git {
         Ok(git)
     }
 
-    /// Returns `git ARGS`, to be run in this repository.
+    /// Returns the command `git ARGS` in this repository.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("git");
         command.git_env().arg("-C").arg(&self.dir);
-        // git would otherwise look for a repository further up, and find this project's.
+        // Otherwise git would search the parent directories, and find this project's repository.
         let dir = std::fs::canonicalize(&self.dir).ok();
         if let Some(parent) = dir.as_deref().and_then(Path::parent) {
             command.env("GIT_CEILING_DIRECTORIES", parent);
@@ -69,7 +69,7 @@ impl Git {
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_ATTR_NOSYSTEM", "1")
             .env("GIT_NO_REPLACE_OBJECTS", "1")
-            // `git status` would refresh the person's index.
+            // Otherwise `git status` would write to the index of the user's clone.
             .env("GIT_OPTIONAL_LOCKS", "0")
             .env("GIT_COMMITTER_NAME", NAME)
             .env("GIT_COMMITTER_EMAIL", EMAIL)
@@ -85,12 +85,12 @@ impl Git {
         self.command(args).stdout_of()
     }
 
-    /// Returns the standard output of `git ARGS`, which reads `input`.
+    /// Runs `git ARGS` with `input` as its standard input, and returns its standard output.
     pub fn filter(&self, args: &[&str], input: &[u8]) -> Result<String> {
         let mut command = self.command(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         run::announce(&command);
-        #[expect(clippy::disallowed_methods, reason = "its input is written")]
+        #[expect(clippy::disallowed_methods, reason = "the input is written to a pipe")]
         let mut child = command.spawn().context("cannot run `git`")?;
         child.stdin.take().context("git has no standard input")?.write_all(input)?;
         let output = child.wait_with_output()?;
@@ -98,6 +98,12 @@ impl Git {
             bail!("`{}` failed ({})", run::words(&command), output.status);
         }
         Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+    }
+
+    /// Returns the hashes of files, one on each line.
+    pub fn hash_files(&self, files: &[PathBuf]) -> Result<String> {
+        let paths: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
+        self.filter(&["hash-object", "--no-filters", "--stdin-paths"], paths.as_bytes())
     }
 
     /// Returns the hash of a commit.
@@ -110,7 +116,7 @@ impl Git {
         ])
     }
 
-    /// Returns the hash of the commit that a reference leads to, or `None` if there is no such reference.
+    /// Returns the hash that a reference points to, or `None` if there is no such reference.
     pub fn reference(&self, name: &str) -> Result<Option<String>> {
         let list = self.stdout_of(&["for-each-ref", "--format=%(objectname) %(refname)", name])?;
         let mut lines = list.lines().filter_map(|line| line.split_once(' '));
@@ -122,7 +128,7 @@ impl Git {
     pub fn blob(&self, commit: &str, path: &Path) -> Result<Option<Vec<u8>>> {
         let mut name = OsString::from(format!("{commit}:"));
         name.push(path);
-        // With `--batch-check`, git tells a missing object apart from an error.
+        // Unlike other commands, `--batch-check` distinguishes a missing object from an error.
         let checked = self.filter(&["cat-file", "--batch-check"], name.as_bytes())?;
         if checked.ends_with(" missing") {
             return Ok(None);
@@ -131,7 +137,7 @@ impl Git {
         Ok(Some(run::successful(show.arg(name))?.stdout))
     }
 
-    /// Returns the paths that git prints with a NUL character behind each.
+    /// Returns the NUL-separated output of `git ARGS`, as paths.
     pub fn paths(&self, args: &[&str]) -> Result<Vec<PathBuf>> {
         let printed = run::successful(&mut self.command(args))?.stdout;
         let paths = printed.split(|byte| *byte == 0).filter(|path| !path.is_empty());

@@ -1,19 +1,18 @@
-//! `cargo xtask` and the tool behind `./x.py`: from a fresh clone to upstream's own test runner on the
-//! patched sources. The package `evidence` uses this library.
+//! The library behind `cargo xtask` and `./x.py`. The package `evidence` uses it, too.
 //!
 //! The modules, in the order in which data flows through them:
 //!
-//! - `project`, `base`: where things are, and what `base.toml` says of a release.
-//! - `fetch`, `unpack`: a base's archive is downloaded, checked and unpacked.
-//! - `compiler`: the base's own compiler is found on this machine.
-//! - `store`: `build/<base>/store.git` gets the base as one commit, and `patches/<base>/` on top.
-//! - `tree`: `rust/`, the clone in which people work, is made and follows the patches.
-//! - `bootstrap`, `x`: upstream's build system is configured, and its x.py runs in the clone.
-//! - `std`, `test`: std is compiled for one target, and its tests run seconds after an edit.
-//! - `export`: the clone's commits are written to `patches/`, `library/` and `tests/`.
-//! - `toolchain`: the release's programs and the patched std become a toolchain for users.
+//! - `project`, `base`: know the project's paths, and read the releases in `base.toml`.
+//! - `fetch`, `unpack`: download and check a base's archive, and unpack it.
+//! - `compiler`: finds the base's own compiler on this machine.
+//! - `store`: commits the base to `build/<base>/store.git`, and applies `patches/<base>/` to it.
+//! - `tree`: clones the store to `rust/`, and moves the clone's branch when the patches change.
+//! - `bootstrap`, `x`: configure upstream's build system, and run its x.py in the clone.
+//! - `std`, `test`: compile std for one target, and run its tests of TCP on the clone's files.
+//! - `export`: writes the clone's commits to `patches/`, `library/` and `tests/`.
+//! - `toolchain`: assembles a toolchain from the release's programs and the patched std.
 //!
-//! `owned` deletes and renames, `run` and `git` start programs, `out` and `error` talk to the user.
+//! `owned` deletes and renames. `run` and `git` start programs. `out` and `error` print to the user.
 
 pub mod base;
 pub mod bootstrap;

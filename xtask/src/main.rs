@@ -1,4 +1,4 @@
-//! `cargo xtask`: the command line. The library has the rest.
+//! The command line of `cargo xtask`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,13 +15,13 @@ use xtask::{error, export, run, test, toolchain, x};
 /// commit in rust/, run tests with `cargo xtask test`, write the commits to patches/ with `cargo xtask export`, and
 /// check the result with `cargo test`.
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
-    /// Work on the project in this directory. x.py passes its own.
+    /// The project's directory. x.py passes the directory that it is in.
     #[arg(long, hide = true)]
     root: Option<PathBuf>,
 
-    /// Work on this base, a name from base.toml. Without it, base.toml's `default`.
+    /// Work on the base NAME of base.toml, and not on its `default`.
     #[arg(long, global = true, value_name = "NAME")]
     base: Option<String>,
 

@@ -1,4 +1,4 @@
-//! Shows progress: one line for each step, and on a terminal the seconds as they pass. Shows paths.
+//! Prints progress, one line for each step, with the elapsed seconds on a terminal. Formats paths for messages.
 
 use std::io::{IsTerminal, stderr};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// A step that is under way until it is dropped.
+/// A step that lasts until it is dropped.
 pub struct Step {
     /// The thread ends when the sender is dropped.
     clock: Option<(Sender<()>, JoinHandle<()>)>,
@@ -41,7 +41,8 @@ impl Drop for Step {
     }
 }
 
-/// Returns `path` as seen from the current directory, quoted for a shell where that is necessary.
+/// Returns `path` for a message: relative to the current directory if it is in there, and quoted for a shell if
+/// necessary.
 pub fn shown(path: &Path) -> String {
     let current = std::env::current_dir().ok();
     let relative = current.as_deref().and_then(|dir| path.strip_prefix(dir).ok()).unwrap_or(path);

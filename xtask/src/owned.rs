@@ -1,6 +1,5 @@
-//! Deletes and renames. Only the directories that belong to the tool have an [`Owned`]: `build/` and the
-//! tool's directory in the user's cache. A path outside of them is refused. `disallowed-methods` in
-//! clippy.toml sends all callers here.
+//! Deletes and renames files, but only in directories that belong to the tool. clippy.toml disallows other ways to
+//! delete and rename.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Component, Path, PathBuf};
@@ -10,25 +9,25 @@ use fs_err as fs;
 
 use crate::out::shown;
 
-/// The ending of temporary names for what is being written.
+/// The suffix of the temporary names of files that are being written.
 pub const UNFINISHED: &str = ".unfinished";
 
-/// A directory whose whole content belongs to the tool. An export makes one of `patches/`, `library/` and
-/// `tests/`, for the files that it found to be replaceable.
+/// A directory in which the tool may delete and rename: `build/`, the tool's directory in the user's cache, and, in an
+/// export that checked the files, `patches/`, `library/` and `tests/`.
 #[derive(Clone)]
 pub struct Owned {
     pub root: PathBuf,
 }
 
 impl Owned {
-    /// Removes the file, link or directory at `path`, if there is one. Does not follow links. A directory
-    /// loses its name first, so that an interruption leaves no half of it under the name.
+    /// Removes the file, link or directory at `path`, if there is one. Does not follow links. Renames a directory
+    /// first, so that an interruption does not leave an incomplete directory at `path`.
     pub fn remove(&self, path: &Path) -> Result<()> {
         let removed = beside(path, ".removed");
         for path in [&removed, path] {
             let Ok(metadata) = fs::symlink_metadata(path) else { continue };
             self.require_inside(path)?;
-            #[expect(clippy::disallowed_methods, reason = "the path is inside")]
+            #[expect(clippy::disallowed_methods, reason = "the path was checked")]
             if !metadata.is_dir() {
                 fs::remove_file(path)?;
             } else {
@@ -45,7 +44,7 @@ impl Owned {
     pub fn rename(&self, old: &Path, new: &Path) -> Result<()> {
         self.require_inside(old)?;
         self.require_inside(new)?;
-        #[expect(clippy::disallowed_methods, reason = "both paths are inside")]
+        #[expect(clippy::disallowed_methods, reason = "the paths were checked")]
         Ok(fs::rename(old, new)?)
     }
 
@@ -60,8 +59,8 @@ impl Owned {
         })
     }
 
-    /// Has `fill` fill an empty directory, and gives it the name `directory` when that succeeded. Removes
-    /// what is there under this name. The caller holds a lock.
+    /// Calls `fill` with a new directory, and renames it to `directory` if `fill` succeeded. Replaces an existing
+    /// directory. The caller holds a lock.
     pub fn make(&self, directory: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let unfinished = beside(directory, UNFINISHED);
         self.remove(&unfinished)?;
@@ -70,7 +69,7 @@ impl Owned {
             self.remove(directory)?;
             self.rename(&unfinished, directory)
         });
-        // The disk may be full: the space is given back.
+        // The disk may be full, so the space is freed.
         filled.inspect_err(|_| {
             let _ = self.remove(&unfinished);
         })
@@ -95,7 +94,7 @@ impl Owned {
         Ok(file)
     }
 
-    /// Refuses a path that is not below the directory, also by way of a link in between.
+    /// Returns an error if the path is not below the directory, or only by a link that leads out of it.
     fn require_inside(&self, path: &Path) -> Result<()> {
         let is_plain = !path.components().any(|component| component == Component::ParentDir);
         let parent = path.parent().context("the path has no parent")?;

@@ -1,4 +1,4 @@
-//! Knows where things are: in this repository, in `build/`, and in the user's cache directory.
+//! The project's paths: in this repository, in `build/`, and in the user's cache directory.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -13,17 +13,17 @@ use crate::owned::Owned;
 #[derive(Clone)]
 pub struct Project {
     pub root: PathBuf,
-    /// `build/`: everything that the tool makes.
+    /// `build/`, which belongs to the tool.
     pub build: Owned,
     bases: Bases,
 }
 
 impl Project {
-    /// Opens the project whose package cargo runs. Cargo tells where that package is.
+    /// Opens the project of the package that cargo runs, named by `CARGO_MANIFEST_DIR`.
     pub fn of_cargo() -> Result<Project> {
         let package = env::var_os("CARGO_MANIFEST_DIR").context(
             "CARGO_MANIFEST_DIR is not set, so this program does not know which clone to work in. \
-             Start it by `./x.py`, `cargo xtask` or `cargo test`",
+             Start it with `./x.py`, `cargo xtask` or `cargo test`",
         )?;
         Project::open(Path::new(&package).parent().context("cargo's package has no parent")?)
     }
@@ -35,7 +35,7 @@ impl Project {
         let build = Owned { root: root.join("build") };
         fs::create_dir_all(&build.root).with_context(|| {
             format!(
-                "build/ cannot be made (if {} is a link, its target must exist)",
+                "cannot create build/ (if {} is a symbolic link, create its target)",
                 build.root.display()
             )
         })?;
@@ -51,7 +51,7 @@ impl Project {
         Ok(Project { root, build, bases })
     }
 
-    /// Returns the base called `name`, or the default one.
+    /// Returns the base `name`, or the default base.
     pub fn base(&self, name: Option<&str>) -> Result<Base> {
         self.bases.get(name)
     }
@@ -60,18 +60,17 @@ impl Project {
         self.bases.all()
     }
 
-    /// Returns the directory below `build/` for one base.
+    /// Returns `build/<base>/`.
     pub fn dir(&self, base: &Base) -> PathBuf {
         self.build.root.join(&base.name)
     }
 
-    /// Returns the directory of the clone in which people work: `rust/`, or `rust-NAME/` for a base that
-    /// is not the default one.
+    /// Returns the directory of the user's clone: `rust/` for the default base, `rust-<base>/` for others.
     pub fn tree(&self, base: &Base) -> PathBuf {
         self.root.join(base.suffixed("rust"))
     }
 
-    /// Returns the directory with the patches of a base.
+    /// Returns `patches/<base>/`.
     pub fn patches(&self, base: &Base) -> PathBuf {
         self.root.join("patches").join(&base.name)
     }
@@ -85,7 +84,7 @@ pub fn cache() -> Result<Owned> {
         set.or_else(default).context("there is no cache directory: set XDG_CACHE_HOME or HOME")?;
     let root = cache.join("rust-tcp-keepalive");
     fs::create_dir_all(&root).with_context(|| {
-        format!("cannot make {} (XDG_CACHE_HOME names another directory)", root.display())
+        format!("cannot create {} (XDG_CACHE_HOME sets another directory)", root.display())
     })?;
     Ok(Owned { root })
 }

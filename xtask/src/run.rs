@@ -1,5 +1,5 @@
-//! Starts programs: in an environment that does not depend on the caller's settings, shown if `--verbose`
-//! is given, and with errors that contain the command and its output.
+//! Starts programs, in an environment that does not depend on the caller's settings. Prints each command if `--verbose`
+//! is given. Errors contain the command and its output.
 
 use std::env;
 use std::ffi::OsStr;
@@ -11,26 +11,25 @@ use anyhow::{Context, Error, Result, bail};
 
 static VERBOSE: AtomicBool = AtomicBool::new(false);
 
-/// Shows each command before it is run, from now on.
+/// Makes the functions of this module print each command before it runs.
 pub fn show_commands() {
     VERBOSE.store(true, Ordering::Relaxed);
 }
 
-/// The variables that the tool's own builds take from the caller: where things are, and how the network is
-/// reached. Other variables could change what is built or measured. A name that ends in `_` stands for all
-/// names that begin with it. Proxies have names in small letters and in capitals, see curl(1).
+/// The caller's variables that the tool's own builds keep: paths and network settings. Other variables could change the
+/// results. A name that ends in `_` is a prefix. For the proxies' names in lower and upper case, see curl(1).
 const INHERITED: &str = "HOME PATH USER LOGNAME TERM NO_COLOR TMPDIR XDG_ CARGO_HOME RUSTUP_HOME \
     CARGO_HTTP_ CARGO_NET_ CARGO_REGISTRIES_ CARGO_SOURCE_ SSL_CERT_ CURL_CA_BUNDLE \
     http_proxy https_proxy HTTPS_PROXY no_proxy NO_PROXY all_proxy";
 
-/// The variables that upstream's x.py must not see: those that cargo and rustup set for this tool, those by
-/// which bootstrap recognizes upstream's CI, and the choice of another configuration. By LD_LIBRARY_PATH, which
-/// cargo and rustup set, the copied compiler would load the release's libraries, and use the std beside them.
-const KEPT_FROM_X_PY: &str = "CI GITHUB_ACTIONS CARGO RUSTUP_TOOLCHAIN RUST_RECURSION_COUNT \
+/// The caller's variables that are removed for upstream's x.py: those that cargo and rustup set for this tool, those by
+/// which bootstrap recognizes upstream's CI, and the one that names another configuration. With cargo's
+/// LD_LIBRARY_PATH, the copied compiler would load the release's libraries, and use the std beside them.
+const REMOVED_FOR_X_PY: &str = "CI GITHUB_ACTIONS CARGO RUSTUP_TOOLCHAIN RUST_RECURSION_COUNT \
     CARGO_PKG_ CARGO_BIN_ CARGO_MANIFEST_ CARGO_CRATE_ RUST_BOOTSTRAP_CONFIG LD_LIBRARY_PATH";
 
-/// The variables of git that tell how the network is reached, and where git's own programs are. git's other
-/// variables name other repositories, or change what git writes.
+/// git's variables for the network, and for the path of git's own programs. git's other variables name other
+/// repositories, or change what git writes.
 const INHERITED_BY_GIT: &str = "GIT_SSL_ GIT_PROXY_ GIT_SSH GIT_SSH_ GIT_ASKPASS GIT_EXEC_PATH";
 
 fn is_one_of(name: &OsStr, names: &str) -> bool {
@@ -40,18 +39,18 @@ fn is_one_of(name: &OsStr, names: &str) -> bool {
 }
 
 pub trait CommandExt {
-    /// Keeps only the caller's variables that a build of this tool may depend on.
+    /// Removes the caller's variables, except those that the tool's builds may depend on.
     fn clean_env(&mut self) -> &mut Self;
-    /// Removes the caller's variables that harm upstream's x.py.
+    /// Removes the caller's variables that harm upstream's x.py, and those that `git_env` removes.
     fn x_py_env(&mut self) -> &mut Self;
-    /// Removes the variables that make git work in another repository, or write in another way.
+    /// Removes the caller's variables that make git use another repository or change its output.
     fn git_env(&mut self) -> &mut Self;
-    /// Runs the command and returns its output and its exit code.
+    /// Runs the command and returns its output and its exit code, whatever that is.
     fn any_output(&mut self) -> Result<Output>;
     /// Runs the command. An exit code other than 0 is an error, which contains the output.
     fn run_quiet(&mut self) -> Result<()>;
-    /// Runs the command and returns its standard output without the end of the last line. An exit code
-    /// other than 0 is an error.
+    /// Runs the command and returns its standard output, without white space at the end. An exit code other than 0 is
+    /// an error, which contains the output.
     fn stdout_of(&mut self) -> Result<String>;
     /// Runs the command with this program's own input and output, and returns its exit code.
     fn run_shown(&mut self) -> Result<ExitStatus>;
@@ -66,7 +65,7 @@ impl CommandExt for Command {
     }
 
     fn x_py_env(&mut self) -> &mut Command {
-        for (name, _) in env::vars_os().filter(|(name, _)| is_one_of(name, KEPT_FROM_X_PY)) {
+        for (name, _) in env::vars_os().filter(|(name, _)| is_one_of(name, REMOVED_FOR_X_PY)) {
             self.env_remove(name);
         }
         self.git_env()
@@ -116,8 +115,8 @@ pub fn successful(command: &mut Command) -> Result<Output> {
     let output = command.any_output()?;
     if !output.status.success() {
         let [stdout, stderr] = [&output.stdout, &output.stderr].map(|o| String::from_utf8_lossy(o));
-        let said = format!("{stdout}{stderr}");
-        bail!("`{}` failed ({}):\n{}", words(command), output.status, said.trim_end());
+        let printed = format!("{stdout}{stderr}");
+        bail!("`{}` failed ({}):\n{}", words(command), output.status, printed.trim_end());
     }
     Ok(output)
 }
@@ -126,7 +125,7 @@ fn cannot_run(command: &Command) -> String {
     format!("cannot run `{}`", command.get_program().display())
 }
 
-/// Shows the command if `--verbose` is given.
+/// Prints the command if `--verbose` is given.
 pub fn announce(command: &Command) {
     if VERBOSE.load(Ordering::Relaxed) {
         let dir = command.get_current_dir().map(|dir| format!("cd {} && ", quote(dir.as_ref())));
@@ -138,7 +137,7 @@ pub fn announce(command: &Command) {
     }
 }
 
-/// Returns the command as it could be typed, without directory and variables.
+/// Returns the command line, quoted for a shell, without directory and variables.
 pub fn words(command: &Command) -> String {
     let all = std::iter::once(command.get_program()).chain(command.get_args());
     all.map(quote).collect::<Vec<_>>().join(" ")

@@ -1,4 +1,4 @@
-//! Compiles std for one target, from the sources in a directory `library`, and std's own tests.
+//! Compiles std and its own tests for one target, from a directory `library/`.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -24,18 +24,18 @@ pub enum Profile {
     Release,
 }
 
-/// Cargo's name for the program of std's unit tests.
+/// The name that cargo gives to the program of std's unit tests.
 pub const UNIT_TESTS: &str = "std";
 
-/// The directory with the std that std's own tests link.
+/// The directory of the sysroot that std's own tests link.
 const FINISHED: &str = "finished";
 
 impl Profile {
-    /// Returns cargo's sub-command and what it compiles.
+    /// Returns cargo's subcommand, and the options that select packages and features.
     fn command(self) -> (&'static str, &'static [&'static str]) {
         match self {
             Profile::Metadata => ("check", &["--package=sysroot", "--features=panic-unwind"]),
-            // Tests need no macros, whose crate would be compiled again after each edit of std.
+            // The package `sysroot` includes proc_macro, which would be recompiled after each edit of std.
             Profile::Dev => ("build", &["--package=test", "--features=std/panic-unwind"]),
             Profile::Release => {
                 ("build", &["--release", "--package=sysroot", "--features=panic-unwind,backtrace"])
@@ -43,24 +43,23 @@ impl Profile {
         }
     }
 
-    /// Returns the ending of the files that a sysroot needs. Cargo compiles to a directory of this name.
-    fn ending(self) -> &'static str {
+    /// Returns the extension of the files that a sysroot needs. It is also the name of cargo's target directory.
+    fn extension(self) -> &'static str {
         if self == Profile::Metadata { "rmeta" } else { "rlib" }
     }
 }
 
-/// A place to compile the std of one target. The caller has the directory `dir` to itself.
+/// A build of std for one target. The caller must be the only user of `dir`.
 pub struct Std<'a> {
     pub compiler: &'a Compiler,
-    /// The directory with the sources.
+    /// The sources, a directory `library/`.
     pub library: PathBuf,
     pub target: String,
     pub dir: PathBuf,
-    /// The program that links for the target, where the compiler's own choice does not. At first it is the
-    /// program that the user's environment names.
+    /// The linker, if it is not rustc's default. `new` takes it from cargo's variable.
     pub linker: Option<OsString>,
     pub rustflags: Vec<String>,
-    /// Whether cargo's messages are shown at once. Otherwise they are part of the error.
+    /// Shows cargo's messages while it runs. If false, the messages are part of the error.
     pub show: bool,
 }
 
@@ -77,8 +76,8 @@ impl<'a> Std<'a> {
         }
     }
 
-    /// Compiles what changed of std, and makes the directory `sysroot` anew with it. `rustc --sysroot` takes
-    /// it. If the compiler runs on the target, the sysroot has a link to it.
+    /// Compiles std, and replaces the directory `sysroot` with a sysroot for `rustc --sysroot`. If the target is the
+    /// host, the sysroot has a link to rustc.
     pub fn sysroot(&self, profile: Profile, sysroot: &Path) -> Result<()> {
         let owned = Owned { root: sysroot.parent().context("a sysroot has a parent")?.to_owned() };
         fs::create_dir_all(&owned.root)?;
@@ -95,16 +94,16 @@ impl<'a> Std<'a> {
         })
     }
 
-    /// Compiles what changed of std, and puts the libraries into an empty directory.
+    /// Compiles std, and puts its libraries into an empty directory.
     pub fn libraries_into(&self, profile: Profile, directory: &Path) -> Result<()> {
         fetch_crates(self.compiler, &self.library)?;
-        let (subcommand, what) = profile.command();
-        let messages = self.run(self.cargo(subcommand, profile).args(what))?;
-        // What cargo compiles for this machine, such as build scripts, is in another directory.
-        let out = self.dir.join(profile.ending()).join(&self.target);
+        let (subcommand, options) = profile.command();
+        let messages = self.run(self.cargo(subcommand, profile).args(options))?;
+        // Files for the host, such as build scripts, are not in this directory.
+        let out = self.dir.join(profile.extension()).join(&self.target);
         let files = messages.iter().filter_map(|message| message["filenames"].as_array()).flatten();
         for file in files.filter_map(|file| file.as_str().map(Path::new)) {
-            if file.starts_with(&out) && file.extension() == Some(profile.ending().as_ref()) {
+            if file.starts_with(&out) && file.extension() == Some(profile.extension().as_ref()) {
                 let new = directory.join(file_name(file));
                 fs::hard_link(file, &new).or_else(|_| fs::copy(file, &new).map(drop))?;
             }
@@ -115,13 +114,12 @@ impl<'a> Std<'a> {
         Ok(())
     }
 
-    /// Compiles std's own tests that cargo selects by `which`, such as `--lib`, and returns the programs by
-    /// cargo's names. The unit tests are part of the crate `std`. They, and the crates that only they use,
-    /// link a second, finished std, which must come from the same build.
-    pub fn tests(&self, which: &[String]) -> Result<BTreeMap<String, PathBuf>> {
+    /// Compiles the tests of std that cargo's options select, such as `--lib`. Returns the programs by cargo's names.
+    /// The unit tests are part of the crate `std`, but also link another std, which must come from the same build.
+    pub fn tests(&self, options: &[String]) -> Result<BTreeMap<String, PathBuf>> {
         self.sysroot(Profile::Dev, &self.dir.join(FINISHED))?;
         let mut cargo = self.cargo("test", Profile::Dev);
-        cargo.args(["--package=std", "--features=panic-unwind", "--no-run"]).args(which);
+        cargo.args(["--package=std", "--features=panic-unwind", "--no-run"]).args(options);
         let program = |message: Value| {
             let name = message["target"]["name"].as_str()?.to_owned();
             Some((name, message["executable"].as_str()?.into()))
@@ -135,7 +133,7 @@ impl<'a> Std<'a> {
         programs.remove(UNIT_TESTS).context("cargo reports success, but names no unit tests of std")
     }
 
-    /// Has cargo compile, and returns its messages.
+    /// Runs cargo, and returns its messages.
     fn run(&self, cargo: &mut Command) -> Result<Vec<Value>> {
         cargo.arg("--message-format=json-render-diagnostics");
         if self.show {
@@ -151,8 +149,8 @@ impl<'a> Std<'a> {
             bail!("std or its tests do not compile. cargo's messages are above");
         }
         bail!(
-            "std does not compile for {}:\n{}\nIf the linker is missing, install it, or name another one in the \
-             variable {}",
+            "std does not compile for {}:\n{}\nIf the linker is missing, install it, or name another linker in \
+             the variable {}",
             self.target,
             String::from_utf8_lossy(&output.stderr).trim_end(),
             linker_variable(&self.target)
@@ -162,24 +160,24 @@ impl<'a> Std<'a> {
     fn cargo(&self, subcommand: &str, profile: Profile) -> Command {
         let mut flags = self.rustflags.clone();
         flags.extend([
-            // The crates that std is made of have no public API.
+            // Makes std's internal crates unstable, as bootstrap does.
             "-Zforce-unstable-if-unmarked".into(),
-            // Only std's own tests need it, but other options would be another build.
+            // Only std's own tests need this option, but without it cargo would build std again.
             format!("--sysroot={}", self.dir.join(FINISHED).display()),
-            // The compiler gets paths relative to library/. Messages show where the files are.
+            // Cargo passes paths relative to library/. Messages show absolute paths.
             format!("--remap-path-prefix=={}", self.library.display()),
         ]);
         let is_edited = self.target == self.compiler.host && profile == Profile::Dev;
         let mut cargo = cargo(self.compiler, &self.library, subcommand);
         cargo
             .args(["--locked", "--offline", "--target", &self.target, "--target-dir"])
-            .arg(self.dir.join(profile.ending()))
+            .arg(self.dir.join(profile.extension()))
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
-            // Incremental compilation pays where people edit and test. Elsewhere it takes a third longer.
+            // Incremental compilation pays off only if std is edited: it makes a full build a third slower.
             .env("CARGO_INCREMENTAL", if is_edited { "1" } else { "0" })
-            // Without it, cargo gives libstd.so a name without a hash.
+            // Without this variable, cargo gives libstd.so a name without a hash.
             .env("__CARGO_DEFAULT_LIB_METADATA", "tcp-keepalive");
-        // To name the compiler's own choice would be another build.
+        // `cc` is the default. Naming it would make cargo build std again.
         if let Some(linker) = self.linker.as_ref().filter(|linker| *linker != "cc") {
             cargo.env(linker_variable(&self.target), linker);
         }
@@ -187,14 +185,14 @@ impl<'a> Std<'a> {
     }
 }
 
-/// Returns cargo of the compiler, to be run in `library`. std uses the unstable features of its own release.
+/// Returns the command `cargo SUBCOMMAND` in `library`, with the unstable features that std uses.
 pub fn cargo(compiler: &Compiler, library: &Path, subcommand: &str) -> Command {
     let mut cargo = compiler.cargo();
     cargo.arg(subcommand).current_dir(library).env("RUSTC_BOOTSTRAP", "1");
     cargo
 }
 
-/// Downloads the crates that std depends on, unless cargo has all of them. Then no network is needed.
+/// Downloads the crates that std depends on. Needs no network if cargo has all of them.
 pub fn fetch_crates(compiler: &Compiler, library: &Path) -> Result<()> {
     let fetch = |options: &[&str]| {
         cargo(compiler, library, "fetch").arg("--locked").args(options).run_quiet()
@@ -208,7 +206,7 @@ pub fn fetch_crates(compiler: &Compiler, library: &Path) -> Result<()> {
     )
 }
 
-/// Returns the variable by which cargo is told the linker for a target.
+/// Returns cargo's variable that names the linker for a target.
 fn linker_variable(target: &str) -> String {
     format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace(['-', '.'], "_"))
 }

@@ -1,7 +1,7 @@
 //! `build/<base>/store.git`: the base as one commit, and the patches of `patches/<base>/` on top.
 //!
-//! The store is a bare repository with two branches, `base` and `series`. It is made from `base.toml`, an
-//! archive and the patches alone, so it can be removed at any time.
+//! The store is a bare repository with two branches, `base` and `series`. The tool creates it from `base.toml`, an
+//! archive and the patches, so it can be removed at any time.
 
 use std::path::{Path, PathBuf};
 
@@ -17,8 +17,8 @@ use crate::project::Project;
 use crate::run::CommandExt;
 use crate::unpack;
 
-/// Files in a series' directory whose names begin like this are texts about the patches.
-const TEXTS: &str = "0000-";
+/// The prefix of the names of texts about the patches, in `patches/<base>/`.
+const TEXT_PREFIX: &str = "0000-";
 
 pub struct Store {
     pub git: Git,
@@ -28,15 +28,15 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store, made or brought up to date as far as needed, with the patches applied.
+    /// Opens the store with the patches applied. Creates or updates the store if necessary.
     pub fn open(project: &Project, base: &Base, compiler: &Compiler) -> Result<Store> {
         let store = Store::with_base(project, base, compiler, None)?;
         store.apply_patches(&project.patches(base))?;
         Ok(store)
     }
 
-    /// Opens the store, made if it is not there or if the base's table in `base.toml` changed. The branch
-    /// `series` of a new store is the base.
+    /// Opens the store. Creates it if it is missing, or if `base.toml` changed for this base. The branch `series` of a
+    /// new store is at the base.
     pub fn with_base(
         project: &Project,
         base: &Base,
@@ -69,31 +69,26 @@ impl Store {
         Ok(store)
     }
 
-    /// Returns the store of a base, whether it is there or not.
+    /// Returns the store of a base, which need not exist.
     pub fn at(project: &Project, base: &Base) -> Store {
         let dir = project.dir(base);
         Store { git: Git::at(&dir.join("store.git")), dir, build: project.build.clone() }
     }
 
-    /// Returns the hash of a commit in the store.
-    pub fn rev(&self, name: &str) -> Result<String> {
-        self.git.rev(name)
-    }
-
-    /// Sets the branch `series` to the patches in a directory.
+    /// Applies the patches in a directory, and sets the branch `series` to the result.
     pub fn apply_patches(&self, patches: &Path) -> Result<()> {
         let tip = self.applied(patches)?;
         self.git.run(&["update-ref", "refs/heads/series", &tip])
     }
 
-    /// Returns the commit that results when the patches in a directory are applied to the base. A reference
-    /// with the patches' digest keeps it.
+    /// Applies the patches in a directory to the base, and returns the last commit. The reference
+    /// `refs/applied/<digest of the patches>` caches the result.
     pub fn applied(&self, directory: &Path) -> Result<String> {
         let patches = patches_in(directory)?;
         if patches.is_empty() {
             bail!("{} has no patch", shown(directory));
         }
-        let mut contents = self.rev("base")?.into_bytes();
+        let mut contents = self.git.rev("base")?.into_bytes();
         for patch in &patches {
             if !patch.is_file() {
                 bail!("{} is not a file. Move it away", shown(patch));
@@ -116,8 +111,8 @@ impl Store {
         Ok(tip)
     }
 
-    /// Writes the commits from the base to `tip` as patches to a directory. The patches depend on the
-    /// commits alone: not on hashes, the version of git or anyone's configuration.
+    /// Writes the commits from the base to `tip` as patches to a directory. The patches do not depend on the commits'
+    /// hashes, git's version or its configuration.
     pub fn format(&self, tip: &str, directory: &Path) -> Result<()> {
         let mut format = self.git.command(&["format-patch", "--quiet", "--zero-commit"]);
         format.args(["--no-signature", "--numbered", "--full-index", "--no-renames"]);
@@ -125,7 +120,7 @@ impl Store {
         format.arg(format!("base..{tip}")).run_quiet()
     }
 
-    /// Returns `library/` of a commit, in a directory that never changes.
+    /// Returns a directory with `library/` of a commit. Its files never change.
     pub fn library(&self, commit: &str) -> Result<PathBuf> {
         let tree = self.tree_of(&format!("{commit}:library"))?;
         let sources = self.dir.join("src").join(&tree);
@@ -141,24 +136,24 @@ impl Store {
         Ok(sources.join("library"))
     }
 
-    /// Returns the hash of a directory in a commit, such as `series:library`.
+    /// Returns the hash of a tree, such as `series:library`.
     pub fn tree_of(&self, name: &str) -> Result<String> {
         self.git.stdout_of(&["rev-parse", "--verify", "--end-of-options", name])
     }
 
-    /// Makes the files in `directory` those of a tree. Only files that differ are written, so that cargo
-    /// compiles only what differs. The caller has the directory to itself.
+    /// Checks out a tree to `directory`. Writes only files that differ, so that cargo compiles only their crates. The
+    /// caller must be the only user of the directory.
     pub fn show(&self, tree: &str, directory: &Path) -> Result<()> {
         fs::create_dir_all(directory)?;
         let index = directory.with_extension("index");
-        // A killed run may have left it.
+        // A killed git leaves its lock file.
         self.build.remove(&directory.with_extension("index.lock"))?;
         let mut show = self.git.command(&["read-tree", "--reset", "-u", tree]);
         show.env("GIT_WORK_TREE", directory).env("GIT_INDEX_FILE", index).run_quiet()
     }
 
-    /// Makes a repository that shares the store's objects, with the base in its index and no files. Hooks,
-    /// settings and attributes of other repositories do not matter there. The caller holds the lock.
+    /// Creates a repository that shares the store's objects, with the base in its index and no files. It has no hooks,
+    /// settings or attributes. The caller holds the lock.
     fn scratch(&self) -> Result<Git> {
         let dir = self.dir.join("scratch");
         self.build.remove(&dir)?;
@@ -166,19 +161,19 @@ impl Store {
         let git = Git::init(&dir, &[])?;
         let objects = dir.join(".git/objects");
         self.build.remove(&objects)?;
-        // git writes the new commits right into the store.
+        // git writes new commits to the store.
         fs_err::os::unix::fs::symlink(self.git.dir.join("objects"), objects)?;
-        git.run(&["update-ref", "HEAD", &self.rev("base")?])?;
+        git.run(&["update-ref", "HEAD", &self.git.rev("base")?])?;
         git.run(&["read-tree", "HEAD"])?;
         Ok(git)
     }
 }
 
-/// Returns the patches in a directory, in order. A link or a directory with a patch's name is among them.
+/// Returns the paths in a directory that have a patch's name, in order. They may be links or directories.
 pub fn patches_in(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut found = if directory.exists() { entries(directory)? } else { Vec::new() };
     found.retain(|path| {
-        path.extension() == Some("patch".as_ref()) && !file_name(path).starts_with(TEXTS)
+        path.extension() == Some("patch".as_ref()) && !file_name(path).starts_with(TEXT_PREFIX)
     });
     Ok(found)
 }
@@ -186,7 +181,7 @@ pub fn patches_in(directory: &Path) -> Result<Vec<PathBuf>> {
 /// Returns the texts about the patches in a directory.
 pub fn texts_in(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut texts = entries(directory)?;
-    texts.retain(|path| file_name(path).starts_with(TEXTS));
+    texts.retain(|path| file_name(path).starts_with(TEXT_PREFIX));
     Ok(texts)
 }
 
@@ -202,7 +197,7 @@ fn commit_base(git: &Git, sources: &Path, base: &Base) -> Result<()> {
             .env("GIT_INDEX_FILE", &index);
         command
     };
-    // One uncompressed pack in the place of a file for each blob takes a third of the time.
+    // These settings make git write one uncompressed pack and not a file for each blob, in a third of the time.
     in_sources(&["-c", "core.bigFileThreshold=1", "-c", "core.compression=0"])
         .args(["add", "--all", "--force", "."])
         .run_quiet()?;
@@ -210,8 +205,7 @@ fn commit_base(git: &Git, sources: &Path, base: &Base) -> Result<()> {
     let message = format!("Rust {}\n\nUpstream's commit {}.", base.release, base.commit);
     let commit = git
         .command(&["commit-tree", &tree, "-m", &message])
-        // bootstrap takes the newest commit of this author for upstream's, and uses the compiler that it
-        // finds for that commit.
+        // bootstrap takes the newest commit of this author for upstream's newest, and uses the compiler of that commit.
         .env("GIT_AUTHOR_NAME", "bors")
         .env("GIT_AUTHOR_EMAIL", "bors@rust-lang.org")
         .env("GIT_AUTHOR_DATE", &base.date)
@@ -223,19 +217,19 @@ fn commit_base(git: &Git, sources: &Path, base: &Base) -> Result<()> {
     Ok(())
 }
 
-/// Commits the patches one after the other, and returns the last commit.
+/// Applies the patches with `git am`, and returns the last commit.
 fn am(git: &Git, patches: &[PathBuf]) -> Result<String> {
     for patch in patches {
-        // Without files, `git am` takes what it needs from the index.
+        // The repository has no files, so `git am` reads them from the index.
         let mut am = git.command(&["am", "--committer-date-is-author-date"]);
         let output = am.arg(patch).env("GIT_EDITOR", "true").any_output()?;
         if !output.status.success() {
-            // Not everything that git stops at is called an error.
-            let said = [output.stderr, output.stdout].concat();
-            let said = String::from_utf8_lossy(&said).into_owned();
+            // Not every reason begins with "error:".
+            let printed = [output.stderr, output.stdout].concat();
+            let printed = String::from_utf8_lossy(&printed);
             let is_noise = |line: &&str| line.starts_with("hint:") || line.starts_with("Applying:");
-            let said: Vec<_> = said.lines().filter(|line| !is_noise(line)).collect();
-            bail!("{} does not apply:\n  {}", shown(patch), said.join("\n  "));
+            let reasons: Vec<_> = printed.lines().filter(|line| !is_noise(line)).collect();
+            bail!("{} does not apply:\n  {}", shown(patch), reasons.join("\n  "));
         }
     }
     git.rev("HEAD").context("git am made no commit")

@@ -14,10 +14,10 @@ use crate::run::{CommandExt, words};
 use crate::std::{Std, UNIT_TESTS};
 use crate::tree::{Prepared, Tree};
 
-/// The unit tests that are run without a filter.
-const TCP: &str = "net::tcp";
+/// The filter for the unit tests if the user gives none.
+const DEFAULT_FILTER: &str = "net::tcp";
 
-/// Run std's tests on the files in rust/, also on changes that are not committed, in seconds
+/// Run std's tests on the files in rust/, committed or not, in seconds
 ///
 /// Without arguments, this runs std's unit tests of net::tcp, and the integration tests in library/std/tests that
 /// the series adds or changes. It first compiles what changed in std, without optimization. `./x.py test
@@ -31,7 +31,7 @@ const TCP: &str = "net::tcp";
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub struct Test {
-    /// Run the tests whose names contain one of these, unit tests and integration tests alike.
+    /// Run the unit tests and integration tests whose names contain one of the filters.
     #[arg(value_name = "FILTER")]
     filters: Vec<OsString>,
     /// Run this integration test of library/std/tests, and no unit tests.
@@ -46,58 +46,54 @@ impl Test {
     pub fn run(self, project: Project, base: Base) -> Result<ExitCode> {
         let Prepared { project, base, compiler, store, tree, .. } =
             Prepared::open(project, base, None)?;
-        let mut which: Vec<_> = self.tests.iter().map(|name| format!("--test={name}")).collect();
-        if which.is_empty() {
-            which = changed_tests(&tree)?;
-            which.push("--lib".into());
+        let mut options: Vec<_> = self.tests.iter().map(|name| format!("--test={name}")).collect();
+        if options.is_empty() {
+            options = changed_tests(&tree)?;
+            options.push("--lib".into());
         }
-        // The lock is held until the tests have run: they bind the same ports each time.
+        // The lock is held while the tests run, because they bind fixed ports.
         let dir = store.dir.join("test");
         let _lock = project.build.lock(&dir)?;
         let library = tree.src.join("library");
         let mut std = Std::new(&compiler, &library, &compiler.host, &dir);
         std.show = true;
-        let programs = std.tests(&which)?;
+        let programs = std.tests(&options)?;
         let is_filtered = !self.filters.is_empty() || has_filter(&self.args);
-        let (mut codes, mut without) = (Vec::new(), Vec::new());
+        let (mut codes, mut empty) = (Vec::new(), Vec::new());
         for (name, program) in &programs {
             let mut test = Command::new(program);
             // cargo runs tests in the package's directory.
             test.current_dir(library.join("std")).args(&self.args).args(&self.filters);
             if name == UNIT_TESTS && !is_filtered {
-                test.arg(TCP);
+                test.arg(DEFAULT_FILTER);
             }
             if selects_none(&test)? {
-                without.push(name.as_str());
+                empty.push(name.as_str());
                 continue;
             }
             let status = test.run_shown()?;
             codes.push(
                 status
                     .code()
-                    .with_context(|| format!("`{}` was ended ({status})", words(&test)))?,
+                    .with_context(|| format!("`{}` was killed ({status})", words(&test)))?,
             );
         }
-        // With a filter or --skip, one program with a selected test is enough.
+        // With a filter or --skip, it is enough that one program has a selected test.
         let is_narrowed = is_filtered || self.args.iter().any(|arg| arg == "--skip");
-        if codes.is_empty() || !is_narrowed && !without.is_empty() {
-            bail!("no test was selected in {}", without.join(" and "));
+        if codes.is_empty() || !is_narrowed && !empty.is_empty() {
+            bail!("no test was selected in {}", empty.join(" and "));
         }
         eprintln!(
             "note: std was compiled without optimization, and no doctests ran. To run all tests, with \
-             optimization: `{}`",
-            if base.default {
-                "./x.py test library/std".into()
-            } else {
-                format!("./x.py --base {} test library/std", base.name)
-            }
+             optimization: `./x.py{} test library/std`",
+            base.option()
         );
         let failed = codes.into_iter().find(|code| *code != 0);
         Ok(failed.map_or(ExitCode::SUCCESS, |code| ExitCode::from(code as u8)))
     }
 }
 
-/// Returns whether one of libtest's arguments is a filter. These options of libtest take a value.
+/// Returns whether one of libtest's arguments is a filter, and not an option or an option's value.
 fn has_filter(args: &[OsString]) -> bool {
     let with_value =
         ["--skip", "--color", "--format", "--logfile", "--shuffle-seed", "--test-threads", "-Z"];
@@ -111,7 +107,7 @@ fn has_filter(args: &[OsString]) -> bool {
     false
 }
 
-/// Returns whether the program has no test to run. libtest itself refuses arguments that it does not know.
+/// Returns whether the arguments select no test. If libtest refuses the arguments, the real run prints its error.
 fn selects_none(test: &Command) -> Result<bool> {
     let mut list = Command::new(test.get_program());
     list.args(test.get_args());
@@ -123,16 +119,14 @@ fn selects_none(test: &Command) -> Result<bool> {
     Ok(output.status.success() && ["", "0 tests, 0 benchmarks\n"].contains(&&*printed))
 }
 
-/// Returns cargo's options for the integration tests that differ from the base's, committed or not. `git diff` would
-/// write to the index, and does not look at files that it is told to take for unchanged.
+/// Returns cargo's options for the integration tests that differ from the base, committed or not. Compares hashes,
+/// because `git diff` skips files that are marked as unchanged with `git update-index`.
 fn changed_tests(tree: &Tree) -> Result<Vec<String>> {
     let directory = "library/std/tests/";
     let found = tree.src.join(directory);
     let mut files = if found.exists() { entries(&found)? } else { Vec::new() };
     files.retain(|file| file.is_file() && file.extension() == Some("rs".as_ref()));
-    let paths: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
-    let hash = ["hash-object", "--no-filters", "--stdin-paths"];
-    let hashes = tree.git.filter(&hash, paths.as_bytes())?;
+    let hashes = tree.git.hash_files(&files)?;
     let base = tree.git.stdout_of(&["ls-tree", "refs/remotes/origin/base", directory])?;
     let is_known =
         |hash: &str, file: &Path| base.contains(&format!("{hash}\t{directory}{}", file_name(file)));

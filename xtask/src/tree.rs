@@ -1,7 +1,7 @@
-//! `rust/`: the clone of the store in which people work. It belongs to the person. The tool makes it once, and
-//! moves its branch `series` to changed patches by one git command, which refuses to lose anything.
+//! `rust/`: the user's clone of the store. The tool creates it once. When the patches change, the tool moves the
+//! clone's branch `series` with `git switch`, which refuses to overwrite the user's changes.
 //!
-//! git's references are the state, among them one of the tool's own, `refs/xtask/series`.
+//! The state is in git's references, among them the tool's own `refs/xtask/series`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,13 +17,12 @@ use crate::project::Project;
 use crate::run::CommandExt;
 use crate::store::Store;
 
-/// The series that `patches/` held when the clone and `patches/` were last the same. A `git fetch` of the person's
-/// moves `origin/series`, and not this reference.
-const TAKEN_OVER: &str = "refs/xtask/series";
+/// The store's series that the clone had last. The user's `git fetch` moves `origin/series`, but not this reference.
+const LAST_SERIES: &str = "refs/xtask/series";
 const ORIGIN_SERIES: &str = "refs/remotes/origin/series";
 const ORIGIN_BASE: &str = "refs/remotes/origin/base";
 
-/// The settings for upstream's own x.py, run in the clone. The person may change them.
+/// The settings for upstream's own x.py in the clone. The user may change them.
 const BOOTSTRAP_TOML: &str = "\
 # Upstream's ./x.py uses this file when it runs in this directory. You may change it.
 # std's own tests work: ./x.py test library/std
@@ -31,7 +30,7 @@ const BOOTSTRAP_TOML: &str = "\
 include = [\"../build/{base}/prebuilt/bootstrap.toml\"]
 
 [build]
-# These two are in the included file, too, but the Python part of bootstrap does not read that.
+# The included file has these two settings, too, but bootstrap.py does not read that file.
 rustc = {rustc}
 cargo = {cargo}
 ";
@@ -55,22 +54,22 @@ pub struct Prepared {
     pub compiler: Compiler,
     pub store: Store,
     pub tree: Tree,
-    /// The directory for what is compiled from the clone's files.
+    /// The directory for builds of the clone's files.
     pub out: PathBuf,
-    /// Whether the output of upstream's x.py is shown at once. Otherwise it is part of the error.
+    /// Shows the output of upstream's x.py while it runs. If false, the output is part of the error.
     pub show: bool,
 }
 
 impl Prepared {
-    /// Makes what is missing of the store and the clone, and has both follow `patches/`.
+    /// Creates the store and the clone if they are missing, and updates both if `patches/` changed.
     pub fn open(project: Project, base: Base, source: Option<&Path>) -> Result<Prepared> {
         let compiler = Compiler::find(&base)?;
         let store = Store::with_base(&project, &base, &compiler, source)?;
         let tree = Tree::at(&project, &base);
         let patches = project.patches(&base);
         if let Err(error) = store.apply_patches(&patches) {
-            // The person mends the patches in the clone.
-            tree.make(&project, &compiler, &store)?;
+            // The user resolves the conflict in the clone.
+            tree.clone_if_missing(&project, &compiler, &store)?;
             let absolute = patches.display().to_string();
             bail!(
                 "{error:#}\nApply the patches to the base in {0}, and resolve the conflict there:\n  git -C {0} \
@@ -81,7 +80,7 @@ impl Prepared {
                 base.command("cargo xtask export")
             );
         }
-        if !tree.make(&project, &compiler, &store)? {
+        if !tree.clone_if_missing(&project, &compiler, &store)? {
             let _lock = project.build.lock(&store.dir)?;
             tree.follow(&store)?;
         }
@@ -89,8 +88,8 @@ impl Prepared {
         Ok(Prepared { project, base, compiler, store, tree, out, show: true })
     }
 
-    /// Opens a base with a clone that belongs to the tool, in `build/<base>/apart/`. The clone's files are those
-    /// of `patches/`, whatever there is in the clone in which people work.
+    /// Opens a base with the tool's own clone, in `build/<base>/apart/`. Its files are always those of `patches/`,
+    /// whatever the user's clone contains.
     pub fn apart(project: Project, base: Base) -> Result<Prepared> {
         let compiler = Compiler::find(&base)?;
         let store = Store::open(&project, &base, &compiler)?;
@@ -98,14 +97,14 @@ impl Prepared {
         fs::create_dir_all(&out)?;
         let src = out.join("rust");
         let tree = Tree { git: Git::at(&src), src, base: base.clone() };
-        tree.make(&project, &compiler, &store)?;
+        tree.clone_if_missing(&project, &compiler, &store)?;
         let _lock = project.build.lock(&out)?;
-        let series = store.rev("series")?;
+        let series = store.git.rev("series")?;
         if tree.git.rev("HEAD")? != series {
             tree.fetch(&store)?;
-            // git writes the files that differ, so only what changed is compiled again.
+            // git writes only files that differ, so cargo compiles only what changed.
             tree.git.run(&["reset", "--quiet", "--hard", &series])?;
-            tree.take_over(&store)?;
+            tree.record_series(&store)?;
         }
         Ok(Prepared { project, base, compiler, store, tree, out, show: false })
     }
@@ -117,8 +116,13 @@ impl Tree {
         Tree { git: Git::at(&src), src, base: base.clone() }
     }
 
-    /// Clones the store, unless the clone is there. Returns whether it was made.
-    fn make(&self, project: &Project, compiler: &Compiler, store: &Store) -> Result<bool> {
+    /// Clones the store, unless the clone exists. Returns whether it cloned.
+    fn clone_if_missing(
+        &self,
+        project: &Project,
+        compiler: &Compiler,
+        store: &Store,
+    ) -> Result<bool> {
         if fs::symlink_metadata(&self.src).is_ok() {
             return self.require().map(|()| false);
         }
@@ -133,14 +137,14 @@ impl Tree {
         let mut clone = store.git.command(&["clone", "--quiet", "--template=", "--branch=series"]);
         clone.arg(UPLOAD_PACK).arg(&store.git.dir).arg(&new).run_quiet()?;
         let git = Git::at(&new);
-        // The repository may be moved together with its clone.
+        // A relative path: the project may be moved with its clone.
         let origin = format!("../build/{}/store.git", self.base.name);
         git.run(&["remote", "set-url", "origin", &origin])?;
-        git.run(&["update-ref", TAKEN_OVER, ORIGIN_SERIES])?;
-        let option = if self.base.default { "" } else { &format!(" --base {}", self.base.name) };
+        git.run(&["update-ref", LAST_SERIES, ORIGIN_SERIES])?;
         let program = |name: &str| format!("{:?}", compiler.bin(name).display().to_string());
         let text = |text: &str| {
-            let text = text.replace("{base}", &self.base.name).replace("{option}", option);
+            let text =
+                text.replace("{base}", &self.base.name).replace("{option}", &self.base.option());
             text.replace("{rustc}", &program("rustc")).replace("{cargo}", &program("cargo"))
         };
         fs::create_dir_all(new.join(".git/info"))?;
@@ -151,54 +155,54 @@ impl Tree {
         fs::write(new.join("bootstrap.toml"), text(BOOTSTRAP_TOML))?;
         fs::create_dir_all(new.join(".cargo"))?;
         fs::write(new.join(".cargo/config.toml"), text(CARGO_CONFIG))?;
-        // build/ may be on another disk, where a rename is refused.
+        // build/ may be on another file system, to which a rename is an error.
         Command::new("mv").arg(&new).arg(&self.src).run_quiet()?;
         Ok(true)
     }
 
-    /// Stops unless the clone was made by this tool.
+    /// Returns an error unless the clone exists and this tool created it.
     pub fn require(&self) -> Result<()> {
         if fs::symlink_metadata(&self.src).is_err() {
             bail!(
-                "there is no {} yet. Make it with `{}`",
+                "the clone {} does not exist. Create it with `{}`",
                 shown(&self.src),
                 self.base.command("cargo xtask prepare")
             );
         }
-        let made = self.git.reference(TAKEN_OVER).is_ok_and(|reference| reference.is_some());
-        if !made {
-            bail!(
-                "{0} is not a clone that this tool made: it has no reference refs/xtask/series. Move it away, and run \
-                 the command again",
-                shown(&self.src)
-            );
-        }
-        Ok(())
+        let why = match self.git.reference(LAST_SERIES) {
+            Ok(Some(_)) => return Ok(()),
+            Ok(None) => format!("it has no reference {LAST_SERIES}"),
+            Err(error) => format!("{error:#}"),
+        };
+        bail!(
+            "{0} is not a clone that this tool made: {why}\nMove {0} away, and run the command again",
+            shown(&self.src)
+        )
     }
 
-    /// Moves the branch `series` to the store's, if the patches changed and the branch has no commit that they
-    /// lacked.
+    /// Moves the branch `series` to the store's series if the patches changed. Returns an error if the user has commits
+    /// of their own, or if git refuses.
     fn follow(&self, store: &Store) -> Result<()> {
-        let (new, old) = (store.rev("series")?, self.git.rev(TAKEN_OVER)?);
+        let (new, old) = (store.git.rev("series")?, self.git.rev(LAST_SERIES)?);
         if new == old {
             return Ok(());
         }
         let head = self.git.rev("HEAD")?;
-        // The person may have rebased onto the new series.
+        // The user may have rebased onto the new series.
         let mut contains = self.git.command(&["merge-base", "--is-ancestor", &new, "HEAD"]);
         if !contains.any_output()?.status.success() {
             if self.branch()?.as_deref() != Some("series") || head != old {
                 return Err(self.refusal(&old, "")?);
             }
             self.fetch(store)?;
-            if let Err(said) = self.switch_series(&new)? {
-                return Err(self.refusal(&old, &said)?);
+            if let Err(stderr) = self.switch_series(&new)? {
+                return Err(self.refusal(&old, &stderr)?);
             }
         }
-        self.take_over(store)
+        self.record_series(store)
     }
 
-    /// Gets the objects of the store's branch `series`, and no reference.
+    /// Fetches the objects of the store's branch `series`. Updates no reference.
     fn fetch(&self, store: &Store) -> Result<()> {
         let options = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap="];
         let mut fetch = self.git.command(&options);
@@ -207,35 +211,36 @@ impl Tree {
     }
 
     /// Records that the clone has the store's series.
-    fn take_over(&self, store: &Store) -> Result<()> {
-        let references = [(TAKEN_OVER, "series"), (ORIGIN_SERIES, "series"), (ORIGIN_BASE, "base")];
+    fn record_series(&self, store: &Store) -> Result<()> {
+        let references =
+            [(LAST_SERIES, "series"), (ORIGIN_SERIES, "series"), (ORIGIN_BASE, "base")];
         for (reference, branch) in references {
-            self.git.run(&["update-ref", reference, &store.rev(branch)?])?;
+            self.git.run(&["update-ref", reference, &store.git.rev(branch)?])?;
         }
         Ok(())
     }
 
-    /// Moves the branch `series` and the files to a commit. git refuses where an edit, an untracked or an ignored
-    /// file is in the way, and in the middle of a merge or a rebase. Then returns git's words.
+    /// Moves the branch `series` and the files to a commit. git refuses if an edit, an untracked or an ignored file is
+    /// in the way, and during a merge or a rebase. The inner error is git's message.
     fn switch_series(&self, commit: &str) -> Result<std::result::Result<(), String>> {
         let args = ["switch", "--quiet", "--no-overwrite-ignore", "-C", "series", commit];
         let output = self.git.command(&args).any_output()?;
-        let said = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
-        Ok(if output.status.success() { Ok(()) } else { Err(said + "\n") })
+        let stderr = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
+        Ok(if output.status.success() { Ok(()) } else { Err(stderr + "\n") })
     }
 
-    /// Makes the clone's branch the exported series: its commits are those of the patches, as the round trip
-    /// of the export proved.
-    pub fn exported(&self, store: &Store) -> Result<()> {
-        let new = store.rev("series")?;
+    /// Moves the branch `series`, if it is checked out, to the exported series. The commits are equal but for their
+    /// hashes: the export checked that.
+    pub fn switch_to_exported(&self, store: &Store) -> Result<()> {
+        let new = store.git.rev("series")?;
         self.fetch(store)?;
         if self.branch()?.as_deref() == Some("series") && self.git.rev("HEAD")? != new {
             self.switch_series(&new)?.map_err(Error::msg)?;
         }
-        self.take_over(store)
+        self.record_series(store)
     }
 
-    /// Returns the name of the branch that is checked out, if one is.
+    /// Returns the name of the branch that is checked out, or `None` if HEAD is detached.
     pub fn branch(&self) -> Result<Option<String>> {
         let output = self.git.command(&["symbolic-ref", "--quiet", "HEAD"]).any_output()?;
         let name = String::from_utf8_lossy(&output.stdout);
@@ -247,17 +252,17 @@ impl Tree {
         self.git.stdout_of(&["-c", "advice.statusHints=false", "status"])
     }
 
-    /// Returns the error for a clone that the tool does not move.
-    fn refusal(&self, old: &str, said: &str) -> Result<Error> {
+    /// Returns the error that says why the clone was not updated, and what to type.
+    fn refusal(&self, old: &str, stderr: &str) -> Result<Error> {
         let old = old.get(..12).context("a hash is longer")?;
         let commits =
             self.git.stdout_of(&["log", "--format=  commit %h %s", &format!("{old}..HEAD")])?;
         let commits = if commits.is_empty() { commits } else { commits + "\n" };
         Ok(anyhow!(
-            "patches/{name} changed, and {src} holds work of its own, so nothing was changed in {src}:\n{said}{status}\n\
+            "patches/{name} changed, and {src} was not updated, because that could lose work:\n{stderr}{status}\n\
              {commits}Finish a merge or rebase that is under way there, and commit or stash other changes. Then move \
              your commits onto the changed patches:\n  git -C {src} fetch\n  git -C {src} rebase --onto \
-             origin/series {old}\nOr replace patches/{name} by the commits of {src}:\n  {export}",
+             origin/series {old}\nOr replace patches/{name} with the commits of {src}:\n  {export}",
             name = self.base.name,
             src = shown(&self.src),
             status = self.status()?,

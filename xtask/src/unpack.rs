@@ -1,4 +1,4 @@
-//! Makes sources that bootstrap accepts from an archive, or from a clone of rust-lang/rust.
+//! Fills a directory with a base's sources, from an archive or from a clone of rust-lang/rust.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, anyhow, bail};
 use fs_err as fs;
 
-use crate::base::{Archive, Base, Mend, TakeBack};
+use crate::base::{Archive, Base, Revert, Sources};
 use crate::compiler::Compiler;
 use crate::error::NotRun;
 use crate::fetch;
@@ -25,20 +25,20 @@ pub fn sources_into(
     let owned = Owned { root: destination.to_owned() };
     match source {
         Some(clone) if clone.is_dir() => from_clone(&owned, clone, base)?,
-        Some(file) => unpack(&owned, file, fetch::identify(file, base)?, &base.mend)?,
+        Some(file) => unpack(&owned, file, fetch::identify(file, base)?, &base.sources)?,
         None => {
             let (archive, file) = fetch::archive_of(base)?;
-            unpack(&owned, &file, archive, &base.mend)?;
+            unpack(&owned, &file, archive, &base.sources)?;
         }
     }
-    mend(destination, &base.mend, compiler)
+    write_stubs(destination, &base.sources, compiler)
 }
 
 /// Unpacks an archive whose hash was checked.
-fn unpack(destination: &Owned, file: &Path, archive: &Archive, mend: &Mend) -> Result<()> {
+fn unpack(destination: &Owned, file: &Path, archive: &Archive, sources: &Sources) -> Result<()> {
     let (name, root) = (&archive.file, &archive.root);
     let (program, package, args): (_, _, &[&str]) = match Path::new(name).extension() {
-        // A .deb is an archive of archives. dpkg-deb prints the one with the files.
+        // dpkg-deb prints the tar archive in the .deb that has the files.
         Some(deb) if deb == "deb" => ("dpkg-deb", "dpkg", &["--fsys-tarfile"]),
         Some(gz) if gz == "gz" => ("gzip", "gzip", &["--decompress", "--stdout"]),
         _ => ("xz", "xz-utils", &["--decompress", "--stdout", "--threads=0"]),
@@ -46,7 +46,7 @@ fn unpack(destination: &Owned, file: &Path, archive: &Archive, mend: &Mend) -> R
     for (program, package) in [(program, package), ("tar", "tar")] {
         if which::which(program).is_err() {
             Err(NotRun(format!(
-                "{program} is missing, to unpack {name}. Install the package {package}"
+                "{program}, which unpacks {name}, is missing. Install the package {package}"
             )))?;
         }
     }
@@ -54,13 +54,12 @@ fn unpack(destination: &Owned, file: &Path, archive: &Archive, mend: &Mend) -> R
     let mut printer = Command::new(program);
     printer.args(args).arg(file).stdout(Stdio::piped());
     announce(&printer);
-    #[expect(clippy::disallowed_methods, reason = "two programs run side by side")]
+    #[expect(clippy::disallowed_methods, reason = "a pipe connects two programs")]
     let mut running = printer.spawn().with_context(|| format!("cannot run `{program}`"))?;
     let mut tar = Command::new("tar");
-    // cargo compares times, so the files are as new as the directory.
-    tar.args(["--extract", "--file=-", "-m", "--no-same-owner", "--no-same-permissions"])
+    tar.args(["--extract", "--file=-", "--no-same-owner", "--no-same-permissions"])
         .arg(format!("--strip-components={}", root.split('/').count()))
-        .args(mend.leave_out.iter().map(|path| format!("--exclude={root}/{}", path.display())))
+        .args(sources.exclude.iter().map(|path| format!("--exclude={root}/{}", path.display())))
         .arg("--directory")
         .args([&destination.root, Path::new(root)])
         .stdin(running.stdout.take().context("its output is a pipe")?);
@@ -71,14 +70,14 @@ fn unpack(destination: &Owned, file: &Path, archive: &Archive, mend: &Mend) -> R
         bail!("`{}` failed ({status})", words(&printer));
     }
     drop(step);
-    match &archive.take_back {
-        Some(how) => take_back(destination, &mend.leave_out, how),
+    match &archive.revert {
+        Some(revert) => revert_patches(destination, &sources.exclude, revert),
         None => Ok(()),
     }
 }
 
-/// Takes the base's commit out of a clone of rust-lang/rust, and the commits of the submodules below
-/// library/. The clone's branches, index and files do not matter, and are not changed.
+/// Copies the files of the base's commit from a clone of rust-lang/rust, with the submodules below library/. Reads only
+/// the clone's objects: its branches, index and files do not matter.
 fn from_clone(destination: &Owned, clone: &Path, base: &Base) -> Result<()> {
     let _step = Step::start(format!("copying Rust {} from {}", base.release, shown(clone)));
     let scratch = destination.root.join(".scratch.git");
@@ -96,7 +95,7 @@ fn from_clone(destination: &Owned, clone: &Path, base: &Base) -> Result<()> {
     checkout(clone, &base.commit, &destination.root).map_err(|error| {
         anyhow!(
             "commit {0} cannot be copied from {1}:\n{error:#}\nIf the clone lacks the commit:\n  git -C {1} fetch \
-             origin tag {2}\nA blobless clone must also have the files of this commit",
+             origin tag {2}\nA blobless clone must also have the commit's files",
             base.commit,
             shown(clone),
             base.release
@@ -115,12 +114,15 @@ fn from_clone(destination: &Owned, clone: &Path, base: &Base) -> Result<()> {
         })?;
     }
     destination.remove(&scratch)?;
-    base.mend.leave_out.iter().try_for_each(|path| destination.remove(&destination.root.join(path)))
+    base.sources
+        .exclude
+        .iter()
+        .try_for_each(|path| destination.remove(&destination.root.join(path)))
 }
 
-/// Writes what the archive lacks and bootstrap needs.
-fn mend(tree: &Path, mend: &Mend, compiler: &Compiler) -> Result<()> {
-    let missing = mend.files.iter().filter(|(name, _)| !tree.join(name).exists());
+/// Writes the stubs for files that the sources lack. Updates Cargo.lock if there is a crate among them.
+fn write_stubs(tree: &Path, sources: &Sources, compiler: &Compiler) -> Result<()> {
+    let missing = sources.stubs.iter().filter(|(name, _)| !tree.join(name).exists());
     let missing: Vec<_> = missing.collect();
     for (name, text) in &missing {
         let file = tree.join(name);
@@ -133,21 +135,22 @@ fn mend(tree: &Path, mend: &Mend, compiler: &Compiler) -> Result<()> {
     Ok(())
 }
 
-/// Applies a distribution's patches in reverse, except to what was left out, and removes them.
-fn take_back(tree: &Owned, leave_out: &[PathBuf], take_back: &TakeBack) -> Result<()> {
-    let patches = tree.root.join(&take_back.patches);
-    let _step = Step::start(format!("applying {} in reverse", take_back.patches.display()));
+/// Applies a distribution's patches in reverse, and removes them. `excluded` are the directories that were not
+/// unpacked.
+fn revert_patches(tree: &Owned, excluded: &[PathBuf], revert: &Revert) -> Result<()> {
+    let patches = tree.root.join(&revert.patches);
+    let _step = Step::start(format!("applying {} in reverse", revert.patches.display()));
     let series = fs::read_to_string(patches.join("series"))?;
     let series = series.lines().filter(|line| !line.starts_with('#'));
     let series = series.filter_map(|line| line.split_whitespace().next());
     Git::at(&tree.root)
         .command(&["apply", "--reverse"])
-        .args(take_back.except.iter().map(|pattern| format!("--exclude={pattern}")))
-        .args(leave_out.iter().map(|directory| format!("--exclude={}/*", directory.display())))
+        .args(revert.exclude.iter().map(|pattern| format!("--exclude={pattern}")))
+        .args(excluded.iter().map(|directory| format!("--exclude={}/*", directory.display())))
         .args(series.rev().map(|patch| patches.join(patch)))
         .run_quiet()?;
     tree.remove(&patches)?;
-    for file in &take_back.originals {
+    for file in &revert.originals {
         let file = tree.root.join(file);
         tree.rename(&file.with_added_extension("orig"), &file)
             .context("`originals` in base.toml names a file without an `.orig` in the archive")?;
@@ -155,8 +158,7 @@ fn take_back(tree: &Owned, leave_out: &[PathBuf], take_back: &TakeBack) -> Resul
     Ok(())
 }
 
-/// Updates Cargo.lock for the crates that stand in. cargo would do so on first use, and the clone would
-/// never be clean.
+/// Updates Cargo.lock for the stub crates. Otherwise cargo would, and `git status` would list the file.
 fn update_lock_file(tree: &Path, compiler: &Compiler) -> Result<()> {
     let _step = Step::start("updating Cargo.lock");
     let update = |offline: &[&str]| {
@@ -171,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patches_are_taken_back_in_reverse_order() {
+    fn patches_are_reverted_in_reverse_order() {
         // The directory is in a repository, as build/ is.
         let outer = tempfile::tempdir().unwrap();
         Git::init(outer.path(), &[]).unwrap();
@@ -193,20 +195,20 @@ mod tests {
         write("debian/patches/sub/one", &patch("file", "first", "second"));
         let gone = patch("pruned/file", "a", "b") + &patch("left-out/a/file", "a", "b");
         write("debian/patches/two", &(patch("file", "second", "third") + &gone));
-        let how = TakeBack {
+        let revert = Revert {
             patches: "debian/patches".into(),
-            except: vec!["pruned/*".into()],
+            exclude: vec!["pruned/*".into()],
             originals: vec!["Cargo.lock".into()],
         };
         let owned = Owned { root: tree.clone() };
-        take_back(&owned, &["left-out".into()], &how).unwrap();
+        revert_patches(&owned, &["left-out".into()], &revert).unwrap();
         assert_eq!(fs::read_to_string(tree.join("file")).unwrap(), "first\n");
         assert_eq!(fs::read_to_string(tree.join("Cargo.lock")).unwrap(), "original");
         assert!(!tree.join("Cargo.lock.orig").exists() && !tree.join("debian/patches").exists());
 
-        // A patch that does not come off means another archive than base.toml describes.
+        // A patch that cannot be reverted is an error.
         write("debian/patches/series", "one\n");
         write("debian/patches/one", &patch("file", "something", "else"));
-        assert!(take_back(&owned, &["left-out".into()], &how).is_err());
+        assert!(revert_patches(&owned, &["left-out".into()], &revert).is_err());
     }
 }

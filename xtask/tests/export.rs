@@ -184,8 +184,8 @@ fn refuses_commits_that_are_no_series() {
         echo x >>x.py; git commit -qa --fixup HEAD -- rebase --interactive --autosquash
         echo x >>x.py; git commit -qam 'squash! Add' -- \"squash! Add\"
         git switch -qc side HEAD~1; new side.rs; git switch -q series; git merge -q --no-ff -m Merge side -- no merge
-        ln -s old.rs tests/ui/std/link.rs; git add .; git commit -qm Link -- tests/ui/std/link.rs is a link
-        echo >tests/x; chmod +x tests/x; git add .; git commit -qm X -- tests/x is a link or a program
+        ln -s old.rs tests/ui/std/link.rs; git add .; git commit -qm Link -- tests/ui/std/link.rs is a symbolic link
+        echo >tests/x; chmod +x tests/x; git add .; git commit -qm X -- tests/x is a symbolic link or executable
         git init -q nested; git -C nested commit -q --allow-empty -m Mine; git add . 2>/dev/null; git commit -qm N; \
         git rm -q --cached nested; git commit -qm None; rm -rf nested -- nested is a repository of its own"
         .lines()
@@ -304,7 +304,7 @@ fn names_the_base_in_the_command_to_type() {
     fixture.add_base();
     fs::create_dir(fixture.root.join("patches/1.96")).unwrap();
     let said = fixture.run(&["export", "--base", "1.96"]).code(1);
-    said.stderr(contains("Make it with `cargo xtask prepare --base 1.96`"));
+    said.stderr(contains("Create it with `cargo xtask prepare --base 1.96`"));
 }
 
 #[test]

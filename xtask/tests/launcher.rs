@@ -162,7 +162,7 @@ fn missing_program_is_named() {
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(message.contains("cannot start its compiler"), "{message}");
-    assert!(message.contains("`cargo xtask toolchain` makes it again"), "{message}");
+    assert!(message.contains("To assemble it again: `cargo xtask toolchain`"), "{message}");
 }
 
 /// A shell script would drop this variable.

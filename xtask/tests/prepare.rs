@@ -75,7 +75,7 @@ fn wrong_arguments_are_refused_before_anything_is_prepared() {
     }
     for (args, code, said) in [
         ("x", 2, "Usage: ./x.py [OPTIONS] ARGS..."),
-        ("x tset library/std", 1, "`tset library/std` has no sub-command"),
+        ("x tset library/std", 1, "`tset library/std` has no subcommand"),
         ("x library/std", 1, "for example `./x.py test library/std`"),
         ("x --base 9.99 test", 1, "base.toml has no base \"9.99\"; it has 1.95"),
         ("x test library/std --base 1.95", 1, "`./x.py --base … test`"),
@@ -158,7 +158,7 @@ fn download_that_failed_is_named_and_leaves_nothing() {
         assert_eq!(fs::read_dir(&fixture.cache).unwrap().count(), 1, "only the lock is there");
     };
     fails(3, "curl: (37)");
-    // A wrong hash is no lack of the machine.
+    // A wrong hash does not mean that the machine lacks something.
     fs::write(&fixture.archive, "another archive").unwrap();
     fails(1, "its SHA-256 is ");
     write_script(&curl, "echo half; echo 'curl: (18) transfer closed' >&2; exit 18");
@@ -193,7 +193,7 @@ fn place_that_cannot_be_used_is_named() {
     let fixture = Fixture::new();
     let build = fixture.root.join("build");
     symlink("/nowhere/build", &build).unwrap();
-    fixture.run(&["prepare"]).code(1).stderr(contains("build/ cannot be made"));
+    fixture.run(&["prepare"]).code(1).stderr(contains("cannot create build/"));
     fs::remove_file(&build).unwrap();
     let root = fixture.dir.join(OsStr::from_bytes(b"K\xf6ln"));
     fs::rename(&fixture.root, &root).unwrap();
@@ -208,7 +208,7 @@ fn damaged_file_in_the_cache_is_refused_and_left_alone() {
     for damage in ["echo damaged >", "mkfifo", "mkdir", "ln -s /nowhere/archive"] {
         let cached = fixture.cache.join(ARCHIVE);
         fixture.shell(&format!("{damage} '{}'", cached.display())).success();
-        let stop = fixture.run(&["prepare"]).code(1).stderr(contains("is damaged"));
+        let stop = fixture.run(&["prepare"]).code(1).stderr(contains("has a wrong SHA-256"));
         assert!(fs::symlink_metadata(&cached).is_ok(), "{damage}");
         fixture.shell(&advice(&stop).concat()).success();
     }
@@ -339,7 +339,7 @@ fn work_in_the_clone_is_left_alone_and_the_printed_commands_are_the_way_on() {
         fixture.write_patch("0001-first.patch", "hello", "hello, again");
         let before = snapshot(&fixture.tree.join("library"));
         let stop = fixture.run(&["x", "test", "library/std"]).code(1);
-        let stop = stop.stderr(contains("holds work of its own").and(contains(named)));
+        let stop = stop.stderr(contains("could lose work").and(contains(named)));
         assert!(snapshot(&fixture.tree.join("library")) == before, "{work}");
         let commands = advice(&stop);
         let [fetch, rebase, export] = &commands[..] else { panic!("{commands:?}") };
@@ -394,7 +394,7 @@ fn ignored_file_in_the_way_stays() {
 }
 
 #[test]
-fn patches_that_do_not_apply_are_mended_in_the_clone() {
+fn conflicts_of_patches_are_resolved_in_the_clone() {
     for fixture in [Fixture::prepared(), Fixture::new()] {
         fixture.write_patch("0002-second.patch", "something else", "hello twice");
         let line = fs::read_to_string(fixture.tree.join("library/std/src/lib.rs")).ok();
@@ -403,13 +403,14 @@ fn patches_that_do_not_apply_are_mended_in_the_clone() {
         // From nothing, the clone has the base.
         assert_eq!(fixture.std_line(), line.unwrap_or("hello\n".into()));
         let commands = advice(&stop);
-        let [mend, export] = &commands[..] else { panic!("{commands:?}") };
-        fixture.shell(mend).failure();
-        let mended = "cd rust; echo mended >library/std/src/lib.rs; git add .; git am --continue";
-        fixture.shell(mended).success();
+        let [am, export] = &commands[..] else { panic!("{commands:?}") };
+        fixture.shell(am).failure();
+        let resolve =
+            "cd rust; echo resolved >library/std/src/lib.rs; git add .; git am --continue";
+        fixture.shell(resolve).success();
         fixture.shell(&format!("git init -q; git add patches; {export}")).success();
         fixture.run(&["prepare"]).success();
-        assert_eq!(fixture.std_line(), "mended\n");
+        assert_eq!(fixture.std_line(), "resolved\n");
     }
 }
 

@@ -166,7 +166,7 @@ fn rustup_knows_it_until_it_is_uninstalled() {
     fixture.run(&["toolchain", "--link"]).success().stdout(contains("cargo +tcp-keepalive run"));
     assert_eq!(fs::read_link(&link).unwrap(), assembled(&fixture).canonicalize().unwrap());
     let again = fixture.run(&["toolchain", "--link"]).success();
-    again.stdout(contains("`rustup toolchain uninstall tcp-keepalive` undoes that"));
+    again.stdout(contains("To unlink it: `rustup toolchain uninstall tcp-keepalive`"));
     fixture.shell("rustup toolchain uninstall tcp-keepalive").success();
     assert!(fs::symlink_metadata(&link).is_err());
 }

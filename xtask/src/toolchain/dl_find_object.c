@@ -4,7 +4,8 @@
 #include <link.h>
 #include <pthread.h>
 
-/* The unwinder refers to these weakly, so that a static link would leave them out, and it would call address 0. */
+/* The unwinder has weak references to these functions. A static link would leave them out, and a call would go to
+   address 0. */
 __attribute__((used)) static void *const needed[] = {
     pthread_once, pthread_key_create, pthread_getspecific, pthread_setspecific, pthread_mutex_lock, pthread_mutex_unlock,
 };

@@ -1,6 +1,6 @@
 //! The command `toolchain`: `build/<base>/toolchain/`, the release's programs with the patched std, for rustup.
 //!
-//! It is bootstrap's sysroot once more, as hard links, with launchers in the place of the compilers.
+//! The toolchain has hard links to the files of bootstrap's sysroot, with launchers in the place of the compilers.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use clap::Args;
 use fs_err as fs;
 
 use crate::base::Base;
-use crate::bootstrap::{Bootstrap, Lane};
+use crate::bootstrap::{Bootstrap, Config};
 use crate::compiler::Compiler;
 use crate::error::NotRun;
 use crate::out::{Step, shown};
@@ -82,7 +82,7 @@ pub fn bring_up_to_date(prepared: &Prepared, targets: &[String]) -> Result<bool>
     all.extend(targets.iter().cloned());
     all.remove(&compiler.host);
     require_known(compiler, base, &all)?;
-    let bootstrap = Bootstrap::configured(prepared, Lane::Prebuilt)?;
+    let bootstrap = Bootstrap::configured(prepared, Config::Prebuilt)?;
     bootstrap.provide_patched_std()?;
     let _lock = project.build.lock(&out.join("std"))?;
     let library = tree.src.join("library");
@@ -97,10 +97,7 @@ pub fn bring_up_to_date(prepared: &Prepared, targets: &[String]) -> Result<bool>
         files.extend(if own.exists() { entries(&own)? } else { Vec::new() });
         stds.push((target, libdir));
     }
-    let paths: Vec<_> = files.iter().map(|file| file.display().to_string() + "\n").collect();
-    let hashes = store
-        .git
-        .filter(&["hash-object", "--no-filters", "--stdin-paths"], paths.concat().as_bytes())?;
+    let hashes = store.git.hash_files(&files)?;
     let parts = format!("{LAUNCHER}{README}{all:?}{hashes}");
     let digest = store.git.filter(&["hash-object", "--stdin"], parts.as_bytes())?[..12].to_owned();
     if fs::read_to_string(directory.join(STAMP)).is_ok_and(|found| found == digest) {
@@ -128,7 +125,7 @@ pub fn bring_up_to_date(prepared: &Prepared, targets: &[String]) -> Result<bool>
         }
         project.build.remove(&launcher)?;
         project.build.remove(&launcher.with_extension("rs"))?;
-        // rust-analyzer and debuggers look for std's sources here. The release's are those of another std.
+        // rust-analyzer and debuggers look for std's sources here. Remove the release's sources.
         let sources = rustlib.join("src");
         project.build.remove(&sources)?;
         fs::create_dir_all(sources.join("rust"))?;
@@ -167,7 +164,7 @@ fn require_known(compiler: &Compiler, base: &Base, targets: &BTreeSet<String>) -
     Ok(())
 }
 
-/// Compiles std for the target as in a release, and fills the directory that is to be the target's `lib/`.
+/// Compiles std for the target, optimized as in a release, and fills `libdir`, which becomes the target's `lib/`.
 fn compile_std(
     compiler: &Compiler,
     library: &Path,
@@ -177,12 +174,12 @@ fn compile_std(
 ) -> Result<()> {
     let _step = Step::start(format!("compiling std for {target}"));
     let mut std = Std::new(compiler, library, target, dir);
-    // For link-time optimization, as bootstrap has it.
+    // For link-time optimization. bootstrap sets this option, too.
     std.rustflags.push("-Cembed-bitcode=yes".into());
     std.libraries_into(Profile::Release, libdir)?;
     let own = compiler.libdir(target).join("self-contained");
     if own.exists() {
-        // rustup has the C library's files for this target.
+        // rustup installed the target, with the C library's files.
         Command::new("cp").args(["-R", "-L", "--"]).arg(own).arg(libdir).run_quiet()?;
     } else if target.ends_with("-musl") {
         musl_files(target, std.linker.as_deref(), &libdir.join("self-contained"))?;
@@ -192,8 +189,8 @@ fn compile_std(
 
 const DL_FIND_OBJECT: &str = include_str!("dl_find_object.c");
 
-/// Collects what rustc links for a target with musl: the C library, the files that begin and end a program, and
-/// an unwinder under the name of LLVM's.
+/// Collects the files that rustc links for a musl target: the C library, the startup files, and gcc's unwinder under
+/// the name of LLVM's.
 pub fn musl_files(target: &str, linker: Option<&std::ffi::OsStr>, directory: &Path) -> Result<()> {
     let arch = target.split('-').next().unwrap_or_default();
     let names = [format!("{arch}-linux-musl-gcc"), "musl-gcc".into()];
@@ -203,12 +200,12 @@ pub fn musl_files(target: &str, linker: Option<&std::ffi::OsStr>, directory: &Pa
     let Some(gcc) = linker.map(Path::new).or(found.map(Path::new)) else {
         Err(NotRun(format!(
             "std for {target} needs musl's own files, and {} is missing. On Debian:\n  apt-get install \
-             musl-tools\nOr add the target to the toolchain of rustup that this one is made from:\n  rustup target \
-             add {target}",
+             musl-tools\nOr add the target to the rustup toolchain that this toolchain is made from:\n  rustup \
+             target add {target}",
             names.join(" or ")
         )))?
     };
-    // gcc knows its own files by name. musl-gcc's link command shows where musl's are.
+    // `gcc -print-file-name` finds gcc's own files, but not musl's. musl-gcc's link command has their path.
     let link =
         successful(Command::new(gcc).args(["-###", "-static", "-x", "c", "/dev/null"]))?.stderr;
     let link = String::from_utf8_lossy(&link).into_owned();
@@ -232,7 +229,7 @@ pub fn musl_files(target: &str, linker: Option<&std::ffi::OsStr>, directory: &Pa
     Command::new("ar").args(add).current_dir(directory).run_quiet()
 }
 
-/// Compiles the launcher. A shell script would drop variables such as `CARGO_BIN_EXE_echo-server`.
+/// Compiles the launcher. It is no shell script, because a shell drops variables such as `CARGO_BIN_EXE_echo-server`.
 fn compile_launcher(compiler: &Compiler, digest: &str, launcher: &Path) -> Result<()> {
     let source = launcher.with_extension("rs");
     fs::write(&source, LAUNCHER)?;
@@ -253,7 +250,7 @@ fn compile_launcher(compiler: &Compiler, digest: &str, launcher: &Path) -> Resul
         .context("the launcher of the compiler does not compile")
 }
 
-/// Registers the toolchain with rustup, unless rustup has another one of that name.
+/// Registers the toolchain with rustup, unless rustup has another toolchain of that name.
 fn link(base: &Base, directory: &Path) -> Result<()> {
     let name = base.suffixed("tcp-keepalive");
     let home =
@@ -272,8 +269,8 @@ fn link(base: &Base, directory: &Path) -> Result<()> {
         );
     }
     println!(
-        "rustup has it under the name {name}. In any project: `cargo +{name} run`. `rustup toolchain uninstall \
-         {name}` undoes that"
+        "rustup has the toolchain under the name {name}. In any project: `cargo +{name} run`. To unlink it: `rustup \
+         toolchain uninstall {name}`"
     );
     Ok(())
 }

@@ -133,9 +133,9 @@ impl Fixture {
         let text = format!(
             r#"
             default = "1.95"
-            [mend]
-            leave-out = ["vendor"]
-            files = {{ ".gitmodules" = "", "src/llvm-project/llvm/.gitkeep" = "" }}
+            [sources]
+            exclude = ["vendor"]
+            stubs = {{ ".gitmodules" = "", "src/llvm-project/llvm/.gitkeep" = "" }}
             [base."1.95"]
             release = "1.95.0"
             commit = "{COMMIT}"
