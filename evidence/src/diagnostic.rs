@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use cargo_metadata::diagnostic::{Diagnostic as Message, DiagnosticLevel};
-use cargo_metadata::{Artifact, Message as Line, PackageId};
+use cargo_metadata::{Artifact, Message as Line};
 
 /// A message of the compiler. Two messages with the same identity are the same: the rendered text has line
 /// numbers, which move with every edit.
@@ -14,8 +14,6 @@ pub struct Diagnostic {
     pub identity: Identity,
     /// The text that the compiler shows to people, with the lines of the source.
     pub rendered: String,
-    /// The package that cargo compiled, if cargo names it.
-    pub package: Option<PackageId>,
 }
 
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -68,9 +66,7 @@ pub fn read(stdout: &[u8], library: &Path) -> Result<Messages> {
     for line in String::from_utf8_lossy(stdout).lines().filter(|line| line.starts_with('{')) {
         match serde_json::from_str(line).with_context(|| format!("not cargo's JSON: {line}"))? {
             Line::CompilerMessage(of) => {
-                let diagnostic = diagnostic(of.message, library);
-                let package = Some(of.package_id);
-                messages.diagnostics.extend(diagnostic.map(|d| Diagnostic { package, ..d }));
+                messages.diagnostics.extend(diagnostic(of.message, library))
             }
             Line::CompilerArtifact(artifact) => messages.artifacts.push(artifact),
             _ => {}
@@ -123,11 +119,11 @@ fn diagnostic(message: Message, library: &Path) -> Option<Diagnostic> {
         file: primary.map(|span| portable(&span.file_name, &absolute)),
     };
     let rendered = message.rendered.unwrap_or_default().replace(&absolute, "library/");
-    Some(Diagnostic { identity, rendered, package: None })
+    Some(Diagnostic { identity, rendered })
 }
 
 /// Returns the path without the part that depends on the machine. `library` ends with a slash.
-pub fn portable(file: &str, library: &str) -> String {
+fn portable(file: &str, library: &str) -> String {
     if let Some(rest) = file.strip_prefix(library) {
         return format!("library/{rest}");
     }
@@ -155,7 +151,7 @@ mod tests {
             message: message.into(),
             file: Some("unix.rs".into()),
         };
-        Diagnostic { identity, rendered: String::new(), package: None }
+        Diagnostic { identity, rendered: String::new() }
     }
 
     /// 1.95.0 does not compile for NuttX before any change: to count broken targets, or to ask only whether a

@@ -250,7 +250,6 @@ mod tests {
                 file: None,
             },
             rendered: format!("error: {message}"),
-            package: None,
         };
         Checked {
             diagnostics: errors.iter().map(error).collect(),
