@@ -35,9 +35,9 @@ impl fmt::Display for Counts {
     }
 }
 
-/// Runs the test program, and returns its counts and its output. A failed test is no error.
-pub fn run(place: &Place, program: &mut Command) -> Result<(Counts, String)> {
-    result(&place.run(program, LIMIT)?)
+/// Runs the test program, and returns its output. A failed test is no error.
+pub fn run(place: &Place, program: &mut Command) -> Result<String> {
+    Ok(result(&place.run(program, LIMIT)?)?.1)
 }
 
 /// Returns the counts of a test program that ended. A failed test is an error.

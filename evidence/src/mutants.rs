@@ -147,7 +147,7 @@ fn failed_tests(place: &Place, table: &Table, mistake: &str) -> Result<BTreeSet<
         let mut tests = Command::new(dir.join("tests"));
         // The path is relative since the loader takes a space for the end of a path.
         tests.env(CHOICE, mistake).env("LD_PRELOAD", preload).current_dir(&dir);
-        let (_, printed) = libtest::run(place, &mut tests)?;
+        let printed = libtest::run(place, &mut tests)?;
         let verdicts = libtest::verdicts("", &printed).into_iter();
         failed.extend(
             verdicts.filter(|(_, verdict)| *verdict == "FAILED").map(|(name, _)| name.into()),

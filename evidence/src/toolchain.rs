@@ -64,9 +64,9 @@ struct Made {
     dir: PathBuf,
 }
 
-fn make(place: &Place, name: &str) -> Result<Made> {
+fn make(place: &Place, name: &str, targets: &[String]) -> Result<Made> {
     let prepared = Prepared::apart(place.project().clone(), place.base().clone())?;
-    toolchain::bring_up_to_date(&prepared, &[])?;
+    toolchain::bring_up_to_date(&prepared, targets)?;
     let dir = place.dir().join(name);
     fs::create_dir_all(&dir)?;
     let patched = Compiler::at(toolchain::directory(&prepared))?;
@@ -76,7 +76,7 @@ fn make(place: &Place, name: &str) -> Result<Made> {
 /// The methods are there for a program that names the gate. They are not there without it, and the toolchain
 /// opens no other gate.
 fn one_gate_opens(place: &Place) -> Result<String> {
-    let Made { prepared, patched, dir } = make(place, "gate")?;
+    let Made { prepared, patched, dir } = make(place, "gate", &[])?;
     let program = dir.join("program");
     let mut rustc = patched.rustc();
     rustc.args(["--edition", "2021"]).arg(prepared.tree.src.join(RUN_PASS));
@@ -99,7 +99,7 @@ fn one_gate_opens(place: &Place) -> Result<String> {
 
 /// A crate without the feature gate compiles to the same bytes as with the release.
 fn other_crates_stay_the_same(place: &Place) -> Result<String> {
-    let Made { prepared, patched, dir } = make(place, "bytes")?;
+    let Made { prepared, patched, dir } = make(place, "bytes", &[])?;
     fs::write(dir.join("telltale.rs"), TELLTALE)?;
     let compile = |compiler: &Compiler| -> Result<Vec<u8>> {
         let mut rustc = compiler.rustc();
@@ -115,7 +115,7 @@ fn other_crates_stay_the_same(place: &Place) -> Result<String> {
 
 /// Runs the tests of the examples, and with them the series' own as a user would run them.
 fn examples_pass(place: &Place) -> Result<String> {
-    let Made { patched, dir, .. } = make(place, "examples")?;
+    let Made { patched, dir, .. } = make(place, "examples", &[])?;
     let library = place.opened()?.library()?;
     let mut cargo = patched.cargo();
     cargo.args(["test", "--locked", "--test=*", "--target-dir"]).arg(&dir);
@@ -141,13 +141,10 @@ fn examples_pass(place: &Place) -> Result<String> {
 /// work, and catches a panic.
 fn runs(place: &Place, target: &str) -> Result<String> {
     let program = |linker: &str| {
-        let prepared = Prepared::apart(place.project().clone(), place.base().clone())?;
-        toolchain::bring_up_to_date(&prepared, &[target.into()])?;
-        let dir = place.dir().join(target);
-        fs::create_dir_all(&dir)?;
+        let Made { patched, dir, .. } = make(place, target, &[target.into()])?;
         let (source, program) = (dir.join("program.rs"), dir.join("program.exe"));
         fs::write(&source, PROGRAM)?;
-        let mut rustc = Compiler::at(toolchain::directory(&prepared))?.rustc();
+        let mut rustc = patched.rustc();
         rustc.args(["--edition", "2024", "--target", target]).arg(&source).arg("-o").arg(&program);
         // With musl, rustc's own choice has to do.
         if !target.ends_with("-musl") {

@@ -82,8 +82,7 @@ fn compare(place: &Place) -> Result<String> {
     let (opened, library) = (place.opened()?, place.opened()?.library()?);
     let std = Std::new(&opened.compiler, &library, &opened.compiler.host, &place.dir().join("std"));
     let mut tests = std::process::Command::new(std.unit_tests()?);
-    let (_, own) =
-        libtest::run(place, tests.arg("net::tcp").current_dir(library.join(UNIT_TESTS)))?;
+    let own = libtest::run(place, tests.arg("net::tcp").current_dir(library.join(UNIT_TESTS)))?;
     Ok(format!("{} tests of net::tcp, with the same results", same_verdicts(&upstream, &own)?))
 }
 

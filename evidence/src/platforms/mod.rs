@@ -73,10 +73,10 @@ pub fn trials(project: &Project) -> Result<Vec<Trial>> {
                 test(place, &row).context(at)
             });
             // Platforms of one target share the std.
-            let std = format!("the std of {} for {}", base.name, platform.target).leak();
+            let std = format!("the std of {} for {}", base.name, platform.target);
             // Where keepalive is not supported, the series of other bases change nothing.
             let is_quick = platform.quick && (base.default || platform.program.is_none());
-            let trial = trial.quick(is_quick).alone(std);
+            let trial = trial.quick(is_quick).alone(&std);
             trials.push(if platform.binds_ports() { trial.alone("ports") } else { trial });
         }
     }
