@@ -92,7 +92,7 @@ fn table(data: &Data) -> Result<Table> {
     let mut table: Table = data.parse()?;
     table.text = data.text.clone();
     for mutant in &mut table.mutant {
-        mutant.at = data.place(mutant.name.span());
+        mutant.at = data.location(mutant.name.span());
         if mutant.wrong.is_empty() || mutant.noticed_by.is_empty() {
             bail!("{}: a mistake has something wrong, and a test that notices it", mutant.at);
         }
