@@ -4,7 +4,7 @@
 //!     cargo run --bin echo-server -- 0.0.0.0:7007
 //!
 //! A client that ends closes its connection, and the server's `read` returns 0 bytes. A client that
-//! loses its power or its network does not close the connection. To the server, it looks like a client
+//! loses its power or its network does not close the connection. To the server, the client looks like one
 //! that has nothing to say. Without keepalive, the server would wait for each such client forever, with
 //! a thread and a socket.
 

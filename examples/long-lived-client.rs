@@ -25,7 +25,7 @@ fn main() {
             Ok(stream) => {
                 println!("connected to {address}");
                 wait = Duration::from_secs(1);
-                match listen(stream) {
+                match print_lines(stream) {
                     Ok(()) => println!("the server closed the connection"),
                     // If the server did not answer the probes, the error has the kind `TimedOut`.
                     Err(error) => println!("the connection is lost: {error}"),
@@ -51,7 +51,7 @@ fn connect(address: &str) -> io::Result<TcpStream> {
 }
 
 /// Prints what the server sends until the connection ends.
-fn listen(stream: TcpStream) -> io::Result<()> {
+fn print_lines(stream: TcpStream) -> io::Result<()> {
     // Hours may pass between two lines. Do not use `set_read_timeout` here: it also ends a connection
     // that is only idle. Keepalive ends a connection only if the server does not answer.
     for line in BufReader::new(stream).lines() {

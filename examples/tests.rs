@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Far longer than any step of these tests takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A program that runs until it goes out of scope.
 struct Running {
@@ -29,7 +29,7 @@ impl Running {
     #[track_caller]
     fn wait_for(&self, text: &str) -> String {
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
+            match self.lines.recv_timeout(TIMEOUT) {
                 Ok(line) if line.contains(text) => return line,
                 Ok(_) => {}
                 Err(_) => panic!("the program did not print {text:?}"),

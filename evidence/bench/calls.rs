@@ -1,5 +1,5 @@
 //! Measures one call of std's methods, and of the crates that are used instead, in time and in
-//! instructions. The system call through libc is the unit.
+//! instructions. Times are ratios to the system call through libc.
 //!
 //!     cargo +tcp-keepalive bench      the patched std
 //!     cargo +nightly bench            upstream's std
@@ -28,7 +28,7 @@ use socket2::SockRef;
 /// cent, which is constant within a process.
 const PROCESSES: usize = 15;
 const ROUNDS: usize = 201;
-/// The calls in a batch: about 0.25 ms, short beside a scheduler's slice.
+/// The calls in a batch. They take about 0.25 ms, much less than a scheduler's time slice.
 const BATCH: u32 = 1000;
 
 const OPERATIONS: [&str; 2] = ["set", "get"];
@@ -96,7 +96,7 @@ fn failed() -> ! {
     panic!("the call failed")
 }
 
-/// Makes the system call as a program does that checks for failure.
+/// Makes the system call, and checks for failure as a program does.
 #[inline(always)]
 fn libc_set(stream: &TcpStream, on: bool) -> Result<(), ()> {
     let value = c_int::from(on);
@@ -162,8 +162,8 @@ impl Way {
     }
 }
 
-/// Prints a line for each operation and way: the median of the ratios to libc. For libc, the line is the
-/// median of a call's nanoseconds.
+/// Prints a line for each operation and way: for libc the median time of a call in nanoseconds, and for the
+/// other ways the median of the ratios to libc.
 fn time(stream: &TcpStream) {
     for operation in OPERATIONS {
         let mut times = vec![Vec::with_capacity(ROUNDS); WAYS.len()];
@@ -235,9 +235,9 @@ fn instructions(way: &str, operation: &str, calls: u64) -> Result<u64, Box<dyn E
     let mut valgrind = Command::new("valgrind");
     valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(env::current_exe()?);
     valgrind.args(["calls", way, operation, &calls.to_string()]);
-    let said = String::from_utf8(valgrind.output()?.stderr)?;
-    let count = said.lines().find_map(|line| line.split_once("Collected : "));
-    let (_, count) = count.ok_or_else(|| format!("callgrind printed no count:\n{said}"))?;
+    let printed = String::from_utf8(valgrind.output()?.stderr)?;
+    let count = printed.lines().find_map(|line| line.split_once("Collected : "));
+    let (_, count) = count.ok_or_else(|| format!("callgrind printed no count:\n{printed}"))?;
     Ok(count.trim().parse()?)
 }
 

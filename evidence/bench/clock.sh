@@ -1,6 +1,5 @@
 #!/bin/bash
-# Measures how long a contributor waits, and prints two tables. The time of all processors together is in
-# parentheses.
+# Measures how long a contributor waits, and prints two tables. The processor time is in parentheses.
 #
 # 1. `./x.py ARGS... test library/std`, from nothing but the archive of Rust's sources, and after an edit.
 # 2. From an edit of one line to the last test's result, with upstream's x.py and with `cargo xtask test` in
@@ -19,7 +18,7 @@ rm -rf "$clone"
 git clone --quiet . "$clone"
 cd "$clone"
 
-# Runs a command. Prints the elapsed seconds and the processors' seconds; shows the output of a failure.
+# Runs a command, and prints the elapsed time and the processor time in seconds. Shows the output of a failure.
 seconds() {
     local TIMEFORMAT='%R %U %S' times
     times=$({ time "$@" > clock.log 2>&1; } 2>&1) || { cat clock.log >&2; exit 1; }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Prints what choosing std over a crate saves: for std and for each crate, the time of a clean build of
-server.rs without downloads, and the size of the program. Needs `cargo xtask toolchain --link`."""
+"""Compares std with the crates that enable keepalive: the time of a clean build of server.rs without downloads,
+and the size of the program. Needs `cargo xtask toolchain --link`."""
 
 import os
 import shutil

@@ -1,7 +1,7 @@
 //! A server that greets each client, and notices clients that vanished.
 //!
-//! The cargo feature chooses what enables keepalive: `std`, or the crate of that name. Without a feature,
-//! keepalive stays off. `programs.py` compares the build times and the sizes.
+//! The cargo feature names the crate that enables keepalive. Without a feature, keepalive stays off.
+//! `programs.py` compares the build times and the sizes.
 
 #![cfg_attr(feature = "std", feature(tcp_keepalive))]
 

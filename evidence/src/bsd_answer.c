@@ -1,5 +1,5 @@
-// Lets Linux answer like a BSD: where `getsockopt` says that keepalive is on, it says so with the
-// option's bit, 8, and not with 1.
+// For an enabled SO_KEEPALIVE, the BSDs' `getsockopt` returns the option's bit, 8, and Linux returns 1. This
+// `getsockopt` returns 8 on Linux.
 
 #include <sys/socket.h>
 #include <sys/syscall.h>

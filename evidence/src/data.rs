@@ -1,4 +1,4 @@
-//! Reads the data files of the suites, so that a mistake is reported with its file and line.
+//! Reads the data files of the suites. Errors name the file and the line.
 
 use std::ops::Range;
 
@@ -19,13 +19,12 @@ impl Data {
         Ok(Data { text: fs::read_to_string(project.root.join(&name))?, name })
     }
 
-    /// Returns the file's content. The error names the file, the line and the key.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
-        toml::from_str(&self.text).with_context(|| format!("{} has a mistake", self.name))
+        toml::from_str(&self.text).with_context(|| format!("cannot parse {}", self.name))
     }
 
-    /// Returns where a value is, such as `evidence/mutants.toml:12`.
-    pub fn place(&self, span: Range<usize>) -> String {
+    /// Returns the file and the line of a value, such as `evidence/mutants.toml:12`.
+    pub fn location(&self, span: Range<usize>) -> String {
         format!("{}:{}", self.name, self.text[..span.start].matches('\n').count() + 1)
     }
 }

@@ -1,21 +1,19 @@
-//! Reads the messages of cargo and the compiler about a build, in a form in which two builds can be compared.
+//! Reads the messages of cargo and the compiler, and compares those of two builds.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use cargo_metadata::diagnostic::{Diagnostic as Message, DiagnosticLevel};
-use cargo_metadata::{Artifact, Message as Line, PackageId};
+use cargo_metadata::{Artifact, Message as Line};
 
-/// A message of the compiler. Two messages with the same identity are the same: the rendered text has line
-/// numbers, which move with every edit.
+/// A message of the compiler. `identity` is compared, because the rendered text has line numbers, which change with
+/// every edit.
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
     pub identity: Identity,
-    /// The text that the compiler shows to people, with the lines of the source.
+    /// The text that the compiler prints, with the lines of the source.
     pub rendered: String,
-    /// The package that cargo compiled, if cargo names it.
-    pub package: Option<PackageId>,
 }
 
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -33,17 +31,17 @@ impl Diagnostic {
     }
 }
 
-/// Returns the diagnostics that `series` has and `base` lacks. A diagnostic that is there twice in `series`
-/// and once in `base` is new once. If the base has errors and the series has none, warnings do not count:
-/// the compiler looks for most warnings only if there is no error, so they may not be new.
+/// Returns the diagnostics that `series` has and `base` lacks. A diagnostic that `series` has twice and `base` once is
+/// new once. If the base has errors and the series has none, warnings do not count: the compiler looks for most
+/// warnings only if there is no error, so the base may have them, too.
 pub fn added<'a>(base: &[Diagnostic], series: &'a [Diagnostic]) -> Vec<&'a Diagnostic> {
     let mut known = BTreeMap::<&Identity, usize>::new();
     for diagnostic in base {
         *known.entry(&diagnostic.identity).or_default() += 1;
     }
     let mended = base.iter().any(Diagnostic::is_error) && !series.iter().any(Diagnostic::is_error);
-    let counts = series.iter().filter(|diagnostic| diagnostic.is_error() || !mended);
-    counts
+    let relevant = series.iter().filter(|diagnostic| diagnostic.is_error() || !mended);
+    relevant
         .filter(|diagnostic| match known.get_mut(&diagnostic.identity) {
             Some(left) if *left > 0 => {
                 *left -= 1;
@@ -68,9 +66,7 @@ pub fn read(stdout: &[u8], library: &Path) -> Result<Messages> {
     for line in String::from_utf8_lossy(stdout).lines().filter(|line| line.starts_with('{')) {
         match serde_json::from_str(line).with_context(|| format!("not cargo's JSON: {line}"))? {
             Line::CompilerMessage(of) => {
-                let diagnostic = diagnostic(of.message, library);
-                let package = Some(of.package_id);
-                messages.diagnostics.extend(diagnostic.map(|d| Diagnostic { package, ..d }));
+                messages.diagnostics.extend(diagnostic(of.message, library))
             }
             Line::CompilerArtifact(artifact) => messages.artifacts.push(artifact),
             _ => {}
@@ -91,27 +87,28 @@ pub fn read_rustc(stderr: &[u8], library: &Path) -> Result<Vec<Diagnostic>> {
     Ok(diagnostics)
 }
 
-/// Returns the diagnostics as the compiler shows them.
+/// Returns the texts that the compiler prints.
 pub fn rendered<'d>(diagnostics: impl IntoIterator<Item = &'d Diagnostic>) -> String {
     let rendered = diagnostics.into_iter().map(|diagnostic| &*diagnostic.rendered);
     rendered.collect::<Vec<_>>().join("\n")
 }
 
 /// Returns the last lines of a program's output.
-pub fn ending(printed: &[u8]) -> String {
+pub fn last_lines(printed: &[u8]) -> String {
     let text = String::from_utf8_lossy(printed);
     let lines: Vec<_> = text.trim_end().lines().collect();
     lines[lines.len().saturating_sub(60)..].join("\n")
 }
 
-/// Returns the message with paths that are the same on every machine, or `None` if it only sums up others.
+/// Returns the message with paths that are the same on every machine. Returns `None` for a message that only counts
+/// other messages.
 fn diagnostic(message: Message, library: &Path) -> Option<Diagnostic> {
-    let sums_up = message.code.is_none()
+    let is_count = message.code.is_none()
         && message.spans.is_empty()
         && (message.message.starts_with("aborting due to")
             || message.message.contains("warning emitted")
             || message.message.contains("warnings emitted"));
-    if sums_up || message.level == DiagnosticLevel::FailureNote {
+    if is_count || message.level == DiagnosticLevel::FailureNote {
         return None;
     }
     let primary = message.spans.iter().find(|span| span.is_primary);
@@ -123,11 +120,11 @@ fn diagnostic(message: Message, library: &Path) -> Option<Diagnostic> {
         file: primary.map(|span| portable(&span.file_name, &absolute)),
     };
     let rendered = message.rendered.unwrap_or_default().replace(&absolute, "library/");
-    Some(Diagnostic { identity, rendered, package: None })
+    Some(Diagnostic { identity, rendered })
 }
 
 /// Returns the path without the part that depends on the machine. `library` ends with a slash.
-pub fn portable(file: &str, library: &str) -> String {
+fn portable(file: &str, library: &str) -> String {
     if let Some(rest) = file.strip_prefix(library) {
         return format!("library/{rest}");
     }
@@ -155,11 +152,11 @@ mod tests {
             message: message.into(),
             file: Some("unix.rs".into()),
         };
-        Diagnostic { identity, rendered: String::new(), package: None }
+        Diagnostic { identity, rendered: String::new() }
     }
 
-    /// 1.95.0 does not compile for NuttX before any change: to count broken targets, or to ask only whether a
-    /// target compiles, would not show what the missing constant adds.
+    /// std of 1.95.0 does not compile for NuttX. So a check that only counts targets with errors would not show the
+    /// error that a missing constant adds.
     #[test]
     fn error_on_a_broken_target_is_new() {
         let (known, constant) = (error("no `_SC_HOST_NAME_MAX`"), error("no `SO_KEEPALIVE`"));
@@ -179,7 +176,7 @@ mod tests {
         let other = |change: fn(&mut Identity)| {
             let mut other = base[0].clone();
             change(&mut other.identity);
-            // The error of the base is there, too: otherwise it might have hidden a warning.
+            // With the error of the base, because without it, a warning would not count.
             added(&base, &[other, base[0].clone()]).len()
         };
         assert_eq!(other(|_| {}), 1);
@@ -199,7 +196,7 @@ mod tests {
         assert_eq!(added(&error, &[error.clone(), warning].concat()).len(), 1);
     }
 
-    /// Reads a line of cargo's, after a line of text.
+    /// Reads a line of text and a message of cargo.
     fn parse(level: &str, message: &str, code: &str, spans: &str) -> Option<Diagnostic> {
         let line = format!(
             "cargo: text\n{{\"reason\": \"compiler-message\", \"package_id\": \"p\", \"manifest_path\": \"\", \
@@ -225,7 +222,7 @@ mod tests {
         assert_eq!(diagnostic.identity.code.as_deref(), Some("E0425"));
         assert_eq!(diagnostic.identity.file.as_deref(), Some("library/std/src/a.rs"));
         assert_eq!(diagnostic.rendered, "no\n --> library/std/src/a.rs:4:5\n");
-        // These only sum up others.
+        // These messages only count others.
         assert!(parse("error", "aborting due to 2 previous errors", "null", "").is_none());
         assert!(parse("warning", "1 warning emitted", "null", "").is_none());
         assert!(parse("failure-note", "For more information, try ...", "null", "").is_none());

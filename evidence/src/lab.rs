@@ -12,7 +12,7 @@ use xtask::std::{Profile, Std};
 use crate::place::lock;
 use crate::suite::{Outcome, Place, Trial};
 
-/// The seconds after which the lab is ended. The longest scenario takes a minute and a half.
+/// The time limit of the lab in seconds. The longest scenario takes a minute and a half.
 const LIMIT: u64 = 15 * 60;
 
 pub fn trials(project: &Project) -> Result<Vec<Trial>> {
@@ -30,14 +30,14 @@ pub fn trials(project: &Project) -> Result<Vec<Trial>> {
 /// Runs one scenario. Its tables, captures and pictures are in build/evidence/lab/BASE/std/SCENARIO/.
 fn run(place: &Place, scenario: &str) -> Result<Outcome> {
     let root = &place.project().root;
-    // std is not compiled for a lab that cannot run.
+    // If the lab cannot run, std need not be compiled.
     lab(place, &["--check".as_ref(), scenario.as_ref()])?;
     let sysroot = sysroot(place)?;
     let out = root.join("build/evidence/lab").join(&place.base().name);
     let args = ["--sysroot".as_ref(), &*sysroot, "--out".as_ref(), &out, scenario.as_ref()];
     let printed = lab(place, &args)?;
     let counts = printed.lines().find(|line| line.ends_with(" passed, 0 failed"));
-    Ok(Outcome::Passed(counts.context("the lab prints no counts")?.into()))
+    Ok(Outcome::Passed(counts.context("the lab printed no counts")?.into()))
 }
 
 /// Runs the lab and returns its standard error.

@@ -1,6 +1,6 @@
-//! The evidence that the series are fit to be merged, as trials made from data.
+//! The trials: checks of the series, made from data.
 //!
-//! A module is a suite and returns its trials. [`suite`] runs the trials of all suites in one test program.
+//! Each module in [`SUITES`] returns the trials of one suite. [`suite`] runs all trials in one test program.
 
 pub mod crates;
 pub mod data;

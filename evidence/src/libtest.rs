@@ -1,5 +1,5 @@
-//! Reads the output of Rust's test harness: of one program, or of all programs that upstream's x.py runs. A run
-//! that does not come to its end has not passed.
+//! Reads the output of libtest, from one test program or from all test programs that upstream's x.py runs. An
+//! incomplete run is an error.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,13 +9,13 @@ use anyhow::{Context, Result, bail};
 
 use crate::suite::Place;
 
-/// The series' black-box test, in library/.
+/// The integration test of the series, in library/.
 pub const KEEPALIVE: &str = "std/tests/tcp_keepalive.rs";
 
-/// The seconds after which a test program is ended. Most take less than a second.
+/// The time limit of a test program in seconds. Most take less than a second.
 pub const LIMIT: u64 = 180;
 
-/// The numbers of tests, as the harness counts them itself.
+/// The numbers of tests, as libtest counts them.
 #[derive(Debug, PartialEq)]
 pub struct Counts {
     pub passed: usize,
@@ -35,9 +35,9 @@ impl fmt::Display for Counts {
     }
 }
 
-/// Runs the test program, and returns its counts and its output. A failed test is no error.
-pub fn run(place: &Place, program: &mut Command) -> Result<(Counts, String)> {
-    result(&place.run(program, LIMIT)?)
+/// Runs the test program, and returns its output. A failed test is no error.
+pub fn run(place: &Place, program: &mut Command) -> Result<String> {
+    Ok(result(&place.run(program, LIMIT)?)?.1)
 }
 
 /// Returns the counts of a test program that ended. A failed test is an error.
@@ -53,7 +53,7 @@ pub fn passed(output: &Output) -> Result<Counts> {
 fn result(output: &Output) -> Result<(Counts, String)> {
     let [stdout, stderr] = [&output.stdout, &output.stderr].map(|o| String::from_utf8_lossy(o));
     let (status, printed) = (output.status, format!("{stdout}{stderr}"));
-    let ending = || format!("the test program ended with {status}; it printed\n{printed}");
+    let ending = || format!("the test program ended with {status} and printed\n{printed}");
     let counts = count(&stdout).with_context(ending)?;
     if status.success() != (counts.failed == 0) {
         bail!("{counts}, but {}", ending());
@@ -61,7 +61,7 @@ fn result(output: &Output) -> Result<(Counts, String)> {
     Ok((counts, printed))
 }
 
-/// Adds up the counts that the harness prints at the end of each program, or of each suite.
+/// Adds up the counts that libtest prints at the end of each program.
 pub fn count(printed: &str) -> Result<Counts> {
     let (mut counts, mut expected) = (Counts { passed: 0, failed: 0, ignored: 0 }, 0);
     for line in printed.lines().map(str::trim) {
@@ -74,7 +74,7 @@ pub fn count(printed: &str) -> Result<Counts> {
             let of = |name| -> Result<usize> {
                 let pair = words.windows(2).find(|pair| pair[1] == name);
                 let number = pair.and_then(|pair| pair[0].parse().ok());
-                number.with_context(|| format!("{line:?} does not say how many {name}"))
+                number.with_context(|| format!("{line:?} has no number of {name} tests"))
             };
             counts.passed += of("passed")?;
             counts.failed += of("failed")?;
@@ -83,7 +83,7 @@ pub fn count(printed: &str) -> Result<Counts> {
     }
     let Counts { passed, failed, ignored } = counts;
     if passed + failed + ignored != expected {
-        bail!("it ended before the tests did: {counts}, of {expected}");
+        bail!("the output ends before the tests: {counts}, of {expected}");
     }
     if passed + failed == 0 {
         bail!("no test ran");
@@ -99,7 +99,7 @@ pub fn verdicts<'a>(module: &str, printed: &'a str) -> BTreeMap<&'a str, &'a str
     tests.map(|(name, text)| (name, text.split([',', ' ']).next().unwrap_or(text))).collect()
 }
 
-/// Stops unless each test of the source file was run.
+/// Checks that the output has a result for each test of the source file.
 pub fn require_tests_of(file: &str, printed: &str) -> Result<()> {
     let ran = verdicts("", printed);
     let tests = file.split("#[test]").skip(1);
@@ -133,38 +133,38 @@ mod tests {
         )
     }
 
-    fn said(printed: &str) -> Result<String, String> {
+    fn counted(printed: &str) -> Result<String, String> {
         count(printed).map(|counts| counts.to_string()).map_err(|error| error.to_string())
     }
 
     #[test]
     fn counts_of_all_programs_are_added() {
         let one = format!("noise\nrunning 3 tests\ntest a ... ok\n{}", result(2, 0, 1));
-        assert_eq!(said(&one).unwrap(), "2 passed, 1 ignored");
+        assert_eq!(counted(&one).unwrap(), "2 passed, 1 ignored");
         let two = format!("{one}   Running b\n\nrunning 1 test\n.F\n{}", result(0, 1, 0));
-        assert_eq!(said(&two).unwrap(), "2 passed, 1 FAILED, 1 ignored");
+        assert_eq!(counted(&two).unwrap(), "2 passed, 1 FAILED, 1 ignored");
     }
 
     #[test]
     fn all_may_fail() {
         let all = format!("running 3 tests\n{}", result(0, 3, 0));
-        assert_eq!(said(&all).unwrap(), "0 passed, 3 FAILED");
+        assert_eq!(counted(&all).unwrap(), "0 passed, 3 FAILED");
     }
 
     #[test]
     fn crash_is_an_error() {
         let crash = "running 3 tests\ntest a ... ok\nSegmentation fault";
-        assert!(said(crash).unwrap_err().contains("before the tests did"));
-        assert!(said(&format!("{}{crash}", result(2, 0, 0))).is_err());
+        assert!(counted(crash).unwrap_err().contains("before the tests"));
+        assert!(counted(&format!("{}{crash}", result(2, 0, 0))).is_err());
     }
 
     #[test]
     fn run_without_a_test_is_an_error() {
         for (number, ignored) in [(0, 0), (3, 3)] {
             let none = format!("running {number} tests\n{}", result(0, 0, ignored));
-            assert_eq!(said(&none).unwrap_err(), "no test ran");
+            assert_eq!(counted(&none).unwrap_err(), "no test ran");
         }
-        assert_eq!(said("").unwrap_err(), "no test ran");
+        assert_eq!(counted("").unwrap_err(), "no test ran");
     }
 
     #[test]

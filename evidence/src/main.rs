@@ -1,4 +1,4 @@
-//! Writes the files of this repository that are made from what compilers and trials say.
+//! Writes the tables in docs/ and the lists in evidence/targets/.
 
 use std::process::ExitCode;
 
@@ -8,8 +8,8 @@ use xtask::project::Project;
 
 const USAGE: &str = "usage: cargo run -p evidence -- COMMAND
   docs SUITE [DIR]...    writes docs/SUITE.md from the results of the suite: targets, platforms or crates
-                         DIR, in build/evidence/results/SUITE, has results of another series or compiler
-  targets                writes evidence/targets/BASE.txt, the names of the targets that the base's compiler knows";
+                         DIR: a directory in build/evidence/results/SUITE, for another series or compiler
+  targets                writes evidence/targets/BASE.txt: the targets of the base's compiler that may have a std";
 
 fn main() -> ExitCode {
     match run() {

@@ -1,9 +1,7 @@
-//! Breaks the methods on purpose. Each mistake of mutants.toml must make the tests fail that its row names, and no
-//! others.
+//! Breaks the methods on purpose. With each mutant of mutants.toml, exactly the tests that its row names must fail.
 //!
-//! One std is compiled with all mistakes, and an environment variable chooses the mistake when the tests run. They
-//! run twice: on this system as it is, and with a C library that answers as the kernels of the BSDs do, with 8 for
-//! an enabled option.
+//! One std is compiled with all mutants, and an environment variable chooses the mutant when the tests run. The tests
+//! run twice: on this system as it is, and with bsd_answer.c preloaded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -23,7 +21,7 @@ use crate::data::Data;
 use crate::libtest;
 use crate::suite::{Outcome, Place, Trial};
 
-/// The variable that chooses a mistake when a test is run.
+/// The environment variable that chooses a mutant when the tests run.
 const CHOICE: &str = "TCP_KEEPALIVE_MUTANT";
 
 const BSD_ANSWER: &str = include_str!("bsd_answer.c");
@@ -37,13 +35,13 @@ struct Table {
     text: String,
 }
 
-/// An expression in std, on a line of its own, that mistakes replace.
+/// An expression in std, on a line of its own, that mutants replace.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Expression {
     /// The file, in library/.
     file: String,
-    /// The end of the line before.
+    /// The end of the previous line.
     after: String,
 }
 
@@ -68,7 +66,7 @@ pub fn trials(project: &Project) -> Result<Vec<Trial>> {
             let trial = Trial::new("mutants", &base, name, move |place| {
                 if !cfg!(target_os = "linux") {
                     return Ok(Outcome::Lacks(
-                        "the mistakes are in std's code for Linux: run it there".into(),
+                        "the mutants are in std's code for Linux: run this trial on Linux".into(),
                     ));
                 }
                 if which::which("cc").is_err() {
@@ -78,12 +76,12 @@ pub fn trials(project: &Project) -> Result<Vec<Trial>> {
                 Ok(Outcome::Passed(String::new()))
             });
             // The bases' test files differ in the line of the feature gate alone.
-            trials.push(trial.quick(base.default).alone("the std with mistakes"));
+            trials.push(trial.quick(base.default).alone("the std with mutants"));
         };
-        add("without a mistake, all tests pass", without_mistake, 0);
-        add("each test is alone in noticing a mistake", each_test_is_alone, 0);
+        add("without a mutant, all tests pass", without_mutant, 0);
+        add("each test alone notices a mutant", each_test_is_alone, 0);
         for (index, mutant) in table.mutant.iter().enumerate() {
-            add(mutant.name.get_ref(), with_mistake, index);
+            add(mutant.name.get_ref(), with_mutant, index);
         }
     }
     Ok(trials)
@@ -93,9 +91,9 @@ fn table(data: &Data) -> Result<Table> {
     let mut table: Table = data.parse()?;
     table.text = data.text.clone();
     for mutant in &mut table.mutant {
-        mutant.at = data.place(mutant.name.span());
+        mutant.at = data.location(mutant.name.span());
         if mutant.wrong.is_empty() || mutant.noticed_by.is_empty() {
-            bail!("{}: a mistake has something wrong, and a test that notices it", mutant.at);
+            bail!("{}: `wrong` and `noticed-by` must not be empty", mutant.at);
         }
         if let Some(place) = mutant.wrong.keys().find(|place| !table.place.contains_key(*place)) {
             bail!("{}: there is no [place.{place}]", mutant.at);
@@ -104,10 +102,10 @@ fn table(data: &Data) -> Result<Table> {
     Ok(table)
 }
 
-fn without_mistake(place: &Place, table: &Table, _: usize) -> Result<()> {
+fn without_mutant(place: &Place, table: &Table, _: usize) -> Result<()> {
     let failed = failed_tests(place, table, "none")?;
     if !failed.is_empty() {
-        bail!("without a mistake, {failed:?} fail");
+        bail!("without a mutant, the tests {failed:?} fail");
     }
     Ok(())
 }
@@ -120,18 +118,18 @@ fn each_test_is_alone(place: &Place, table: &Table, _: usize) -> Result<()> {
     let others: Vec<_> = tests.iter().filter(|test| !is_alone(test)).collect();
     if tests.is_empty() || !others.is_empty() {
         bail!(
-            "of the tests {tests:?}, no row of evidence/mutants.toml says `noticed-by` of {others:?} alone. Such a \
-             test could lose its assertions, and nothing would fail"
+            "each of the tests {tests:?} needs a mutant that no other test notices, and evidence/mutants.toml has none \
+             for {others:?}"
         );
     }
     Ok(())
 }
 
-fn with_mistake(place: &Place, table: &Table, index: usize) -> Result<()> {
+fn with_mutant(place: &Place, table: &Table, index: usize) -> Result<()> {
     let Mutant { name, noticed_by, at, .. } = &table.mutant[index];
     let refused = build(place, table)?.join(refused_file(index));
     if refused.exists() {
-        bail!("{at}: the mistake does not compile:\n{}", fs::read_to_string(refused)?);
+        bail!("{at}: the mutant does not compile:\n{}", fs::read_to_string(refused)?);
     }
     let failed = failed_tests(place, table, name.get_ref())?;
     if failed != *noticed_by {
@@ -140,15 +138,15 @@ fn with_mistake(place: &Place, table: &Table, index: usize) -> Result<()> {
     Ok(())
 }
 
-/// Runs the tests with the mistake of this name, and returns the tests that fail.
-fn failed_tests(place: &Place, table: &Table, mistake: &str) -> Result<BTreeSet<String>> {
+/// Runs the tests with the mutant of this name, and returns the tests that fail.
+fn failed_tests(place: &Place, table: &Table, mutant: &str) -> Result<BTreeSet<String>> {
     let dir = build(place, table)?;
     let mut failed = BTreeSet::new();
     for preload in ["", "./bsd_answer.so"] {
         let mut tests = Command::new(dir.join("tests"));
-        // The path is relative since the loader takes a space for the end of a path.
-        tests.env(CHOICE, mistake).env("LD_PRELOAD", preload).current_dir(&dir);
-        let (_, printed) = libtest::run(place, &mut tests)?;
+        // The path is relative, because the loader takes a space for the end of a path.
+        tests.env(CHOICE, mutant).env("LD_PRELOAD", preload).current_dir(&dir);
+        let printed = libtest::run(place, &mut tests)?;
         let verdicts = libtest::verdicts("", &printed).into_iter();
         failed.extend(
             verdicts.filter(|(_, verdict)| *verdict == "FAILED").map(|(name, _)| name.into()),
@@ -157,8 +155,7 @@ fn failed_tests(place: &Place, table: &Table, mistake: &str) -> Result<BTreeSet<
     Ok(failed)
 }
 
-/// Returns the directory with the tests, compiled with all mistakes of the table. Its name says what they were
-/// made from.
+/// Returns the directory with the tests, compiled with all mutants. The directory's name identifies its inputs.
 fn build(place: &Place, table: &Table) -> Result<PathBuf> {
     let owned = &place.project().build;
     let parent = owned.root.join("evidence/mutants");
@@ -187,8 +184,8 @@ fn build(place: &Place, table: &Table) -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// Compiles std with the mistakes, the tests with that std, and the C library. A mistake that does not compile is
-/// left out: the compiler's error about it goes to a file.
+/// Compiles std with the mutants, the tests with that std, and bsd_answer.c. Leaves out a mutant that does not
+/// compile, and writes the compiler's errors about the mutant to a file.
 fn compile(place: &Place, table: &Table, dir: &Path) -> Result<()> {
     let opened = place.opened()?;
     let (compiler, original, work) = (&opened.compiler, opened.library()?, dir.join("work"));
@@ -200,11 +197,11 @@ fn compile(place: &Place, table: &Table, dir: &Path) -> Result<()> {
     loop {
         mutate(&original, &library, table, &refused)?;
         let Err(error) = std.sysroot(Profile::Dev, &sysroot) else { break };
-        let blamed = blamed(&format!("{error:#}"));
-        if blamed.is_empty() {
+        let errors = errors_by_mutant(&format!("{error:#}"));
+        if errors.is_empty() {
             return Err(error);
         }
-        refused.extend(blamed);
+        refused.extend(errors);
     }
     for (index, error) in refused {
         fs::write(dir.join(refused_file(index)), error)?;
@@ -224,8 +221,8 @@ fn refused_file(index: usize) -> String {
     format!("refused-{index}.txt")
 }
 
-/// Makes each place of std a choice between the right expression and those of the mistakes. Each wrong expression
-/// is in a file of its own, by which [`blamed`] knows it.
+/// Replaces each expression of the table by a `match` that chooses between the right expression and the wrong ones.
+/// Each wrong expression is in a file of its own, whose name tells [`errors_by_mutant`] the mutant.
 fn mutate(
     original: &Path,
     library: &Path,
@@ -246,7 +243,9 @@ fn mutate(
                 "[place.{name}] in evidence/mutants.toml: {file} does not have `{after}` exactly once"
             );
         };
-        let (right, rest) = rest.split_once('\n').context("a line follows")?;
+        let (right, rest) = rest
+            .split_once('\n')
+            .with_context(|| format!("no line follows `{after}` in {file}"))?;
         let mut choice = format!("match crate::env::var({CHOICE:?}).as_deref() {{\n");
         for (index, mutant) in table.mutant.iter().enumerate() {
             if let Some(expression) =
@@ -269,20 +268,20 @@ fn mutate(
 /// The directory of the wrong expressions, in library/.
 const WRONG: &str = "wrong";
 
-/// Returns the mistakes that the compiler's errors are about, each with the errors.
-fn blamed(errors: &str) -> BTreeMap<usize, String> {
-    let mut blamed = BTreeMap::<usize, String>::new();
+/// Returns the compiler's errors about each mutant, by the mutant's index.
+fn errors_by_mutant(errors: &str) -> BTreeMap<usize, String> {
+    let mut by_mutant = BTreeMap::<usize, String>::new();
     for text in errors.split("\n\n") {
-        // Cargo's own lines may come before.
+        // Lines of cargo may precede the error.
         let Some(at) = format!("\n{text}").find("\nerror") else { continue };
         let error = &text[at..];
         let file = error.split_once(&format!("/{WRONG}/")).map(|(_, file)| file);
         let index = file.and_then(|file| file.split_once('-')?.0.parse().ok());
         if let Some(index) = index {
-            *blamed.entry(index).or_default() += &format!("{error}\n");
+            *by_mutant.entry(index).or_default() += &format!("{error}\n");
         }
     }
-    blamed
+    by_mutant
 }
 
 #[cfg(test)]
@@ -290,11 +289,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_are_attributed_to_mistakes() {
+    fn errors_are_attributed_to_mutants() {
         let errors = "warning: unused\n --> /b/library/wrong/1-set.rs:1:1\n\n   Compiling a v0.1.0\nerror[E0308]: mismatched types\n \
             --> /b/library/wrong/12-get.rs:1:1\n  |\n1 | 3\n\nerror: could not compile `std`\n";
-        let blamed = blamed(errors);
-        assert_eq!(Vec::from_iter(blamed.keys()), [&12]);
-        assert!(blamed[&12].starts_with("error[E0308]: mismatched types"));
+        let errors = errors_by_mutant(errors);
+        assert_eq!(Vec::from_iter(errors.keys()), [&12]);
+        assert!(errors[&12].starts_with("error[E0308]: mismatched types"));
     }
 }

@@ -1,4 +1,4 @@
-//! Gives a running trial what it works with: the opened base, a directory, a log, and a limit for its programs.
+//! The environment of a running trial: the opened base, a directory, a log, and a time limit for programs.
 
 use std::ffi::OsString;
 use std::fs::TryLockError;
@@ -38,7 +38,8 @@ impl Opened {
         self.store.library("series")
     }
 
-    /// Returns the name of the directory with the rows of this base, series and compiler.
+    /// Returns a name that identifies the base, the series and the compiler. Results of these are in a directory of
+    /// this name.
     pub fn found_with(&self) -> Result<String> {
         let series = self.store.tree_of("series:library")?;
         let compiler = self.compiler.version_field("commit-hash")?;
@@ -46,7 +47,7 @@ impl Opened {
     }
 }
 
-/// The things that a running trial works with.
+/// The environment of one running trial.
 pub struct Place {
     project: Project,
     opened: Arc<Opened>,
@@ -82,8 +83,8 @@ impl Place {
         Ok(self.opened.clone())
     }
 
-    /// Returns a directory that no other running trial uses. It is kept for later trials of the same suite
-    /// and base, so cargo's caches belong here.
+    /// Returns a directory that no other running trial uses. Later trials of the suite and the base use the directory
+    /// again, so cargo's caches belong here.
     pub fn dir(&self) -> PathBuf {
         self.dir.clone()
     }
@@ -100,8 +101,8 @@ impl Place {
         }
     }
 
-    /// Runs the command in a clean environment, and ends it with its children after `seconds`. Its output
-    /// is also written to the log. Any exit code is fine.
+    /// Runs the command in a clean environment, and returns its output, which also goes to the log. After `seconds`,
+    /// ends the command and its children, if this machine has `timeout`. Any exit code is fine.
     pub fn run(&self, command: &mut Command, seconds: u64) -> Result<Output> {
         self.log(&format!("$ {}", words(command)));
         let started = Instant::now();
@@ -121,7 +122,7 @@ impl Place {
         Ok(output)
     }
 
-    /// Reads the pipe to its end, and writes what comes to the log at once.
+    /// Reads the pipe to its end, and appends each chunk to the log at once.
     fn read(&self, pipe: Option<impl Read>) -> Result<Vec<u8>> {
         let (mut pipe, mut all, mut chunk) = (pipe.context("no pipe")?, Vec::new(), [0; 8192]);
         loop {
@@ -134,7 +135,7 @@ impl Place {
         }
     }
 
-    /// Writes the trial's row of the suite's table, with today's date unless the row has a date.
+    /// Writes the trial's row for the suite's table. Sets today's date if the row has none.
     pub fn record(&self, row: &Row) -> Result<()> {
         let mut row = row.clone();
         if row.date.is_empty() {
@@ -154,8 +155,8 @@ impl Place {
     }
 }
 
-/// Returns the command under `timeout`, in a clean environment. `timeout` puts the command into a process
-/// group that Ctrl-C does not reach, so on Linux `setpriv` ends `timeout` when this process ends.
+/// Returns the command under `timeout`, in a clean environment. `timeout` puts the command into a process group that
+/// Ctrl-C does not reach. So on Linux, `setpriv` ends `timeout` when this process ends.
 fn limited(command: &Command, seconds: u64) -> Command {
     let mut words: Vec<OsString> = Vec::new();
     let is_there = |program: &str| which::which(program).is_ok();

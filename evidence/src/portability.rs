@@ -19,8 +19,8 @@ pub fn trials(project: &Project) -> Result<Vec<Trial>> {
     Ok(HOSTS.map(trial).into())
 }
 
-/// Type-checks the packages for the host. Their std is type-checked from the series' sources, so rustup
-/// needs to have no std for the host.
+/// Type-checks the packages for the host. First type-checks the series' std for the host, so rustup need not have
+/// a std for it.
 fn check(place: &Place, host: &str) -> Result<Outcome> {
     let (opened, dir) = (place.opened()?, place.dir());
     let sysroot = dir.join("sysroot").join(host);

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-
 use xtask::compiler::Compiler;
 use xtask::run::CommandExt;
 
@@ -22,24 +21,22 @@ impl Specs {
     }
 
     fn parse(json: &str) -> Result<Specs> {
-        Ok(Specs(
-            serde_json::from_str(json).context("rustc's target specifications cannot be read")?,
-        ))
+        Ok(Specs(serde_json::from_str(json).context("cannot parse rustc's target specifications")?))
     }
 
-    /// Returns the order of bytes and the width of pointers, such as `big, 64`.
-    pub fn kind(&self, target: &str) -> Result<String> {
+    /// Returns the endianness and the width of pointers, such as `big, 64`.
+    pub fn endian_and_width(&self, target: &str) -> Result<String> {
         let spec = self.0.get(target).with_context(|| {
-            format!("the compiler knows no target {target}. `rustc --print target-list` lists them")
+            format!("the compiler knows no target {target}. `rustc --print target-list` lists its targets")
         })?;
-        // A specification names the order only if it is not the default.
+        // A specification names the endianness only if it is not the default.
         let endian = spec["target-endian"].as_str().unwrap_or("little");
         let width =
             spec["target-pointer-width"].as_u64().context("a target has no pointer width")?;
         Ok(format!("{endian}, {width}"))
     }
 
-    /// Returns the targets that may have a std: those whose specification does not say that they have none.
+    /// Returns the targets that may have a std: `metadata.std` of the specification is not `false`.
     pub fn with_std(&self) -> impl Iterator<Item = &str> {
         let all = self.0.iter().filter(|(_, spec)| spec["metadata"]["std"] != false);
         all.map(|(name, _)| &**name)
@@ -51,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn targets_may_have_a_std_unless_it_says_no() {
+    fn targets_without_std_are_left_out() {
         let specs = r#"{
             "aarch64-apple-darwin": {"target-pointer-width": 64, "metadata": {"std": true}},
             "s390x-linux": {"target-pointer-width": 64, "target-endian": "big", "metadata": {"std": null}},
@@ -61,8 +58,8 @@ mod tests {
         let specs = Specs::parse(specs).unwrap();
         let all: Vec<_> = specs.with_std().collect();
         assert_eq!(all, ["aarch64-apple-darwin", "s390x-linux", "x86_64-linux"]);
-        let kinds = ["s390x-linux", "thumbv6m-none"].map(|target| specs.kind(target).unwrap());
-        assert_eq!(kinds, ["big, 64", "little, 32"]);
-        assert!(specs.kind("none").is_err());
+        assert_eq!(specs.endian_and_width("s390x-linux").unwrap(), "big, 64");
+        assert_eq!(specs.endian_and_width("thumbv6m-none").unwrap(), "little, 32");
+        assert!(specs.endian_and_width("none").is_err());
     }
 }

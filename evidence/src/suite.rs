@@ -1,4 +1,4 @@
-//! Runs the trials of all suites in one process, side by side, with libtest's command line and output.
+//! Runs the trials of all suites in one process, in parallel, with libtest's command line and output.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
@@ -23,13 +23,13 @@ use crate::place::{lock, log_file};
 /// With this variable set, a trial of the quick set fails if the machine lacks what the trial needs.
 const REQUIRE: &str = "EVIDENCE_REQUIRE";
 
-/// A suite: its name, and the function that makes its trials out of the repository's data.
+/// A suite: its name, and the function that makes its trials from the repository's data.
 pub type Suite = (&'static str, fn(&Project) -> Result<Vec<Trial>>);
 
 pub enum Outcome {
     /// The text is shown after the run. It may be empty.
     Passed(String),
-    /// The machine lacks something. The text says what, and how to get it.
+    /// The machine lacks something. The text names the missing thing, and how to get it.
     Lacks(String),
 }
 
@@ -63,7 +63,7 @@ impl Trial {
         Trial { suite, base, name, is_quick: true, needs: Needs::default(), work: Box::new(work) }
     }
 
-    /// Says whether the trial runs without `--ignored` and `--include-ignored`.
+    /// Sets whether the trial runs without `--ignored` and `--include-ignored`.
     pub fn quick(self, is_quick: bool) -> Trial {
         Trial { is_quick, ..self }
     }
@@ -74,7 +74,7 @@ impl Trial {
         self
     }
 
-    /// Says that the trial mostly waits, so that it needs no processor of its own.
+    /// Marks a trial that mostly waits. It runs even if no processor is free.
     pub fn waits(mut self) -> Trial {
         self.needs.waits = true;
         self
@@ -85,7 +85,7 @@ impl Trial {
     }
 }
 
-/// Runs the suites as the command line says. This is the whole `main` of a test program.
+/// The `main` of a test program: runs the suites with libtest's command line.
 pub fn main(suites: &[Suite]) -> ExitCode {
     let main = || -> Result<ExitCode> {
         let project = Project::of_cargo()?;
@@ -126,7 +126,7 @@ fn trials(project: &Project, suites: &[Suite]) -> Result<Vec<Trial>> {
     Ok(trials)
 }
 
-/// The things that all trials of a run share.
+/// The state that all trials of a run share.
 struct Run {
     project: Project,
     is_required: bool,
@@ -139,11 +139,11 @@ struct Run {
 #[derive(Default)]
 struct State {
     bases: BTreeMap<String, Arc<Opened>>,
-    /// The trials that have not started, by their place in the order.
+    /// The trials that have not started, by their index.
     queue: BTreeMap<usize, Needs>,
     busy: usize,
     taken: BTreeSet<String>,
-    /// The trials that run: when they started, and the log.
+    /// The start and the log of each trial that runs, by name.
     running: BTreeMap<String, (Instant, PathBuf)>,
     /// The texts of the trials that passed, by name.
     texts: BTreeMap<String, String>,
@@ -153,8 +153,8 @@ struct State {
 
 type Open = fn(&Project, &Base) -> Result<Opened>;
 
-/// Runs the trials that the arguments select. Returns libtest's counts, and a report on what the trials found,
-/// on those that did not run, and on where the evidence is.
+/// Runs the trials that the arguments select. Returns libtest's counts, and a report: the texts of the trials, the
+/// trials that did not run, and the directories with results.
 fn run(
     project: &Project,
     mut arguments: Arguments,
@@ -222,7 +222,7 @@ fn run(
     Ok((conclusion, report))
 }
 
-/// Opens bases side by side.
+/// Opens the bases in parallel.
 fn open_all<'b>(
     project: &Project,
     bases: impl Iterator<Item = &'b Base>,
@@ -242,7 +242,7 @@ fn open_all<'b>(
     })
 }
 
-/// Says so if the files of the person's clone are not those of the series.
+/// Prints a note if the files of rust/ are not those of the series.
 fn note_other_work(tree: &Path, store: &Store) {
     let clone = Git::at(tree);
     let series = store.git.stdout_of(&["rev-parse", "series:"]).ok();
@@ -290,7 +290,7 @@ impl Run {
 
     fn work(&self, trial: Trial) -> Result<Outcome> {
         let Trial { suite, base, name, needs, work, .. } = trial;
-        // Another process may run its trials side by side, as nextest does.
+        // Other processes may run trials at the same time: nextest runs each trial in its own process.
         let resource = |name: &String| lock(&self.project.build.root.join("evidence").join(name));
         let _locks = needs.alone.iter().map(resource).collect::<Result<Vec<_>>>()?;
         let opened = self.state().bases.get(&base.name).context("the base is not open")?.clone();
@@ -301,7 +301,7 @@ impl Run {
         })
     }
 
-    /// Waits until a processor and the resources are free, and no earlier trial could start instead.
+    /// Waits until the processor and the resources are free, and no earlier trial could start instead.
     fn wait_for_turn<'r>(
         &'r self,
         index: usize,
@@ -335,7 +335,8 @@ impl Run {
         }
     }
 
-    /// Returns the report for the end of a run. `not_quick` has the numbers of trials that were not selected.
+    /// Returns the report for the end of a run. `not_quick` has the number of trials that are not quick, by suite and
+    /// base.
     fn report(&self, not_quick: &BTreeMap<String, usize>) -> String {
         let (state, mut report) = (self.state(), String::new());
         for (name, text) in &state.texts {
@@ -387,7 +388,7 @@ impl State {
     }
 }
 
-/// The processor and the resources of a running trial. They are free again when it is dropped.
+/// The processor and the resources of a running trial. Dropping a turn frees both.
 struct Turn<'r> {
     run: &'r Run,
     name: &'r str,
@@ -415,7 +416,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns a project with two bases. The machine has no compiler for one of them.
+    /// Returns a project with two bases. [`open`] finds no compiler for the base b.
     fn project(dir: &Path) -> Project {
         let mut text = "default = \"a\"\n[sources]\nexclude = []\nstubs = {}\n".to_owned();
         for base in ["a", "b"] {
@@ -435,7 +436,7 @@ mod tests {
         Ok(Opened { base: base.clone(), compiler, store })
     }
 
-    /// Runs the trials. Returns libtest's counts and all that was printed.
+    /// Runs the trials. Returns libtest's counts, and libtest's output with the report.
     fn run_with(
         args: &[&str],
         make: fn(&Base) -> Vec<Trial>,
@@ -516,7 +517,7 @@ mod tests {
 
     static RUNNING: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
-    /// Counts the trials of a kind that run, and fails if there are more than `most`.
+    /// Counts the running trials of a kind, and fails if there are more than `most`.
     fn counted(kind: usize, most: usize) -> Result<Outcome> {
         let running = RUNNING[kind].fetch_add(1, Ordering::SeqCst) + 1;
         thread::yield_now();
@@ -541,7 +542,7 @@ mod tests {
     fn limit_ends_a_program_with_its_children() {
         let endless = |base: &Base| {
             let run = |place: &Place| {
-                // The child would keep the output open.
+                // Without the limit, the child would keep the output open.
                 place.run(Command::new("sh").args(["-c", "sleep 1000 & wait"]), 1)?;
                 passed("")
             };

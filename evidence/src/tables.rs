@@ -1,5 +1,5 @@
-//! Writes the tables under docs/ out of the row files that trials left under build/evidence/results/. The rows
-//! that belong together are in one directory, which is named after the base, the series and the compiler.
+//! Writes the tables in docs/ from the rows that trials wrote to build/evidence/results/. The rows of one base, series
+//! and compiler are in one directory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,8 @@ struct Table {
     title: &'static str,
     meaning: &'static str,
     header: &'static [&'static str],
-    /// Returns the methods by which rows must have been found out, by name. Other rows may have any method.
+    /// Returns the current `Row::method` of each trial, by name. A row with another method does not count. Trials that
+    /// are not named may have any method.
     methods: fn(&Project) -> Result<BTreeMap<String, String>>,
 }
 
@@ -72,13 +73,13 @@ const TABLES: [Table; 3] = [
 pub struct Row {
     /// The cells under the header of the table.
     pub cells: Vec<String>,
-    /// Texts for which the table has no room. They follow it.
+    /// Texts that follow the table.
     #[serde(default)]
     pub notes: Vec<String>,
-    /// Identifies how the result was found out, in suites that use results again.
+    /// Identifies the check. A recorded row counts only while its method is the current one.
     #[serde(default)]
     pub method: String,
-    /// The day on which the result was found out.
+    /// The day of the result.
     #[serde(default)]
     pub date: String,
 }
@@ -103,8 +104,8 @@ pub fn file(project: &Project, suite: &str, found_with: &str, trial: &str) -> Pa
     dir.join(format!("{}.toml", trial.replace(['/', ' '], "-")))
 }
 
-/// Writes docs/SUITE.md. `dirs` names directories of rows; for a base without one, it is the directory for the
-/// series in patches/ and the compiler on this machine.
+/// Writes docs/SUITE.md. `dirs` names directories of rows. The default for a base is the directory for the series in
+/// patches/ and the compiler on this machine.
 pub fn write_docs(project: &Project, suites: &[Suite], suite: &str, dirs: &[&str]) -> Result<()> {
     let Some(table) = TABLES.iter().find(|table| table.suite == suite) else {
         bail!("there are tables of {}", TABLES.map(|table| table.suite).join(", "));
@@ -115,7 +116,7 @@ pub fn write_docs(project: &Project, suites: &[Suite], suite: &str, dirs: &[&str
     );
     let (trials, methods) = (suite::names(project, suites, suite)?, (table.methods)(project)?);
     for base in project.bases() {
-        // A trial that makes no row has a name in words.
+        // The names of trials without rows contain spaces.
         let of_base = trials.iter().filter(|(of, name)| *of == base.name && !name.contains(' '));
         let names: Vec<_> = of_base.map(|(_, name)| &**name).collect();
         if names.is_empty() {
@@ -149,7 +150,7 @@ pub fn write_docs(project: &Project, suites: &[Suite], suite: &str, dirs: &[&str
     Ok(())
 }
 
-/// Returns a table, the numbers of each verdict, and the notes. `command` makes rows that are missing.
+/// Returns a table, the count of each verdict, and the notes. `command` makes missing rows.
 fn section(header: &[&str], rows: Vec<(&str, Option<Row>)>, command: &str) -> Result<String> {
     let missing: Vec<_> =
         rows.iter().filter(|(_, row)| row.is_none()).map(|(name, _)| *name).collect();

@@ -1,5 +1,5 @@
-//! Checks that the toolchain for users opens the one feature gate for a crate that names it, and is the release
-//! otherwise.
+//! Checks the toolchain for users: it opens one feature gate, for crates that name the gate, and compiles all other
+//! crates like the release.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -16,12 +16,12 @@ use crate::libtest;
 use crate::platforms;
 use crate::suite::{Outcome, Place, Trial};
 
-/// The series' ui test of a program that uses the methods.
+/// The ui test of the series that runs a program.
 const RUN_PASS: &str = "tests/ui/std/tcp-keepalive.rs";
 
 const CALL: &str = "fn main() { let _ = std::net::TcpStream::set_keepalive; }\n";
 
-/// Uses the methods, and catches a panic, for which the target's unwinder has to work.
+/// Uses the methods, and catches a panic, which shows that the target's unwinder works.
 const PROGRAM: &str = r#"#![feature(tcp_keepalive)]
 use std::net::{TcpListener, TcpStream};
 fn main() {
@@ -33,7 +33,7 @@ fn main() {
 }
 "#;
 
-/// A crate that compiles to other bytes if the variable is set that opens all feature gates.
+/// A crate that compiles to other bytes if RUSTC_BOOTSTRAP, which opens all feature gates, is set.
 const TELLTALE: &str = r#"#![no_std]
 const IS_OPEN: bool = matches!(option_env!("RUSTC_BOOTSTRAP"), Some(_));
 #[unsafe(no_mangle)]
@@ -57,26 +57,25 @@ pub fn trials(project: &Project) -> Result<Vec<Trial>> {
     ])
 }
 
-/// The toolchain, assembled from the series, and a directory to work in.
+/// The toolchain, made from the series, and a directory for a trial's files.
 struct Made {
     prepared: Prepared,
     patched: Compiler,
     dir: PathBuf,
 }
 
-fn make(place: &Place, name: &str) -> Result<Made> {
+fn make(place: &Place, name: &str, targets: &[String]) -> Result<Made> {
     let prepared = Prepared::apart(place.project().clone(), place.base().clone())?;
-    toolchain::bring_up_to_date(&prepared, &[])?;
+    toolchain::bring_up_to_date(&prepared, targets)?;
     let dir = place.dir().join(name);
     fs::create_dir_all(&dir)?;
     let patched = Compiler::at(toolchain::directory(&prepared))?;
     Ok(Made { prepared, patched, dir })
 }
 
-/// The methods are there for a program that names the gate. They are not there without it, and the toolchain
-/// opens no other gate.
+/// Checks that a program has the methods if it names the gate, and lacks them otherwise. No other gate opens.
 fn one_gate_opens(place: &Place) -> Result<String> {
-    let Made { prepared, patched, dir } = make(place, "gate")?;
+    let Made { prepared, patched, dir } = make(place, "gate", &[])?;
     let program = dir.join("program");
     let mut rustc = patched.rustc();
     rustc.args(["--edition", "2021"]).arg(prepared.tree.src.join(RUN_PASS));
@@ -91,15 +90,15 @@ fn one_gate_opens(place: &Place) -> Result<String> {
         let output = rustc.any_output()?;
         let stderr = String::from_utf8_lossy(&output.stderr);
         if output.status.success() || !stderr.contains(code) {
-            bail!("expected {code} for\n{source}\nand the compiler says\n{stderr}");
+            bail!("expected {code} for\n{source}\nand the compiler printed\n{stderr}");
         }
     }
     Ok(String::new())
 }
 
-/// A crate without the feature gate compiles to the same bytes as with the release.
+/// Checks that a crate without the feature gate compiles to the same bytes as with the release.
 fn other_crates_stay_the_same(place: &Place) -> Result<String> {
-    let Made { prepared, patched, dir } = make(place, "bytes")?;
+    let Made { prepared, patched, dir } = make(place, "bytes", &[])?;
     fs::write(dir.join("telltale.rs"), TELLTALE)?;
     let compile = |compiler: &Compiler| -> Result<Vec<u8>> {
         let mut rustc = compiler.rustc();
@@ -113,9 +112,9 @@ fn other_crates_stay_the_same(place: &Place) -> Result<String> {
     Ok(String::new())
 }
 
-/// Runs the tests of the examples, and with them the series' own as a user would run them.
+/// Runs the tests in examples/, among them the integration test of the series.
 fn examples_pass(place: &Place) -> Result<String> {
-    let Made { patched, dir, .. } = make(place, "examples")?;
+    let Made { patched, dir, .. } = make(place, "examples", &[])?;
     let library = place.opened()?.library()?;
     let mut cargo = patched.cargo();
     cargo.args(["test", "--locked", "--test=*", "--target-dir"]).arg(&dir);
@@ -123,7 +122,7 @@ fn examples_pass(place: &Place) -> Result<String> {
     let network = ["-rn", "ip", "link", "set", "lo", "up"];
     let has_network = Command::new("unshare").args(network).run_quiet().is_ok();
     if has_network {
-        // One example's client loses its power, in a network of its own.
+        // The ignored test needs a network namespace.
         cargo.args(["--", "--include-ignored"]);
     }
     let output = place.run(&mut cargo, 20 * 60)?;
@@ -137,19 +136,15 @@ fn examples_pass(place: &Place) -> Result<String> {
     Ok(format!("{counts}{without}"))
 }
 
-/// Adds std for the target, and runs a program that was compiled with it. The program panics if the methods do not
-/// work, and catches a panic.
+/// Adds std for the target to the toolchain, and runs [`PROGRAM`] on the target.
 fn runs(place: &Place, target: &str) -> Result<String> {
     let program = |linker: &str| {
-        let prepared = Prepared::apart(place.project().clone(), place.base().clone())?;
-        toolchain::bring_up_to_date(&prepared, &[target.into()])?;
-        let dir = place.dir().join(target);
-        fs::create_dir_all(&dir)?;
+        let Made { patched, dir, .. } = make(place, target, &[target.into()])?;
         let (source, program) = (dir.join("program.rs"), dir.join("program.exe"));
         fs::write(&source, PROGRAM)?;
-        let mut rustc = Compiler::at(toolchain::directory(&prepared))?.rustc();
+        let mut rustc = patched.rustc();
         rustc.args(["--edition", "2024", "--target", target]).arg(&source).arg("-o").arg(&program);
-        // With musl, rustc's own choice has to do.
+        // For musl, rustc's default linker must work.
         if !target.ends_with("-musl") {
             rustc.arg(format!("-Clinker={linker}"));
         }

@@ -1,4 +1,6 @@
-//! Runs upstream's own tests with upstream's x.py, on a clone of the series that belongs to the tool.
+//! Runs upstream's own tests with upstream's x.py, in the tool's own clone.
+
+use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
 use fs_err as fs;
@@ -11,10 +13,10 @@ use xtask::tree::Prepared;
 use crate::libtest;
 use crate::suite::{Outcome, Place, Trial};
 
-/// Without it, upstream's x.py prints a dot for each test.
+/// Without this setting, upstream's x.py prints a dot for each test.
 const VERBOSE: &str = "--set=rust.verbose-tests=true";
 
-/// The seconds after which x.py is ended, with several times as many as a slow machine needs.
+/// The time limit of x.py in seconds. A slow machine needs a fraction of it.
 const LIMIT: u64 = 45 * 60;
 
 pub fn trials(project: &Project) -> Result<Vec<Trial>> {
@@ -22,15 +24,15 @@ pub fn trials(project: &Project) -> Result<Vec<Trial>> {
     for base in project.bases() {
         trials.extend(if base.default {
             vec![
-                trial(&base, "std", |place| pass_with_own(place, &["test", "library/std"])),
-                // compiletest runs no test that passed before, unless it is told to.
+                trial(&base, "std", |place| pass_with_keepalive(place, &["test", "library/std"])),
+                // Without `--force-rerun`, compiletest skips the tests that passed before.
                 trial(&base, "ui", |place| pass(place, &["test", "tests/ui/std", "--force-rerun"])),
                 trial(&base, "cargo xtask test agrees with x.py", compare),
             ]
         } else {
             vec![
                 trial(&base, "std", |place| {
-                    let text = pass_with_own(place, &["test", "library/std", "--tests"])?;
+                    let text = pass_with_keepalive(place, &["test", "library/std", "--tests"])?;
                     Ok(format!("{text} (without the doctests, which the default base runs)"))
                 }),
                 trial(&base, "doctests of net::tcp", |place| {
@@ -54,16 +56,16 @@ fn pass(place: &Place, args: &[&str]) -> Result<String> {
     Ok(libtest::count(&x_py(place, args)?)?.to_string())
 }
 
-/// Runs x.py for std's tests, which must include the tests of the series.
-fn pass_with_own(place: &Place, args: &[&str]) -> Result<String> {
+/// Runs x.py like [`pass`]. The tests of the series must be among the tests that ran.
+fn pass_with_keepalive(place: &Place, args: &[&str]) -> Result<String> {
     let printed = x_py(place, args)?;
     let file = place.opened()?.library()?.join(libtest::KEEPALIVE);
     libtest::require_tests_of(&fs::read_to_string(file)?, &printed)?;
     Ok(libtest::count(&printed)?.to_string())
 }
 
-/// Runs x.py and returns its standard output, which has a line for each test. Cargo's messages on the standard
-/// error could be in the middle of such a line.
+/// Runs x.py and returns its standard output, which has a line for each test. Mixed with the standard error,
+/// cargo's messages could split such a line.
 fn x_py(place: &Place, args: &[&str]) -> Result<String> {
     let prepared = Prepared::apart(place.project().clone(), place.base().clone())?;
     let bootstrap = Bootstrap::configured(&prepared, Config::Prebuilt)?;
@@ -82,19 +84,20 @@ fn compare(place: &Place) -> Result<String> {
     let (opened, library) = (place.opened()?, place.opened()?.library()?);
     let std = Std::new(&opened.compiler, &library, &opened.compiler.host, &place.dir().join("std"));
     let mut tests = std::process::Command::new(std.unit_tests()?);
-    let (_, own) =
-        libtest::run(place, tests.arg("net::tcp").current_dir(library.join(UNIT_TESTS)))?;
+    let own = libtest::run(place, tests.arg("net::tcp").current_dir(library.join(UNIT_TESTS)))?;
     Ok(format!("{} tests of net::tcp, with the same results", same_verdicts(&upstream, &own)?))
 }
 
-/// Stops unless both ran the same tests with the same results. Returns the number of tests.
+/// Returns the number of tests. Tests that only one of the two ran, or with another result, are an error.
 fn same_verdicts(upstream: &str, own: &str) -> Result<usize> {
     let [upstream, own] = [upstream, own].map(|printed| libtest::verdicts("net::tcp::", printed));
     let differ = |name: &&&str| upstream.get(**name) != own.get(**name);
-    let names: Vec<_> = upstream.keys().chain(own.keys()).filter(differ).collect();
+    let names: BTreeSet<_> = upstream.keys().chain(own.keys()).filter(differ).collect();
     if upstream.is_empty() || !names.is_empty() {
         let (upstream, own) = (upstream.len(), own.len());
-        bail!("x.py ran {upstream} tests, and `cargo xtask test` {own}; they differ in {names:?}");
+        bail!(
+            "x.py ran {upstream} tests, and `cargo xtask test` {own}; the results differ for {names:?}"
+        );
     }
     Ok(own.len())
 }

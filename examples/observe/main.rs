@@ -2,7 +2,7 @@
 //!
 //!     cargo +nightly run --package observe
 //!
-//! It makes the system calls itself, because std's methods hide the number and the length that the system returns.
+//! The program makes the system calls itself, because std's methods hide the returned number and its length.
 
 use std::env::consts::ARCH;
 use std::io::{Error, Result};
@@ -91,7 +91,7 @@ fn system() -> Result<String> {
     // SAFETY: both names end with a NUL character, and ntdll is loaded in every process.
     let wine = unsafe { GetProcAddress(GetModuleHandleA(s!("ntdll.dll")), s!("wine_get_version")) };
     let Some(wine_get_version) = wine else { return Ok(system) };
-    // SAFETY: the type is that of Wine's declaration, and the text that it returns is static.
+    // SAFETY: Wine declares the function with this type, and the returned text is static.
     let version = unsafe {
         let get_version: extern "C" fn() -> *const c_char = transmute(wine_get_version);
         CStr::from_ptr(get_version())

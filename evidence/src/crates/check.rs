@@ -1,4 +1,4 @@
-//! Type-checks one crate, and all that the crate depends on, with one std.
+//! Type-checks one crate and its dependencies with one std.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,7 +15,7 @@ use xtask::run::CommandExt;
 use xtask::store::patches_in;
 
 use super::manifest::Crate;
-use crate::diagnostic::{ending, registry};
+use crate::diagnostic::{last_lines, registry};
 use crate::suite::Place;
 
 /// Runs cargo for one crate.
@@ -23,9 +23,9 @@ pub struct Checker<'a> {
     place: &'a Place,
     compiler: &'a Compiler,
     krate: Crate,
-    /// The option by which cargo keeps to the lock file, or takes another `mio`.
+    /// `--locked`, or the option that replaces `mio`.
     option: String,
-    /// The crate and all that it depends on.
+    /// The crate and its dependencies.
     metadata: Metadata,
 }
 
@@ -47,7 +47,7 @@ pub struct Found {
 }
 
 impl<'a> Checker<'a> {
-    /// Downloads the crate and all that it depends on.
+    /// Downloads the crate and its dependencies.
     pub fn new(place: &'a Place, compiler: &'a Compiler, krate: &Crate) -> Result<Checker<'a>> {
         Checker::resolve(place, compiler, krate.clone(), "--locked".into())
     }
@@ -72,7 +72,7 @@ impl<'a> Checker<'a> {
         let published = published.context("the crate does not depend on mio 0.6")?;
         let published = published.manifest_path.parent().context("a file is in a directory")?;
         project.build.remove(&dir)?;
-        // cargo writes the new mio to the lock file, so it works on a copy.
+        // cargo writes the new mio to the lock file, so the package is copied.
         let package = dir.join(file_name(&self.krate.package));
         fs::create_dir_all(&package)?;
         for file in ["Cargo.toml", "Cargo.lock", "../lib.rs"] {
@@ -99,7 +99,7 @@ impl<'a> Checker<'a> {
 
     /// Type-checks the crate with the std in `sysroot`.
     pub fn check(&self, sysroot: &Path) -> Result<Checked> {
-        // cargo silences the warnings of published crates, and not the errors by lints of a patched mio.
+        // cargo caps the lints of published crates, but not those of the patched mio, whose source is a path.
         let sysroot = format!("--sysroot={}", sysroot.display());
         let flags = [&sysroot, "--force-warn=unstable_name_collisions", "--cap-lints=warn"];
         let mut cargo = cargo(self.compiler, "check", &self.krate, &self.option);
@@ -118,7 +118,7 @@ impl<'a> Checker<'a> {
             let is_lint = message.code.is_some_and(|code| code.code == "unstable_name_collisions");
             let found = Found { package, text: text(&rendered) };
             match message.level {
-                // The last error of a crate only counts the others.
+                // This error only counts the errors of a crate.
                 _ if message.message.starts_with("aborting due to") => false,
                 DiagnosticLevel::Error | DiagnosticLevel::Ice => checked.errors.insert(found),
                 _ if is_lint && rendered.contains("keepalive") => checked.collisions.insert(found),
@@ -126,7 +126,7 @@ impl<'a> Checker<'a> {
             };
         }
         if !checked.built && checked.errors.is_empty() {
-            bail!("cargo failed without an error of the compiler:\n{}", ending(&output.stderr));
+            bail!("cargo failed without an error of the compiler:\n{}", last_lines(&output.stderr));
         }
         Ok(checked)
     }
@@ -143,7 +143,7 @@ fn title(package: &Package) -> String {
     format!("{} {}", package.name, package.version)
 }
 
-/// Returns the message's first line and its place. Paths in the registry begin with the package.
+/// Returns the message's first line and the place in the source. Paths in the registry begin with the package.
 fn text(rendered: &str) -> String {
     let arrow = rendered.lines().find(|line| line.trim_start().starts_with("--> "));
     let text = rendered.lines().take(1).chain(arrow).collect::<Vec<_>>().join("\n");

@@ -25,14 +25,14 @@ pub struct Crate {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
-    /// Why the crate is here.
+    /// The reason to check the crate.
     pub why: String,
     #[serde(default)]
     pub quick: bool,
     /// The expected verdict.
     #[serde(default)]
     pub expect: Verdict,
-    /// The expected verdict with the patched `mio`. Without it, the crate is not checked with that.
+    /// The expected verdict with the patched `mio`. Without this key, only the published `mio` is used.
     pub patched: Option<Verdict>,
 }
 
@@ -44,7 +44,7 @@ pub enum Verdict {
     Same,
     /// The crate compiles with the std of the base, and not with the std of the series.
     Breaks,
-    /// The crate compiles with neither.
+    /// The crate compiles with neither std.
     NotBuilt,
 }
 
@@ -87,7 +87,7 @@ pub fn read_all(dir: &Path) -> Result<Vec<Crate>> {
     Ok(crates)
 }
 
-/// Returns the rows of a manifest by their features.
+/// Returns the rows of a manifest by feature.
 fn parse(manifest: &str) -> Result<BTreeMap<String, Row>> {
     let Manifest { package, dependencies } = toml::from_str(manifest)?;
     let rows = package.metadata.crates;
@@ -96,7 +96,7 @@ fn parse(manifest: &str) -> Result<BTreeMap<String, Row>> {
     }
     let [features, names] = [dependencies.keys().collect(), rows.keys().collect::<BTreeSet<_>>()];
     if let Some(name) = features.symmetric_difference(&names).next() {
-        bail!("{name} is in [dependencies] or [package.metadata.crates] alone");
+        bail!("{name} is in only one of [dependencies] and [package.metadata.crates]");
     }
     Ok(rows)
 }
@@ -118,16 +118,16 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_in_a_manifest_are_refused() {
+    fn invalid_manifests_are_refused() {
         for (right, wrong, error) in [
             ("expect", "expects", "unknown field `expects`"),
             ("not-built", "broken", "unknown variant `broken`"),
             ("metadata.crates", "metadata.crate", "unknown field `crate`"),
-            ("mio-0_6 = { why", "mio-0_5 = { why", "mio-0_5 is in [dependencies] or"),
+            ("mio-0_6 = { why", "mio-0_5 = { why", "mio-0_5 is in only one of"),
             ("mio-0_6 = { why = 'a test', expect = 'not-built' }", "", "has no rows"),
         ] {
-            let said = parse(&MANIFEST.replace(right, wrong)).map(drop).unwrap_err();
-            assert!(format!("{said:#}").contains(error), "{said:#}");
+            let found = parse(&MANIFEST.replace(right, wrong)).map(drop).unwrap_err();
+            assert!(format!("{found:#}").contains(error), "{found:#}");
         }
     }
 }

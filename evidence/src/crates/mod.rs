@@ -1,5 +1,5 @@
-//! Type-checks published crates with the std of a series that makes the methods stable. Where that fails,
-//! type-checks them with the std of the base, too.
+//! Type-checks published crates with the std of a series that makes the methods stable. A crate that does not
+//! compile is also type-checked with the std of the base.
 
 mod check;
 mod manifest;
@@ -42,11 +42,11 @@ pub fn trials(project: &Project) -> Result<Vec<Trial>> {
 fn trial(base: &Base, name: &str, krate: &Crate, expect: Verdict, is_patched: bool) -> Trial {
     let (is_quick, krate) = (krate.row.quick, krate.clone());
     let check = move |place: &Place| check(place, &krate, expect, is_patched);
-    // Most crates have dependencies in common, which cargo compiles once in one place.
+    // Most crates have dependencies in common. In one directory, cargo compiles these once.
     Trial::new("crates", base, name, check).quick(is_quick).alone("crates")
 }
 
-/// Says whether the base's series makes the methods stable. Unstable methods break no crate.
+/// Returns whether the base's series makes the methods stable. Unstable methods break no crate.
 fn makes_stable(project: &Project, base: &Base) -> Result<bool> {
     let mut is_stable = false;
     for patch in patches_in(&project.patches(base))? {
@@ -56,7 +56,7 @@ fn makes_stable(project: &Project, base: &Base) -> Result<bool> {
     Ok(is_stable)
 }
 
-/// Checks a crate. Fails if the verdict is not the expected one.
+/// Checks a crate. Another verdict than the expected one is an error.
 fn check(place: &Place, krate: &Crate, expect: Verdict, is_patched: bool) -> Result<Outcome> {
     let opened = place.opened()?;
     let mut checker = Checker::new(place, &opened.compiler, krate)?;
@@ -65,7 +65,7 @@ fn check(place: &Place, krate: &Crate, expect: Verdict, is_patched: bool) -> Res
     }
     let title = checker.title()?;
     let series = checker.check(&sysroot(place, &opened, "series")?)?;
-    // A crate that compiles with the series is not broken by the series.
+    // If the crate compiles with the series, the base need not be checked.
     let base = match series.built {
         true => None,
         false => Some(checker.check(&sysroot(place, &opened, "base")?)?),
@@ -89,7 +89,7 @@ fn check(place: &Place, krate: &Crate, expect: Verdict, is_patched: bool) -> Res
     let package = file_name(&krate.package);
     let verdict = match (is_patched, &*package) {
         (true, _) => format!("{verdict} (patched mio)"),
-        // These are no crates of earlier years, so they are counted by themselves.
+        // The table counts these separately, because they are not crates of earlier years.
         (false, "today" | "made-up") => format!("{verdict} ({package})"),
         (false, _) => verdict.to_string(),
     };

@@ -1,5 +1,5 @@
-//! Calls the methods four times: set, get, set, get. Before, between and after the calls it asks for the peer's
-//! address, so that a trace shows which system calls each method makes.
+//! Calls the methods four times: set, get, set, get. Before and after each call, asks for the peer's address, so that a
+//! trace shows which system calls each method makes.
 
 #![feature(tcp_keepalive)]
 

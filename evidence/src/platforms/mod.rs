@@ -27,7 +27,7 @@ use crate::specs::Specs;
 use crate::suite::{Outcome, Place, Trial};
 use crate::tables::Row;
 
-/// A row of platforms.toml: a target, and all that it takes to compile and run programs for it.
+/// A row of platforms.toml: a target, and how to compile and run programs for the target.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Platform {
@@ -39,7 +39,7 @@ struct Platform {
     /// The bases for which the platform is in the quick set.
     #[serde(default)]
     quick: Vec<String>,
-    /// The processor that this machine must have.
+    /// The architecture that this machine must have.
     processor: Option<String>,
     linker: String,
     /// Options of the compiler. `{made}` stands for the directory of [`support`].
@@ -48,15 +48,15 @@ struct Platform {
     runner: Runner,
     /// The program for a platform that does not support keepalive.
     program: Option<String>,
-    /// Whether std's own unit tests do not compile for the target.
+    /// Leaves out std's unit tests, which do not compile for the target.
     #[serde(default)]
     no_unit_tests: bool,
-    /// The unit tests of net::tcp that the runner fails now and then.
+    /// The unit tests of net::tcp that sometimes fail with the runner.
     #[serde(default)]
     skip: Vec<String>,
-    /// Programs and files that must be there, each with the command that installs it.
+    /// The programs and files that the platform needs, each with the command that installs it.
     needs: BTreeMap<String, String>,
-    /// A package of Debian that is unpacked into `{made}`.
+    /// A Debian package that is unpacked into `{made}`.
     package: Option<Archive>,
 }
 
@@ -77,8 +77,8 @@ pub fn trials(project: &Project) -> Result<Vec<Trial>> {
                 test(place, &row).context(at)
             });
             // Platforms of one target share the std.
-            let std = format!("the std of {} for {}", base.name, platform.target).leak();
-            let trial = trial.quick(platform.quick.contains(&base.name)).alone(std);
+            let std = format!("the std of {} for {}", base.name, platform.target);
+            let trial = trial.quick(platform.quick.contains(&base.name)).alone(&std);
             trials.push(if platform.binds_ports() { trial.alone("ports") } else { trial });
         }
     }
@@ -93,17 +93,17 @@ fn table(data: &Data) -> Result<Vec<(String, Platform)>> {
         platform: Vec<Spanned<Platform>>,
     }
     let rows = data.parse::<Table>()?.platform.into_iter();
-    Ok(rows.map(|row| (data.place(row.span()), row.into_inner())).collect())
+    Ok(rows.map(|row| (data.location(row.span()), row.into_inner())).collect())
 }
 
-/// Returns the text of each row, by the name of the platform. A result is about a row.
+/// Returns `Row::method` for each platform, by name: the text of the platform's row.
 pub fn methods(project: &Project) -> Result<BTreeMap<String, String>> {
     let rows = table(&Data::read(project, "platforms.toml")?)?;
     Ok(rows.into_iter().map(|(_, platform)| (platform.name(), platform.method())).collect())
 }
 
-/// Has the first platform of a target run a program, which `compile` makes in the platform's way. Returns the
-/// program's output.
+/// Runs the program that `compile` makes with a linker, on the first platform of the target. Returns the program's
+/// output.
 pub fn run_program(
     place: &Place,
     target: &str,
@@ -111,7 +111,7 @@ pub fn run_program(
 ) -> Result<String> {
     let rows = table(&Data::read(place.project(), "platforms.toml")?)?.into_iter();
     let platform = rows.map(|(_, platform)| platform).find(|platform| platform.target == target);
-    let platform = platform.with_context(|| format!("platforms.toml has no row of {target}"))?;
+    let platform = platform.with_context(|| format!("platforms.toml has no row for {target}"))?;
     if let Some(lack) = platform.lack() {
         Err(NotRun(lack))?;
     }
@@ -135,15 +135,15 @@ impl Platform {
         self.target.clone() + &beside.unwrap_or_default()
     }
 
-    /// Returns whether std's unit tests run, which bind fixed ports, in this machine's network.
+    /// Returns whether std's unit tests, which bind fixed ports, run in this machine's network.
     fn binds_ports(&self) -> bool {
         self.program.is_none() && !self.no_unit_tests && self.runner != Runner::Gvisor
     }
 
-    /// Returns what this machine lacks, with the command that installs it.
+    /// Returns a text with the missing programs and files, and the commands that install them.
     fn lack(&self) -> Option<String> {
         if let Some(processor) = self.processor.as_deref().filter(|processor| *processor != ARCH) {
-            return Some(format!("no processor of {processor}: run it on another machine"));
+            return Some(format!("no {processor} processor: run this trial on another machine"));
         }
         let needs = self.needs.iter().map(|(name, install)| (name.as_str(), install.as_str()));
         let tracer = ("strace", "apt-get install strace");
@@ -157,7 +157,7 @@ impl Platform {
     }
 }
 
-/// Returns whether there is a program of this name, or a file at this path.
+/// Returns whether the program or the path exists.
 fn is_there(name: &str) -> bool {
     if name.contains('/') { Path::new(name).exists() } else { runner::find(name).is_ok() }
 }
@@ -168,7 +168,7 @@ fn test(place: &Place, platform: &Platform) -> Result<Outcome> {
         return Ok(Outcome::Lacks(lack));
     }
     let opened = place.opened()?;
-    let kind = Specs::of(&opened.compiler)?.kind(&platform.target)?;
+    let endian_and_width = Specs::of(&opened.compiler)?.endian_and_width(&platform.target)?;
     let made = support::make(place.project(), platform)?;
     let library = opened.library()?;
     let owned = &place.project().build;
@@ -186,10 +186,11 @@ fn test(place: &Place, platform: &Platform) -> Result<Outcome> {
     on.std.sysroot(Profile::Dev, &on.sysroot)?;
 
     let (checked, remark) = match &platform.program {
-        Some(program) => on.check_answers(program)?,
+        Some(program) => on.run_unsupported(program)?,
         None => on.run_tests()?,
     };
-    let cells = [platform.name(), kind, platform.runner.version()?].into_iter().chain(checked);
+    let cells =
+        [platform.name(), endian_and_width, platform.runner.version()?].into_iter().chain(checked);
     let cells = cells.chain(["passed".into()]).collect();
     let notes = Vec::from_iter(remark.clone());
     place.record(&Row { cells, notes, method: platform.method(), ..Row::default() })?;
@@ -253,19 +254,19 @@ impl On<'_> {
 
     /// Runs the program for a platform that does not support keepalive. Returns the cells of the table, and a
     /// remark if the program was started twice.
-    fn check_answers(&self, program: &str) -> Result<([String; 3], Option<String>)> {
+    fn run_unsupported(&self, program: &str) -> Result<([String; 3], Option<String>)> {
         let program = self.compile(&self.source(program), &[])?;
         let run = || -> Result<Option<(Output, String)>> {
             let output = self.run(&program, &[])?;
             let printed = String::from_utf8_lossy(&output.stdout).into_owned();
             Ok(printed.contains(ANSWER).then_some((output, printed)))
         };
-        // On a busy machine, UEFI firmware was once silent until the time was over.
+        // On a busy machine, the UEFI firmware once printed nothing until the time limit.
         let (first, mut remark) = (run(), None);
         let (output, printed) = match first {
             Ok(Some(output)) => output,
             _ => {
-                remark = Some("the program printed no answer in a first run".into());
+                remark = Some("the program printed no answer in its first run".into());
                 run()?.context("the program printed no answer, twice")?
             }
         };
@@ -277,10 +278,10 @@ impl On<'_> {
     }
 }
 
-/// The beginning of each line of `unsupported.rs`.
+/// The beginning of each line that `unsupported.rs` prints.
 const ANSWER: &str = "==> ";
 
-/// The lines of `unsupported.rs`.
+/// The lines that `unsupported.rs` should print.
 const ANSWERS: [&str; 4] = [
     "==> set_keepalive(true): Err(Unsupported)",
     "==> set_keepalive(false): Err(Unsupported)",
@@ -288,13 +289,13 @@ const ANSWERS: [&str; 4] = [
     "==> echo: Ok(true)",
 ];
 
-/// Compares the lines of `unsupported.rs` in an output, in which the firmware writes, too.
+/// Compares the output of `unsupported.rs` with [`ANSWERS`]. Ignores the firmware's lines.
 fn check_answers(output: &str) -> Result<()> {
     let answers: Vec<_> =
         output.lines().map(str::trim).filter(|line| line.starts_with(ANSWER)).collect();
     if answers != ANSWERS {
         bail!(
-            "expected\n  {}\nThe program answered\n  {}",
+            "expected\n  {}\nThe program printed\n  {}",
             ANSWERS.join("\n  "),
             answers.join("\n  ")
         );
@@ -307,7 +308,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lack_is_named_with_what_installs_it() {
+    fn lack_names_the_commands_that_install() {
         let data = Data::read(&Project::of_cargo().unwrap(), "platforms.toml").unwrap();
         let (at, mut platform) = table(&data).unwrap().remove(0);
         assert!(at.starts_with("evidence/platforms.toml:"), "{at}");

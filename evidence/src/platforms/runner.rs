@@ -20,16 +20,16 @@ use crate::suite::Place;
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(rename_all = "lowercase")]
 pub enum Runner {
-    /// This machine. The words are written before the program.
+    /// This machine, with the words that precede the program.
     Native(Vec<String>),
-    /// An emulator of one program, with its options.
+    /// An emulator, with its options.
     Emulator(Vec<String>),
     Wine,
-    /// A kernel in a process, with a TCP of its own.
+    /// gVisor: a kernel in a process, with its own implementation of TCP.
     Gvisor,
-    /// WASI 0.1 of Node. The standard input is a connection.
+    /// Node's WASI 0.1. The standard input is a connection.
     Node,
-    /// A virtual machine with UEFI firmware, which gets the program over its network.
+    /// A virtual machine whose UEFI firmware downloads the program.
     Ovmf,
 }
 
@@ -52,7 +52,7 @@ impl Runner {
                     .env("WINEPREFIX", made.join("wine-prefix"))
                     // Drive Z: is this machine's root directory.
                     .env("WINEPATH", format!("Z:{}", libraries.replace('/', "\\")))
-                    // Wine offers to download .NET and a browser otherwise.
+                    // Otherwise, Wine offers to download .NET and a browser.
                     .env("WINEDLLOVERRIDES", "mscoree,mshtml=");
                 wine
             }
@@ -71,15 +71,14 @@ impl Runner {
             }
             Runner::Ovmf => {
                 let dir = program.parent().context("a program is in a directory")?;
-                // The firmware writes its variables.
+                // A copy, because the firmware writes its variables.
                 fs::copy("/usr/share/OVMF/OVMF_VARS_4M.fd", dir.join("variables.fd"))?;
                 let name = program.file_name().unwrap_or_default().display();
                 let mut qemu = Command::new("qemu-system-x86_64");
                 qemu.args("-machine q35 -m 256 -nographic -no-reboot".split(' '))
                     .args(["-drive", "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd"])
                     .args(["-drive", "if=pflash,format=raw,file=variables.fd"])
-                    // The firmware has its network up when the program came over it. `cat` sends back what it
-                    // receives.
+                    // The firmware downloads the program by TFTP, so its network is up. `cat` is the echo server.
                     .args(["-netdev", &format!(
                         "user,id=n,restrict=on,tftp=.,bootfile={name},guestfwd=tcp:10.0.2.100:7-cmd:cat"
                     )])
@@ -90,8 +89,8 @@ impl Runner {
         })
     }
 
-    /// Runs the program that makes known calls, and compares the system calls in the trace. If the program
-    /// cannot be traced, returns the reason.
+    /// Runs `calls.rs` and checks the trace of its system calls. If the program cannot be traced, returns the
+    /// reason.
     pub fn check_calls(
         &self,
         place: &Place,
@@ -112,7 +111,7 @@ impl Runner {
                 Style::Gvisor
             }
             _ => {
-                // Containers often forbid it.
+                // Containers often forbid ptrace.
                 let attempt = Command::new("strace").args(["-o", "/dev/null", "true"]).run_quiet();
                 if let Err(error) = attempt {
                     return Ok(Some(format!("the calls were not traced: {error:#}")));
@@ -140,7 +139,7 @@ impl Runner {
         Ok(None)
     }
 
-    /// Returns the name and the version.
+    /// Returns the runner's name and version.
     pub fn version(&self) -> Result<String> {
         let (mut command, option) = match self {
             Runner::Native(_) => (Command::new("uname"), "-r"),
@@ -170,9 +169,9 @@ impl Runner {
     }
 }
 
-/// Returns gVisor's command. It needs no root. The program sees the loopback interface of its own network alone.
-/// gVisor takes the port of a connection from 16000 upwards, which may be a port that std's tests bind later: they
-/// use those from 19600 upwards.
+/// Returns gVisor's command, which needs no root. The program's network has only a loopback interface. gVisor's
+/// ephemeral ports begin at 16000, and std's tests bind ports from 19600 upwards, so the script moves the ephemeral
+/// ports.
 fn gvisor(options: &[&str]) -> Command {
     let script = "echo 40000 65000 > /proc/sys/net/ipv4/ip_local_port_range && exec \"$@\"";
     let mut gvisor = Command::new("runsc");
@@ -183,7 +182,7 @@ fn gvisor(options: &[&str]) -> Command {
     gvisor
 }
 
-/// Returns the port of a server that sends back what the first connection receives.
+/// Starts an echo server for one connection, and returns its port.
 fn echo_server() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
@@ -194,8 +193,8 @@ fn echo_server() -> Result<u16> {
     Ok(port)
 }
 
-/// Finds a program. Debian has Wine's programs beside the PATH; its script on the PATH complains if Wine for 32
-/// bits is missing.
+/// Finds a program, first in Debian's directory of Wine's programs. Debian's script for Wine on the PATH prints a
+/// warning if Wine for 32 bits is missing.
 pub fn find(name: &str) -> Result<PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default();
     Ok(which::which_in(name, Some(format!("/usr/lib/wine:{path}")), "/")?)

@@ -1,4 +1,4 @@
-//! Makes the files that programs for a platform need and that no installed package has.
+//! Makes the files that a platform's programs need, and that no installed package has.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ use xtask::toolchain;
 
 use super::{Platform, Runner};
 
-/// Wine 8 lacks this library, which std takes random numbers from. Later versions have it.
+/// A library that Wine 8 lacks, and later versions have. std gets random numbers from the library.
 const BCRYPTPRIMITIVES: &str = "\
 #include <windows.h>
 BOOLEAN NTAPI SystemFunction036(PVOID buffer, ULONG length);

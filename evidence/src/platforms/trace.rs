@@ -1,5 +1,5 @@
-//! Checks the system calls that `calls.rs` makes, as strace, Wine and gVisor show them: one for each call of a
-//! method, with the right level, name, value and length, and no other between the program's marks.
+//! Checks the system calls of `calls.rs` in a trace by strace, Wine or gVisor: one for each call of a method, with the
+//! right level, name, value and length, and no other one between the program's marks.
 
 use anyhow::{Result, bail};
 use glob::Pattern;
@@ -8,9 +8,9 @@ use glob::Pattern;
 #[derive(Clone, Copy)]
 pub enum Style {
     Strace,
-    /// Wine's debug channel `winsock`, which shows a call before it is made.
+    /// Wine's debug channel `winsock`, which shows calls before they are made.
     Winsock,
-    /// gVisor's option `--strace`, which shows a call before and after.
+    /// gVisor's option `--strace`, which shows each call twice: when it begins and when it ends.
     Gvisor,
 }
 
@@ -18,8 +18,8 @@ pub enum Style {
 const MARK: &str = "getpeername";
 
 impl Style {
-    /// Returns patterns for the calls of a method: the setter's if `sets`, the getter's otherwise. `*` stands for a
-    /// number that is different each time.
+    /// Returns the pattern for the setter's call if `sets`, and for the getter's otherwise. `*` stands for a number
+    /// that changes from run to run.
     fn call(self, sets: bool, value: u8) -> String {
         match (self, sets) {
             (Style::Strace, true) => {
@@ -31,7 +31,7 @@ impl Style {
             (Style::Winsock, true) => format!(
                 "setsockopt socket *, level SOL_SOCKET, name SO_KEEPALIVE, optval * ({value}), optlen 4"
             ),
-            // Wine does not show the value that is returned. `calls.rs` compares it.
+            // Wine does not show the returned value. `calls.rs` checks the value itself.
             (Style::Winsock, false) => {
                 "getsockopt socket *, level SOL_SOCKET, name SO_KEEPALIVE, optval *, optlen * (4)"
                     .into()
@@ -45,7 +45,7 @@ impl Style {
         }
     }
 
-    /// Returns patterns for all calls from the first mark to the last.
+    /// Returns the patterns for all calls from the first mark to the last.
     fn expected(self) -> Vec<String> {
         let mark = || format!("{MARK}*");
         let calls = [(true, 1), (false, 1), (true, 0), (false, 0)];
@@ -53,10 +53,10 @@ impl Style {
         std::iter::once(mark()).chain(calls).collect()
     }
 
-    /// Returns the call in a line of the trace, if the program made one there.
+    /// Returns the system call in a line of the trace.
     fn call_in(self, line: &str) -> Option<&str> {
         match self {
-            // With `strace -f`, a line begins with the number of the process.
+            // With `strace -f`, a line begins with the process ID.
             Style::Strace => {
                 let line = line.trim_start_matches(|c: char| c.is_ascii_digit()).trim();
                 line.contains('(').then_some(line)
@@ -83,7 +83,7 @@ impl Style {
 pub fn check(style: Style, trace: &str) -> Result<()> {
     let calls: Vec<_> = trace.lines().filter_map(|line| style.call_in(line)).collect();
     let expected = style.expected();
-    // Wine's `accept` calls MARK, too, before the program does.
+    // Wine's `accept` calls MARK, too, so only the last marks are the program's.
     let is_mark = |call: &str| call.starts_with(MARK);
     let number = expected.iter().filter(|pattern| is_mark(pattern)).count();
     let marks: Vec<_> = (0..calls.len()).filter(|at| is_mark(calls[*at])).collect();
@@ -174,7 +174,7 @@ I1125 22:01:20.875400   13133 strace.go:570] [   1:   1] calls E close(0x5 socke
         ]
     }
 
-    /// Checks that each trace is refused in which a text is replaced. Not every trace has every text.
+    /// Replaces texts in each trace, and checks that the trace is refused. A trace need not have all texts.
     fn refused(replacements: &[(&str, &str)]) {
         for (style, trace) in all() {
             let apply = |trace: String, (from, to): &(&str, &str)| trace.replace(from, to);

@@ -29,7 +29,7 @@ fn main() {
         Ok(mut stream) => unsupported::print_answers(&mut stream),
         Err(error) => println!("==> connect: {error:?}"),
     }
-    // Without it, the firmware goes on to the next boot entry.
+    // Without a shutdown, the firmware would start the next boot entry.
     // SAFETY: a shutdown needs no data.
     unsafe {
         let reset = (*system.runtime_services).reset_system;
@@ -37,8 +37,8 @@ fn main() {
     }
 }
 
-/// Connects as soon as the firmware has an address. Until then `connect` returns `EFI_NO_MAPPING`. On a busy machine
-/// that may take a minute: the firmware repeats a DHCP request after 4, 8, 16 and 32 seconds.
+/// Connects as soon as the firmware has an address. Until then, `TcpStream::connect` returns `EFI_NO_MAPPING`. On a
+/// busy machine, DHCP may take a minute: the firmware repeats a request after 4, 8, 16 and 32 seconds.
 fn connect() -> std::io::Result<TcpStream> {
     let mut attempts = 0;
     loop {
@@ -55,8 +55,8 @@ fn connect() -> std::io::Result<TcpStream> {
     }
 }
 
-/// Installs the protocol that `Instant::now` asks for the time. `TcpStream::connect` calls it, and panics if there
-/// is neither this protocol nor CPUID leaf 0x15. QEMU's processor and OVMF have neither.
+/// Installs the protocol that `Instant::now` uses. `TcpStream::connect` calls `Instant::now`, which panics if there is
+/// neither this protocol nor CPUID leaf 0x15. QEMU and OVMF have neither.
 fn install_timestamp(system: &efi::SystemTable) {
     let (mut handle, mut name) = (ptr::null_mut(), timestamp::PROTOCOL_GUID);
     // SAFETY: the protocol is static, and the firmware only reads it.

@@ -1,10 +1,10 @@
-//! Calls the methods where they are not supported, and uses the connection after that. Prints one line for each
-//! result. `ANSWERS` in mod.rs has the lines that are expected.
+//! Calls the methods on a platform that does not support keepalive, and then uses the connection. Prints one line for
+//! each result. `ANSWERS` in mod.rs has the expected lines.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-/// `stream` is connected to a program that sends back what it receives.
+/// `stream` is connected to an echo server.
 pub fn print_answers(stream: &mut TcpStream) {
     let enabled = stream.set_keepalive(true).map_err(|error| error.kind());
     println!("==> set_keepalive(true): {enabled:?}");

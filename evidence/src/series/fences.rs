@@ -1,10 +1,10 @@
 //! Finds code fences in documentation that are never closed.
 //!
-//! Markdown closes them at the end of the comment, so neither rustdoc nor a doctest complains, and text that is
-//! written below such an example later becomes part of the example.
+//! Markdown closes such a fence at the end of the comment, so rustdoc and doctests report nothing. Text that somebody
+//! adds below the example becomes part of the example.
 
-/// Returns the numbers of the lines of Rust source on which a code fence opens that is not closed before the next
-/// one opens or the comment ends. In std, fences are of backticks, and documentation is in line comments.
+/// Returns the numbers of the lines on which a code fence opens that is not closed before the next fence or the end of
+/// the comment. Knows what std uses: fences of backticks, in line comments.
 pub fn unclosed(source: &str) -> Vec<usize> {
     let mut unclosed = Vec::new();
     let (mut comment, mut open) = (None, None);

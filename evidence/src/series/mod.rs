@@ -1,5 +1,5 @@
-//! Checks a series: that it is what an export writes, and fit to be submitted. That its patches apply in order is
-//! established when the base is opened.
+//! Checks that a series is what an export writes, and that it is fit to be submitted. No trial checks that the
+//! patches apply: opening the base applies them.
 
 mod fences;
 mod tidy;
@@ -21,12 +21,12 @@ use crate::suite::{Outcome, Place, Trial};
 type Check = fn(&Place) -> Result<Outcome>;
 
 const CHECKS: [(&str, Check); 6] = [
-    ("the archives in the cache are whole", archives),
-    ("each patch says what and why", descriptions),
-    ("patches, library and tests are what an export writes", exported),
+    ("the archives in the cache have the right SHA-256", archives),
+    ("each patch has an author, a subject and a body", descriptions),
+    ("an export changes no file", exported),
     ("each code fence closes", code_fences),
     ("each patch is formatted", formatted),
-    ("tidy has nothing to say", tidy::check),
+    ("tidy reports no error", tidy::check),
 ];
 
 pub fn trials(project: &Project) -> Result<Vec<Trial>> {
@@ -44,13 +44,17 @@ fn archives(place: &Place) -> Result<Outcome> {
     for archive in &place.base().archive {
         has_any |= fetch::is_cached(archive)?;
     }
-    let release = &place.base().release;
-    let none =
-        || format!("the cache has no archive of Rust {release}: `--source` names another place");
+    let base = place.base();
+    let none = || {
+        let (release, store) = (&base.release, shown(&place.project().dir(base).join("store.git")));
+        format!(
+            "the cache has no archive of Rust {release}. After `rm -r {store}`, a run downloads it"
+        )
+    };
     Ok(if has_any { PASSED } else { Outcome::Lacks(none()) })
 }
 
-/// Each commit has an author, a subject and a body, and texts about the patches are beside them.
+/// Checks that each commit has an author, a subject and a body, and that the series has texts for submitting.
 fn descriptions(place: &Place) -> Result<Outcome> {
     let store = &place.opened()?.store;
     for commit in commits(store)? {
@@ -67,19 +71,19 @@ fn descriptions(place: &Place) -> Result<Outcome> {
     let read = |text: &PathBuf| Ok(fs::read_to_string(text)?.trim().to_owned());
     let contents = texts.iter().map(read).collect::<Result<Vec<_>>>()?;
     if contents.is_empty() || contents.contains(&String::new()) {
-        bail!("{} has no cover letter, or an empty one", shown(&patches));
+        bail!("{} has no text 0000-*, or an empty one", shown(&patches));
     }
     Ok(PASSED)
 }
 
-/// An export of the series would change no file of this repository.
+/// Checks that an export of the series would change no file of this repository.
 fn exported(place: &Place) -> Result<Outcome> {
     let (project, base, opened) = (place.project(), place.base(), place.opened()?);
     let exported = exported_files(project, base, &opened.store, "series")?;
     let differences = differences(&exported, &found_files(project, base)?);
     if !differences.is_empty() {
         bail!(
-            "{}\nTo have all of it written: `{}`, then `{}`",
+            "{}\nTo write these files: `{}`, then `{}`",
             differences.join("\n"),
             base.command("cargo xtask prepare"),
             base.command("cargo xtask export")
@@ -107,17 +111,17 @@ fn formatted(place: &Place) -> Result<Outcome> {
     let source = dir.join("source");
     for commit in commits(store)? {
         let parent = format!("{commit}^");
-        // Spaces at the end of a line, and the like, in any file.
+        // git finds trailing spaces and conflict markers, in all files.
         store.git.run(&["diff", "--check", &parent, &commit])?;
         for path in sources(store, &parent, &commit)? {
-            // Upstream formats no ui tests: the place of code can be what is tested.
+            // Upstream does not format ui tests, because some depend on the position of the code.
             if path.starts_with("tests/ui") {
                 continue;
             }
             fs::write(&source, text(store, &commit, &path)?)?;
             let mut rustfmt = Command::new(opened.compiler.bin("rustfmt"));
             rustfmt.clean_env().args(["--check", "--edition", "2024", "--config-path"]).arg(&dir);
-            // Through standard input, so that rustfmt does not go on to the file's modules.
+            // On standard input, so that rustfmt does not also check the file's modules.
             rustfmt.stdin(Stdio::from(fs::File::open(&source)?.into_parts().0));
             // rustfmt --check on standard input always exits with 0, so its output decides.
             let differences = rustfmt.args(["--color", "never"]).stdout_of()?;
@@ -129,7 +133,7 @@ fn formatted(place: &Place) -> Result<Outcome> {
     Ok(PASSED)
 }
 
-/// Returns the commits of the series, the first one first.
+/// Returns the commits of the series, in order.
 fn commits(store: &Store) -> Result<Vec<String>> {
     let commits = store.git.stdout_of(&["rev-list", "--reverse", "base..series"])?;
     if commits.is_empty() {
@@ -143,7 +147,7 @@ fn changed(store: &Store, from: &str, to: &str) -> Result<Vec<PathBuf>> {
     store.git.paths(&["diff", "--diff-filter=d", "--name-only", "-z", from, to])
 }
 
-/// Returns the Rust files among those.
+/// Returns the Rust files that differ between two commits and are in the second one.
 fn sources(store: &Store, from: &str, to: &str) -> Result<Vec<PathBuf>> {
     let mut changed = changed(store, from, to)?;
     changed.retain(|path| path.extension() == Some("rs".as_ref()));

@@ -1,7 +1,7 @@
 //! Runs upstream's tidy on the series.
 //!
-//! tidy has complaints about the bare bases, too, which lack files. A complaint counts if it names a file that the
-//! series changes, or the feature. The tidy is the newest base's, whose rules a series must meet.
+//! tidy also reports errors about the base, which lacks files. An error counts if it names the feature or a file that
+//! the series changes. The program is the tidy of the newest base, because the series must follow the newest rules.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,14 +28,14 @@ pub fn check(place: &Place) -> Result<Outcome> {
     let own = Prepared::apart(project.clone(), place.base().clone())?;
     let tree = &own.tree.src;
     if !is_newest {
-        // Tests of the compiler, whose form changes from release to release: a newer tidy panics there.
+        // A newer tidy panics on these tests of the compiler, because their format changes between releases.
         let mir_opt = tree.join("tests/mir-opt");
         project.build.remove(&mir_opt)?;
         fs::create_dir_all(mir_opt)?;
     }
     let mut tidy = Command::new(compile(place, &newest)?);
     tidy.args(["--npm-path=yarn", "--verbose"])
-        // Checks that run side by side write into each other's lines.
+        // The output of parallel checks would mix within lines.
         .arg("--concurrency=1")
         .arg(format!("--root-path={}", tree.display()))
         .arg(format!("--cargo-path={}", newest.compiler.bin("cargo").display()))
@@ -47,15 +47,15 @@ pub fn check(place: &Place) -> Result<Outcome> {
     let output = place.run(&mut tidy, 45 * 60)?;
     let printed = String::from_utf8_lossy(&output.stderr);
     require_end(&printed, output.status.code())?;
-    let complaints = complaints(&printed, tree, &changed(&own.store, "base", "series")?);
-    if !complaints.is_empty() {
-        bail!("tidy says of the series:\n{}", complaints.join("\n"));
+    let errors = errors(&printed, tree, &changed(&own.store, "base", "series")?);
+    if !errors.is_empty() {
+        bail!("tidy reports errors about the series:\n{}", errors.join("\n"));
     }
     Ok(PASSED)
 }
 
-/// Compiles the tidy that is part of a series' tree, and returns the program. The default base's compiler and
-/// these options take a quarter of the time of upstream's.
+/// Compiles the tidy in the clone of the newest base, and returns the program. The default base's compiler and these
+/// options take a quarter of the time that upstream's x.py takes.
 fn compile(place: &Place, newest: &Prepared) -> Result<PathBuf> {
     let project = place.project();
     let target = project.build.root.join("evidence/tidy");
@@ -65,7 +65,7 @@ fn compile(place: &Place, newest: &Prepared) -> Result<PathBuf> {
     Ok(target.join("debug/rust-tidy"))
 }
 
-/// Stops unless tidy came to its end: it then has one of two last lines, and the exit code that belongs to it.
+/// Checks that tidy came to its end: its last line must fit its exit code.
 fn require_end(printed: &str, code: Option<i32>) -> Result<()> {
     let last_line = printed.trim_end().lines().next_back().unwrap_or_default();
     let succeeded = last_line == "tidy: All tidy checks succeeded";
@@ -74,16 +74,16 @@ fn require_end(printed: &str, code: Option<i32>) -> Result<()> {
     match code {
         Some(0) if succeeded => Ok(()),
         Some(1) if failed => Ok(()),
-        _ => bail!("tidy broke off with the exit code {code:?} after {last_line:?}, see the log"),
+        _ => bail!("tidy did not finish: exit code {code:?}, last line {last_line:?}; see the log"),
     }
 }
 
-/// The complaint about a stabilized feature whose version is the placeholder for upstream's next release. The
-/// series is for upstream's main branch, where the placeholder is right.
+/// The error about the placeholder for upstream's next release, as the version of a stabilized feature. On upstream's
+/// main branch, which the series is for, the placeholder is right.
 const PLACEHOLDER: &str = "The placeholder use of lib feature `tcp_keepalive` is not allowed";
 
-/// Returns tidy's complaints about the changed files and the feature.
-fn complaints(printed: &str, root: &Path, changed: &[PathBuf]) -> Vec<String> {
+/// Returns tidy's errors about the changed files and the feature.
+fn errors(printed: &str, root: &Path, changed: &[PathBuf]) -> Vec<String> {
     let messages = printed.lines().filter(|line| line.starts_with("tidy ["));
     let is_changed = |line: &str| {
         let names = |path: &PathBuf| {
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn complaints_name_a_changed_file_or_the_feature() {
+    fn errors_name_a_changed_file_or_the_feature() {
         let changed = ["library/std/src/net/tcp.rs".into(), "tests/ui/std/new.rs".into()];
         let printed = format!(
             "tidy [style]: /keepalive/tree/library/std/src/net/tcp.rs:7: trailing whitespace\n\
@@ -119,7 +119,7 @@ mod tests {
             "tidy [style]: library/std/src/net/tcp.rs:7: trailing whitespace",
             "tidy [features]: the feature `tcp_keepalive` has no tracking issue",
         ];
-        assert_eq!(complaints(&printed, Path::new("/keepalive/tree"), &changed), expected);
+        assert_eq!(errors(&printed, Path::new("/keepalive/tree"), &changed), expected);
     }
 
     #[test]

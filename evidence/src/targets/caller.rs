@@ -1,4 +1,4 @@
-//! Uses both methods: compiles where std has them with these very types, on any target.
+//! Calls both methods. Compiles if std has the methods with these types.
 
 #![allow(stable_features)] // after the stabilization
 #![feature(tcp_keepalive)]

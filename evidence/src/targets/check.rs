@@ -1,4 +1,4 @@
-//! Type-checks std for one target, and proves that both methods were among what was checked.
+//! Type-checks std for one target, and checks that the compiler reached both methods.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -7,22 +7,21 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use fs_err as fs;
 use walkdir::WalkDir;
-
-use crate::diagnostic::{self, Diagnostic, ending};
-use crate::suite::{Opened, Place};
 use xtask::error::NotRun;
 use xtask::owned::entries;
 use xtask::run::CommandExt;
 use xtask::store::Store;
 
-/// The backtraces are left out: their crates take a quarter of the time, and some broken targets would not
-/// get past them.
+use crate::diagnostic::{self, Diagnostic, last_lines};
+use crate::suite::{Opened, Place};
+
+/// Omits `backtrace`: its crates take a quarter of the time, and do not compile for some targets.
 const FEATURES: &str = "panic-unwind";
-/// As `x.py` and cargo's `-Zbuild-std` have it.
+/// x.py and cargo's `-Zbuild-std` use this flag.
 const RUSTFLAGS: &str = "-Zforce-unstable-if-unmarked";
 const CALLER: &str = include_str!("caller.rs");
 
-/// Identifies the way in which targets are checked: results of another way are not used again.
+/// Returns a hash of the code that checks targets. A recorded result with another hash is not used.
 pub fn method() -> String {
     let sources = [include_str!("check.rs"), CALLER, include_str!("../diagnostic.rs")];
     let mut hasher = DefaultHasher::new();
@@ -33,7 +32,7 @@ pub fn method() -> String {
 /// The directory of the backends, in library/.
 const BACKENDS: &str = "std/src/sys/net/connection";
 
-/// Mistakes put into the bodies of the methods, which the compiler finds if it gets that far.
+/// The methods, and for each a call that does not type-check. The compiler reports the call if it checks the body.
 const PROBES: [(&str, &str); 2] =
     [("fn set_keepalive(", "probe_set_keepalive"), ("fn keepalive(", "probe_keepalive")];
 
@@ -41,17 +40,17 @@ pub struct Checked {
     pub diagnostics: Vec<Diagnostic>,
     /// The file or directory of `sys::net` with the target's sockets.
     pub backend: Option<String>,
-    /// `None` at the base, which is not asked for them.
+    /// `None` at the base, where the methods are not checked.
     pub methods: Option<Methods>,
 }
 
 #[derive(Clone, Copy)]
 pub enum Methods {
-    /// std compiles. A caller of both methods was compiled, too: its errors are among the diagnostics.
+    /// std compiles. The errors of a caller of both methods are among the diagnostics.
     Compiled,
-    /// std does not compile, but the compiler did look into the bodies of both methods.
+    /// std does not compile, but the compiler checked the bodies of both methods.
     Reached,
-    /// std does not compile, and nothing is known of the methods.
+    /// std does not compile, and the compiler did not check the bodies of both methods.
     Unreached,
 }
 
@@ -59,8 +58,8 @@ pub enum Methods {
 pub struct Checker<'a> {
     place: &'a Place,
     opened: &'a Opened,
-    /// The sources, in the state that is being checked: cargo then checks only what differs from the last
-    /// state.
+    /// The sources of the tree that is checked. All trees use this directory, so that cargo checks only what
+    /// differs.
     library: PathBuf,
     target_dir: PathBuf,
 }
@@ -72,7 +71,7 @@ impl<'a> Checker<'a> {
         Ok(Checker { place, opened, library, target_dir })
     }
 
-    /// Checks std as the tree `library` has it. The methods are only asked for `with_methods`.
+    /// Type-checks std of the tree `library`, and the methods if `with_methods` is set.
     pub fn check(&self, library: &str, target: &str, with_methods: bool) -> Result<Checked> {
         self.opened.store.show(library, &self.library)?;
         let StdCheck { mut diagnostics, backend, metadata } = self.check_std(target)?;
@@ -95,7 +94,7 @@ impl<'a> Checker<'a> {
         Ok(Checked { diagnostics, backend, methods })
     }
 
-    /// Removes what was built for `target`. What was built for the host is used again for the next target.
+    /// Removes what was built for `target`. Other targets use what was built for the host.
     pub fn clear(&self, target: &str) -> Result<()> {
         self.place.project().build.remove(&self.target_dir.join(target))
     }
@@ -103,7 +102,7 @@ impl<'a> Checker<'a> {
     fn check_std(&self, target: &str) -> Result<StdCheck> {
         let compiler = &self.opened.compiler;
         let output = xtask::std::cargo(compiler, &self.library, "check")
-            // Several checks run side by side, and one crate waits for the other anyway.
+            // Checks of several targets run in parallel, and std's crates mostly wait for each other.
             .args(["--offline", "--locked", "--keep-going", "--jobs=1", "--message-format=json"])
             .args(["--package=std", "--features", FEATURES, "--target", target, "--target-dir"])
             .arg(&self.target_dir)
@@ -112,10 +111,13 @@ impl<'a> Checker<'a> {
         self.place.log(&String::from_utf8_lossy(&output.stderr));
         let messages = diagnostic::read(&output.stdout, &self.library)?;
         if !output.status.success() && !messages.diagnostics.iter().any(Diagnostic::is_error) {
-            let end = ending(&output.stderr);
-            // Some of LLVM's processors are experimental, and not in everyone's build of it.
+            let end = last_lines(&output.stderr);
+            // Some of LLVM's backends are experimental, and not every build of LLVM has them.
             if end.contains("could not create LLVM TargetMachine") {
-                Err(NotRun(format!("{}: its LLVM lacks the processor", compiler.title())))?;
+                Err(NotRun(format!(
+                    "the LLVM of {} lacks the target's processor",
+                    compiler.title()
+                )))?;
             }
             bail!("cargo failed without an error of the compiler:\n{end}");
         }
@@ -137,7 +139,7 @@ impl<'a> Checker<'a> {
         let dir = self.place.dir();
         let source = dir.join("caller.rs");
         fs::write(&source, CALLER)?;
-        let dependencies = std.parent().context("std's metadata is in no directory")?;
+        let dependencies = std.parent().context("std's metadata has no directory")?;
         let mut rustc = self.opened.compiler.rustc();
         rustc
             .args(["--edition=2024", "--crate-type=lib", "--emit=metadata", "--error-format=json"])
@@ -154,13 +156,12 @@ impl<'a> Checker<'a> {
             diagnostic.identity.file = Some("a caller of both methods".into());
         }
         if !output.status.success() && !diagnostics.iter().any(Diagnostic::is_error) {
-            bail!("rustc failed without an error:\n{}", ending(&output.stderr));
+            bail!("rustc failed without an error:\n{}", last_lines(&output.stderr));
         }
         Ok(diagnostics)
     }
 
-    /// Returns the diagnostics of std with a mistake in the bodies of both methods. The compiler finds the
-    /// mistakes if it looks into the bodies although there are errors elsewhere.
+    /// Returns the diagnostics of std with [`PROBES`] in the bodies of the methods.
     fn check_with_probes(&self, library: &str, target: &str) -> Result<Vec<Diagnostic>> {
         for entry in WalkDir::new(self.library.join(BACKENDS)) {
             let entry = entry?;
@@ -193,11 +194,11 @@ impl<'a> Checker<'a> {
 struct StdCheck {
     diagnostics: Vec<Diagnostic>,
     backend: Option<String>,
-    /// The file for crates that use std, if std compiles.
+    /// The `.rmeta` file of std, if std compiles.
     metadata: Option<PathBuf>,
 }
 
-/// Returns the text with a call that does not type-check at the beginning of each method.
+/// Returns the text with [`PROBES`] at the beginning of the methods' bodies.
 fn with_probes(text: &str) -> String {
     let mut probed = String::with_capacity(text.len());
     for line in text.lines() {
@@ -212,7 +213,7 @@ fn with_probes(text: &str) -> String {
     probed
 }
 
-/// Returns the backend among the files that the compiler read, as it lists them for make.
+/// Returns the backend among the files in the compiler's dependency list.
 fn backend_in(dependencies: &str) -> Option<String> {
     dependencies
         .split_whitespace()
@@ -244,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn backend_is_told_from_what_surrounds_it() {
+    fn backend_is_found_among_other_files() {
         let list = "deps/std-0.d: std/src/lib.rs std/src/sys/net/connection/mod.rs \
                     std/src/sys/net/connection/socket/mod.rs \
                     std/src/sys/net/connection/socket/tests.rs \

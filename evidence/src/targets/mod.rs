@@ -1,5 +1,4 @@
-//! Type-checks std for a target, with and without the series: no target may get a diagnostic that it did
-//! not have before, and every target must get the methods.
+//! Type-checks std for each target. The series must add no diagnostic, and every target must have the methods.
 
 mod check;
 
@@ -25,7 +24,7 @@ use crate::tables::Row;
 
 const NAME: &str = "targets";
 
-/// The verdict on a target whose std breaks before the compiler looks at the methods.
+/// The verdict on a target whose std has errors before the compiler checks the methods.
 const UNREACHED: &str = "not known";
 
 /// A row of targets.toml.
@@ -37,7 +36,7 @@ struct Target {
     /// The bases for which the target is in the quick set.
     #[serde(default)]
     quick: Vec<String>,
-    /// The bases whose own std breaks for the target before the compiler looks at the methods.
+    /// The bases whose own std has errors before the compiler checks the methods.
     #[serde(default)]
     unreached: Vec<String>,
 }
@@ -54,7 +53,7 @@ pub fn trials(project: &Project) -> Result<Vec<Trial>> {
         trials.push(Trial::new(NAME, &base, "every backend has a target", |place| {
             every_backend_has_a_target(place, backends)
         }));
-        trials.push(Trial::new(NAME, &base, "the names are the compiler's", compare_names));
+        trials.push(Trial::new(NAME, &base, "the list is the compiler's", compare_names));
         for name in &names[&base.name] {
             let expected = table.iter().find(|target| target.name == *name).cloned();
             let is_quick = expected.as_ref().is_some_and(|row| row.quick.contains(&base.name));
@@ -75,7 +74,8 @@ fn table(data: &Data, names: &BTreeMap<String, Vec<String>>) -> Result<Vec<Targe
     }
     let (rows, mut seen) = (data.parse::<Table>()?.target, BTreeSet::new());
     for row in &rows {
-        let (at, Target { name, quick, unreached, .. }) = (data.place(row.span()), row.get_ref());
+        let (at, Target { name, quick, unreached, .. }) =
+            (data.location(row.span()), row.get_ref());
         if !seen.insert(name) {
             bail!("{at}: {name:?} has two rows");
         }
@@ -91,12 +91,13 @@ fn table(data: &Data, names: &BTreeMap<String, Vec<String>>) -> Result<Vec<Targe
     Ok(rows.into_iter().map(Spanned::into_inner).collect())
 }
 
-/// Returns the names of a base's targets, as the repository has them.
+/// Reads the names of a base's targets from evidence/targets/.
 fn names_of(project: &Project, base: &Base) -> Result<Vec<String>> {
     let file = names_file(project, base);
-    let text = fs::read_to_string(&file).with_context(|| format!("{WRITE_NAMES} writes it"))?;
+    let text =
+        fs::read_to_string(&file).with_context(|| format!("{WRITE_NAMES} writes this file"))?;
     if text.trim().is_empty() {
-        bail!("{} is empty. {WRITE_NAMES} writes it", shown(&file));
+        bail!("{} is empty. {WRITE_NAMES} writes this file", shown(&file));
     }
     Ok(text.lines().map(str::to_owned).collect())
 }
@@ -107,7 +108,7 @@ fn names_file(project: &Project, base: &Base) -> PathBuf {
 
 const WRITE_NAMES: &str = "`cargo run -p evidence -- targets`";
 
-/// Writes the names of each base's targets, as the base's compiler knows them.
+/// Writes the targets of each base's compiler to evidence/targets/.
 pub fn write_names(project: &Project) -> Result<()> {
     for base in project.bases() {
         let file = names_file(project, &base);
@@ -125,7 +126,10 @@ fn names(compiler: &Compiler) -> Result<String> {
 fn compare_names(place: &Place) -> Result<Outcome> {
     let file = names_file(place.project(), place.base());
     if fs::read_to_string(&file)? != names(&place.opened()?.compiler)? {
-        bail!("the compiler knows other targets than {}. {WRITE_NAMES} writes it", shown(&file));
+        bail!(
+            "the compiler knows other targets than {}. {WRITE_NAMES} writes this file",
+            shown(&file)
+        );
     }
     Ok(Outcome::Passed(String::new()))
 }
@@ -135,22 +139,22 @@ fn every_backend_has_a_target(place: &Place, known: BTreeSet<String>) -> Result<
     let missing: Vec<_> = backends.difference(&known).collect();
     if backends.is_empty() || !missing.is_empty() {
         bail!(
-            "evidence/targets.toml has no target for {missing:?}, of {} backends",
+            "the series has {} backends, and evidence/targets.toml has no target for {missing:?}",
             backends.len()
         );
     }
     Ok(Outcome::Passed(String::new()))
 }
 
-/// Checks the target and compares the result with the target's row in targets.toml. A result that was found
-/// out before in the same way, of the same series and by the same compiler, is used again.
+/// Checks the target and compares the result with the target's row in targets.toml. Uses the recorded result if
+/// method, series and compiler did not change.
 fn check(place: &Place, target: &str, expected: Option<&Target>) -> Result<Outcome> {
     let method = check::method();
     let row = match place.recorded()?.filter(|row| row.method == method) {
         Some(row) => row,
-        None => match find_out(place, target) {
+        None => match type_check(place, target) {
             Err(error) if error.is::<NotRun>() => {
-                // No method: the next run looks again.
+                // Without a method, the next run checks the target again.
                 let cells = [target, "-", "-", "-", "not run"].map(Into::into).into();
                 place.record(&Row { cells, notes: vec![error.to_string()], ..Row::default() })?;
                 return Err(error);
@@ -163,8 +167,8 @@ fn check(place: &Place, target: &str, expected: Option<&Target>) -> Result<Outco
     Ok(Outcome::Passed(text))
 }
 
-/// Returns the target's row of the table. A diagnostic that the series adds is an error.
-fn find_out(place: &Place, target: &str) -> Result<Vec<String>> {
+/// Type-checks std for the target, and returns the cells of its row. A diagnostic that the series adds is an error.
+fn type_check(place: &Place, target: &str) -> Result<Vec<String>> {
     let opened = place.opened()?;
     let checker = Checker::new(place, &opened)?;
     let checked = || -> Result<_> {
@@ -192,10 +196,10 @@ fn verdict(base: Option<&Checked>, series: &Checked) -> Result<&'static str> {
     let known = base.map_or(&[][..], |base| &base.diagnostics);
     let new = added(known, &series.diagnostics);
     if !new.is_empty() {
-        bail!("with the series, the compiler says more than at the base:\n{}", rendered(new));
+        bail!("the series adds diagnostics:\n{}", rendered(new));
     }
     Ok(match series.methods.context("the methods were not asked for")? {
-        // A caller that fails has an error, which the base cannot have.
+        // An error of the caller is new, because the base has no caller.
         Methods::Compiled => "compiled",
         Methods::Reached => "no worse",
         Methods::Unreached => UNREACHED,
@@ -207,13 +211,12 @@ fn judge(cells: &[String], base: &str, expected: Option<&Target>) -> Result<Stri
     let [_, backend, of_base, of_series, verdict] = cells else { bail!("a row has {cells:?}") };
     let is_unreached = expected.is_some_and(|row| row.unreached.iter().any(|name| name == base));
     if is_unreached && verdict != UNREACHED {
-        bail!("the compiler looks at the methods, and evidence/targets.toml says that it does not");
+        bail!(
+            "the compiler checks the methods, and evidence/targets.toml lists {base} as `unreached`"
+        );
     }
     if !is_unreached && verdict == UNREACHED {
-        bail!(
-            "std breaks at the base before the compiler looks at the methods ({of_base}), so nothing is known \
-             of them"
-        );
+        bail!("std has errors at the base ({of_base}), so the compiler does not check the methods");
     }
     if let Some(expected) = expected.filter(|expected| expected.backend != *backend) {
         bail!("the backend is {backend}, and evidence/targets.toml has {}", expected.backend);
@@ -224,7 +227,7 @@ fn judge(cells: &[String], base: &str, expected: Option<&Target>) -> Result<Stri
     })
 }
 
-/// Returns how many errors and warnings there are, in words.
+/// Returns the numbers of errors and warnings, such as `1 error, 2 warnings`.
 fn count(diagnostics: &[Diagnostic]) -> String {
     let errors = diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
     let counts = [(errors, "error"), (diagnostics.len() - errors, "warning")];
@@ -250,7 +253,6 @@ mod tests {
                 file: None,
             },
             rendered: format!("error: {message}"),
-            package: None,
         };
         Checked {
             diagnostics: errors.iter().map(error).collect(),
@@ -285,9 +287,9 @@ mod tests {
         };
         assert_eq!(judged("", "compiled").unwrap(), "");
         assert!(judged("", "no worse").unwrap().starts_with("no worse: 1 error"));
-        assert!(judged("", UNREACHED).unwrap_err().contains("nothing is known"));
+        assert!(judged("", UNREACHED).unwrap_err().contains("at the base"));
         assert!(judged("unreached = [\"1.95\"]", UNREACHED).is_ok());
-        assert!(judged("unreached = [\"1.95\"]", "no worse").unwrap_err().contains("does not"));
+        assert!(judged("unreached = [\"1.95\"]", "no worse").unwrap_err().contains("unreached"));
         let cells = ["t", "uefi", "-", "ok", "compiled"].map(Into::into);
         assert!(judge(&cells, "1.95", Some(&row("").unwrap()[0])).is_err());
         let refused = |text: &str, word: &str| {
