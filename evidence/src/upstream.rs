@@ -16,6 +16,10 @@ use crate::suite::{Outcome, Place, Trial};
 /// Without this setting, upstream's x.py prints a dot for each test.
 const VERBOSE: &str = "--set=rust.verbose-tests=true";
 
+/// Only the default base is tested with an optimized std. Most of the time of std's tests goes into
+/// its compilation.
+const DO_NOT_OPTIMIZE: &str = "--set=rust.optimize=false";
+
 /// The time limit of x.py in seconds. A slow machine needs a fraction of it.
 const LIMIT: u64 = 45 * 60;
 
@@ -69,7 +73,8 @@ fn pass_with_keepalive(place: &Place, args: &[&str]) -> Result<String> {
 fn x_py(place: &Place, args: &[&str]) -> Result<String> {
     let prepared = Prepared::apart(place.project().clone(), place.base().clone())?;
     let bootstrap = Bootstrap::configured(&prepared, Config::Prebuilt)?;
-    let args = [&[VERBOSE], args].concat();
+    let optimize: &[&str] = if place.base().default { &[] } else { &[DO_NOT_OPTIMIZE] };
+    let args = [&[VERBOSE], optimize, args].concat();
     let args: Vec<_> = args.iter().map(Into::into).collect();
     let output = place.run(&mut bootstrap.x_py_for(&args)?, LIMIT)?;
     if !output.status.success() {
