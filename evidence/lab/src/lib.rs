@@ -36,7 +36,9 @@ mod scenarios;
 #[cfg(not(target_os = "linux"))]
 mod run {
     pub fn run(_: crate::arguments::Args) -> anyhow::Result<u8> {
-        eprintln!("lab: not run: this system is not Linux; a virtual machine with Linux will do");
+        eprintln!(
+            "lab: not run: this system is not Linux; run the lab in a virtual machine with Linux"
+        );
         Ok(crate::NOT_RUN)
     }
 }

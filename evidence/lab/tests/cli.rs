@@ -31,7 +31,10 @@ fn list_has_a_line_for_each_scenario() {
 #[cfg(not(target_os = "linux"))]
 #[test]
 fn other_systems_are_not_run() {
-    lab(&["--check", "power-loss"]).assert().code(3).stderr(contains("run the lab on Linux"));
+    lab(&["--check", "power-loss"])
+        .assert()
+        .code(3)
+        .stderr(contains("not run: this system is not Linux"));
 }
 
 #[cfg(target_os = "linux")]
