@@ -1,8 +1,6 @@
 //! Starts the programs that the lab uses.
 
-use std::env;
 use std::io::Write;
-use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,16 +15,6 @@ pub fn print_commands() {
 
 pub fn prints_commands() -> bool {
     VERBOSE.load(Ordering::Relaxed)
-}
-
-/// Returns a command that is also searched in `/usr/sbin`, which ordinary users' `PATH` may lack.
-pub fn administrative(program: &str) -> Command {
-    let path = env::var("PATH").unwrap_or_default();
-    let mut command = Command::new(program);
-    if !env::split_paths(&path).any(|directory| directory == Path::new("/usr/sbin")) {
-        command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
-    }
-    command
 }
 
 /// Starts a program. Returns its standard input and output, too.

@@ -28,10 +28,10 @@ pub fn run(args: Args) -> Result<u8> {
         return Ok(PASSED);
     }
     let scenarios = &args.scenarios;
-    let sandbox = match Sandbox::find(scenarios)? {
+    let sandbox = match Sandbox::find(scenarios) {
         Ok(sandbox) => sandbox,
         Err(lacks) => {
-            eprintln!("lab: not run: {}", lacks.join("\n"));
+            eprintln!("lab: not run: {lacks}");
             return Ok(NOT_RUN);
         }
     };

@@ -33,6 +33,9 @@ const PROGRAMS: [(&str, &str); 6] = [
 
 const RUNSC: (&str, &str) = ("runsc", "runsc");
 
+/// The directories of `ip` and `nft`, which the `PATH` of ordinary users may lack.
+const SBIN: &str = "/usr/sbin:/sbin";
+
 /// The options of `unshare` that permit network namespaces, for root and for ordinary users.
 const OPTIONS: [&[&str]; 2] = [&[], &["--user", "--map-root-user"]];
 
@@ -65,17 +68,14 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Looks for all that `scenarios` need. Returns what this machine lacks, and how to install it.
-    pub fn find(scenarios: &[Scenario]) -> Result<Result<Self, Vec<String>>> {
+    /// Looks for everything that `scenarios` need. The error says what this machine lacks, and how to
+    /// install it.
+    pub fn find(scenarios: &[Scenario]) -> Result<Self, String> {
         let runsc = scenarios.contains(&Scenario::Gvisor).then_some(RUNSC);
-        let programs: Vec<_> = PROGRAMS.into_iter().chain(runsc).collect();
-        if let Some(lacks) = missing_programs(&programs)? {
-            return Ok(Err(vec![lacks]));
-        }
-        Ok(Self::find_options().map_err(|refusal| vec![refusal]).and_then(|sandbox| {
-            let lacks = sandbox.missing_kernel_parts();
-            if lacks.is_empty() { Ok(sandbox) } else { Err(lacks) }
-        }))
+        find_programs(&PROGRAMS.into_iter().chain(runsc).collect::<Vec<_>>())?;
+        let sandbox = Self::find_options()?;
+        sandbox.find_kernel_parts()?;
+        Ok(sandbox)
     }
 
     /// Finds options of `unshare` that work. The error says why none does.
@@ -102,8 +102,8 @@ impl Sandbox {
         Err(format!("namespaces are refused: {}; {help}", errors.join("; ")))
     }
 
-    /// Returns a message for each of the kernel's parts that cannot be used.
-    fn missing_kernel_parts(&self) -> Vec<String> {
+    /// The error has a line for each of the kernel's parts that cannot be used.
+    fn find_kernel_parts(&self) -> Result<(), String> {
         let mut lacks = Vec::new();
         if !Path::new("/proc/sys/net/ipv6").exists() {
             lacks.push("the kernel lacks IPv6: start it without ipv6.disable=1".to_string());
@@ -115,7 +115,7 @@ impl Sandbox {
                 ));
             }
         }
-        lacks
+        if lacks.is_empty() { Ok(()) } else { Err(lacks.join("\n")) }
     }
 
     /// Runs all cases at once. Returns their results, those with the subject first.
@@ -138,28 +138,28 @@ impl Sandbox {
     }
 
     fn unshare(&self) -> Command {
-        let mut unshare = command::administrative("unshare");
+        let mut unshare = Command::new("unshare");
         unshare.args(self.options).args(["--net", "--pid", "--fork"]);
+        let path = env::var("PATH").unwrap_or_default();
+        if !env::split_paths(&path).any(|directory| directory == Path::new("/usr/sbin")) {
+            unshare.env("PATH", format!("{path}:{SBIN}"));
+        }
         unshare
     }
 }
 
-/// Returns a message that names the missing programs, and their packages.
-fn missing_programs(programs: &[(&str, &str)]) -> Result<Option<String>> {
-    let mut sh = command::administrative("sh");
-    sh.args(["-c", r#"for name; do command -v "$name" >/dev/null || echo "$name"; done"#, "sh"]);
-    let missing = command::run(sh.args(programs.iter().map(|(name, _)| name)), "")?;
-    let missing: Vec<&str> = missing.lines().collect();
-    let mut packages: Vec<&str> = programs
-        .iter()
-        .filter(|(name, _)| missing.contains(name))
-        .map(|(_, package)| *package)
-        .collect();
+/// The error names the missing programs, and their packages.
+fn find_programs(programs: &[(&str, &str)]) -> Result<(), String> {
+    let missing = programs.iter().copied().filter(|(name, _)| {
+        which::which(name).or_else(|_| which::which_in(name, Some(SBIN), "/")).is_err()
+    });
+    let (missing, mut packages): (Vec<_>, Vec<_>) = missing.unzip();
+    if missing.is_empty() {
+        return Ok(());
+    }
     packages.dedup();
-    Ok((!missing.is_empty()).then(|| {
-        let (missing, packages) = (missing.join(", "), packages.join(" "));
-        format!("this machine lacks {missing}: type `apt-get install {packages}` (Debian, Ubuntu)")
-    }))
+    let (missing, packages) = (missing.join(", "), packages.join(" "));
+    Err(format!("this machine lacks {missing}: type `apt-get install {packages}` (Debian, Ubuntu)"))
 }
 
 /// Runs all cases at once, inside of the namespaces. Prints each result as a line of JSON. Returns
@@ -205,10 +205,9 @@ mod tests {
     #[test]
     fn missing_programs_are_named_with_their_packages() {
         let programs = [("sh", "dash"), ("no-such-program", "a"), ("nor-this-one", "a")];
-        let message = missing_programs(&programs).unwrap().unwrap();
         let expected = "this machine lacks no-such-program, nor-this-one: type `apt-get \
                         install a` (Debian, Ubuntu)";
-        assert_eq!(message, expected);
-        assert_eq!(missing_programs(&programs[..1]).unwrap(), None);
+        assert_eq!(find_programs(&programs), Err(expected.to_string()));
+        assert_eq!(find_programs(&programs[..1]), Ok(()));
     }
 }
