@@ -4,7 +4,6 @@ use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use serde::{Deserialize, Serialize};
 
 /// Shows TCP keepalive at work, packet by packet, in a small network inside this machine.
 ///
@@ -76,7 +75,7 @@ pub enum Methods {
 }
 
 /// The scenarios, in the order of the results. A doc comment is the description in `--list`.
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub enum Scenario {
     /// the client pauses for longer than the NAT router remembers connections, then writes
     IdleBehindNat,

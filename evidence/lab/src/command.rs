@@ -1,7 +1,7 @@
 //! Starts the programs that the lab uses.
 
 use std::io::Write;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, ensure};
@@ -17,13 +17,6 @@ pub fn prints_commands() -> bool {
     VERBOSE.load(Ordering::Relaxed)
 }
 
-/// Starts a program. Returns its standard input and output, too.
-pub fn start(command: &mut Command) -> Result<(Child, ChildStdin, ChildStdout)> {
-    let mut child = spawn(command, "")?;
-    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    Ok((child, stdin.expect("spawn pipes it"), stdout.expect("spawn pipes it")))
-}
-
 /// Runs a program with `input` as its standard input. Returns its standard output.
 ///
 /// # Errors
@@ -31,7 +24,7 @@ pub fn start(command: &mut Command) -> Result<(Child, ChildStdin, ChildStdout)> 
 /// Returns an error if the program cannot be started, and the program's standard error if it
 /// fails.
 pub fn run(command: &mut Command, input: &str) -> Result<String> {
-    let mut child = spawn(command.stderr(Stdio::piped()), input)?;
+    let mut child = spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()), input)?;
     // A program that fails may not read all of its input. Its exit status is checked below.
     let _ = child.stdin.take().expect("spawn pipes it").write_all(input.as_bytes());
     let Output { status, stdout, stderr } = child.wait_with_output()?;
@@ -40,7 +33,8 @@ pub fn run(command: &mut Command, input: &str) -> Result<String> {
     Ok(String::from_utf8(stdout)?)
 }
 
-fn spawn(command: &mut Command, input: &str) -> Result<Child> {
+/// Starts a program whose standard input is a pipe. `input` is printed with the command.
+pub fn spawn(command: &mut Command, input: &str) -> Result<Child> {
     if prints_commands() {
         let here_document = match input {
             "" => String::new(),
@@ -48,8 +42,7 @@ fn spawn(command: &mut Command, input: &str) -> Result<Child> {
         };
         eprintln!("{command:?}{here_document}");
     }
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    command.spawn().with_context(|| format!("cannot start {command:?}"))
+    command.stdin(Stdio::piped()).spawn().with_context(|| format!("cannot start {command:?}"))
 }
 
 #[cfg(test)]

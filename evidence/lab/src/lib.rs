@@ -7,8 +7,9 @@
 //! 3. `sandbox` starts the lab a second time, inside of the namespaces.
 //! 4. `scenarios::case` runs each case: it builds a `network`, starts a `capture` at the router,
 //!    and starts a `peer` at each end.
-//! 5. `results` come back through a pipe, and become a table, captures and a picture.
+//! 5. `results` become a table, captures and a picture.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
@@ -67,9 +68,8 @@ pub fn main() -> ExitCode {
         }
     };
     if args.list {
-        sigpipe::reset();
         for scenario in args.scenarios {
-            println!("{scenario:16} {}", scenario.about());
+            let _ = writeln!(io::stdout(), "{scenario:16} {}", scenario.about());
         }
         return ExitCode::from(PASSED);
     }

@@ -5,21 +5,16 @@
 //! networks. The first process ends with the lab outside, because its standard input is a pipe
 //! from there: so also after Ctrl-C, a panic or `kill -9`.
 
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::mpsc::channel;
+use std::io::{self, Read};
+use std::path::Path;
+use std::process::{self, Command};
 use std::{env, fs, thread};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, bail};
 use nix::unistd::geteuid;
 
 use crate::arguments::Scenario;
-use crate::capture::Capture;
-use crate::command;
-use crate::network::{Family, Namespace};
-use crate::results::CaseResult;
-use crate::scenarios::case;
+use crate::{FAILED, PASSED, command};
 
 /// The programs that each run needs, and their Debian packages.
 const PROGRAMS: [(&str, &str); 6] = [
@@ -118,23 +113,21 @@ impl Sandbox {
         if lacks.is_empty() { Ok(()) } else { Err(lacks.join("\n")) }
     }
 
-    /// Runs all cases at once. Returns their results, those with the subject first.
-    pub fn run(&self, program: &Path, scenarios: &[Scenario]) -> Result<Vec<CaseResult>> {
-        let mut unshare = self.unshare();
-        unshare.arg("--kill-child").arg(env::current_exe()?).arg("--inside").arg(program);
-        unshare.args(command::prints_commands().then_some("--verbose"));
-        unshare.args(scenarios.iter().map(Scenario::to_string));
-        let (mut inside, _stdin, stdout) = command::start(&mut unshare)?;
-        let mut cases: Vec<CaseResult> = Vec::new();
-        for line in BufReader::new(stdout).lines() {
-            cases.push(serde_json::from_str(&line?)?);
+    /// Starts the lab in new namespaces, where it runs all cases. Returns its exit code.
+    pub fn run_lab_inside(&self, program: &Path, scenarios: &[Scenario], out: &Path) -> Result<u8> {
+        let mut lab = self.unshare();
+        lab.arg("--kill-child").arg(env::current_exe()?);
+        lab.arg("--inside").arg(program).arg("--out").arg(out);
+        lab.args(command::prints_commands().then_some("--verbose"));
+        lab.args(scenarios.iter().map(Scenario::to_string));
+        let mut lab = command::spawn(&mut lab, "")?;
+        // `wait` would close the pipe, and so end the lab inside.
+        let _stdin = lab.stdin.take();
+        let status = lab.wait()?;
+        match status.code().map(u8::try_from) {
+            Some(Ok(code @ (PASSED | FAILED))) => Ok(code),
+            _ => bail!("the lab inside of the namespaces failed ({status}), see above"),
         }
-        let status = inside.wait()?;
-        ensure!(status.success(), "the lab inside of the namespaces failed ({status}), see above");
-        let expected = 4 * scenarios.len();
-        ensure!(cases.len() == expected, "{} of {expected} cases have a result", cases.len());
-        cases.sort_by_key(|case| (!case.with, case.family));
-        Ok(cases)
     }
 
     fn unshare(&self) -> Command {
@@ -162,40 +155,13 @@ fn find_programs(programs: &[(&str, &str)]) -> Result<(), String> {
     Err(format!("this machine lacks {missing}: type `apt-get install {packages}` (Debian, Ubuntu)"))
 }
 
-/// Runs all cases at once, inside of the namespaces. Prints each result as a line of JSON. Returns
-/// early if the lab outside ends.
-pub fn run_cases(program: PathBuf, scenarios: Vec<Scenario>) -> Result<()> {
-    let (outside, end) = channel();
-    let inside = outside.clone();
-    thread::spawn(move || {
+/// Makes this process exit when the lab outside of the namespaces ends.
+pub fn exit_with_the_lab_outside() {
+    thread::spawn(|| {
         // The lab outside writes nothing: the call returns when the pipe is closed.
         let _ = io::stdin().read(&mut [0]);
-        outside.send(Err(anyhow!("the lab outside of the namespaces has ended")))
+        process::exit(FAILED.into());
     });
-    thread::spawn(move || {
-        let cases = thread::spawn(move || print_cases(&program, &scenarios)).join();
-        inside.send(cases.unwrap_or_else(|_| Err(anyhow!("a case panicked"))))
-    });
-    end.recv()?
-}
-
-fn print_cases(program: &Path, scenarios: &[Scenario]) -> Result<()> {
-    // After the first capture has started, the kernel takes a moment until it stamps packets with
-    // their time. This capture is the first, and lasts as long as the cases.
-    let _capture = Capture::start(&Namespace::new()?).context("cannot capture packets")?;
-    thread::scope(|scope| {
-        for &scenario in scenarios {
-            for family in Family::BOTH {
-                for with in [true, false] {
-                    scope.spawn(move || {
-                        let case = case::run(scenario, family, with, program);
-                        println!("{}", serde_json::to_string(&case).expect("the data is plain"));
-                    });
-                }
-            }
-        }
-    });
-    Ok(())
 }
 
 #[cfg(test)]

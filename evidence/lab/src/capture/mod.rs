@@ -16,7 +16,6 @@ use nix::sys::socket::{
     recvmsg, setsockopt, socket,
 };
 use nix::sys::time::TimeSpec;
-use serde::{Deserialize, Serialize};
 
 use self::packet::Packet;
 use crate::network::Namespace;
@@ -25,7 +24,7 @@ pub mod packet;
 pub mod pcap;
 
 /// An IP packet at one of the router's interfaces.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone)]
 pub struct Frame {
     /// The time since the epoch, by the kernel's clock.
     pub at: Duration,

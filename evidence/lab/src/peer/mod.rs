@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -41,7 +41,9 @@ impl Peer {
     }
 
     fn spawn(command: &mut Command) -> Result<Self> {
-        let (child, stdin, stdout) = command::start(command)?;
+        let mut child = command::spawn(command.stdout(Stdio::piped()), "")?;
+        let stdin = child.stdin.take().expect("spawn pipes it");
+        let stdout = child.stdout.take().expect("stdout is a pipe");
         let (sender, answers) = channel();
         thread::spawn(move || {
             BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|l| sender.send(l))

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::Result;
 use fs_err as fs;
-use serde::{Deserialize, Serialize};
 
 use crate::arguments::Scenario;
 use crate::capture::{Frame, pcap};
@@ -14,8 +13,10 @@ use crate::network::{Family, Node};
 pub mod picture;
 pub mod table;
 
+/// The results of a scenario's cases: with its subject and without, over IPv4 and over IPv6.
+pub type Cases = [[CaseResult; 2]; 2];
+
 /// The result of one case of a scenario.
-#[derive(Serialize, Deserialize)]
 pub struct CaseResult {
     pub scenario: Scenario,
     /// Whether the case has the scenario's subject, such as keepalive.
@@ -32,7 +33,7 @@ pub struct CaseResult {
 }
 
 /// An event at a node, for the picture.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone)]
 pub struct Event {
     /// The time in seconds since the case's start.
     pub at: f64,
@@ -47,7 +48,6 @@ impl Event {
 }
 
 /// A comparison of an expected and a seen value. The cases of a scenario share the names `what`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Observation {
     pub what: String,
     pub expected: String,
@@ -131,15 +131,15 @@ impl Observation {
 }
 
 /// Writes a scenario's table, captures and picture into a directory.
-pub fn save(scenario: Scenario, cases: &[&CaseResult], table: &str, dir: &Path) -> Result<()> {
+pub fn save(scenario: Scenario, cases: &Cases, table: &str, dir: &Path) -> Result<()> {
     fs::create_dir_all(dir)?;
     fs::write(dir.join("results.md"), table)?;
-    for case in cases {
+    for case in cases.iter().flatten() {
         let side = if case.with { "with" } else { "without" };
         let name = format!("{side}.{:?}.pcap", case.family).to_lowercase();
         fs::write(dir.join(name), pcap::file(&case.frames))?;
     }
-    let ipv4: Vec<_> = cases.iter().copied().filter(|it| it.family == Family::IPv4).collect();
+    let ipv4 = cases.each_ref().map(|[ipv4, _]| ipv4);
     let picture = picture::draw(&scenario.about(), scenario.plan().shape.keepalive, &ipv4);
     fs::write(dir.join(format!("{scenario}.svg")), picture.to_string())?;
     Ok(())

@@ -1,7 +1,6 @@
 //! The table of a scenario's results, in Markdown.
 
 use super::{CaseResult, Observation};
-use crate::network::Family;
 
 /// An observation in the IPv4 and in the IPv6 case of one side.
 #[derive(Debug)]
@@ -14,36 +13,32 @@ const HEADER: [&str; 6] = ["case", "what", "expected", "seen", "seconds, IPv4 / 
 
 /// Returns the rows of a scenario. A row passes if the observation was made and passed in both
 /// families.
-pub fn rows(cases: &[&CaseResult]) -> Vec<Row> {
+pub fn rows(cases: &[[CaseResult; 2]]) -> Vec<Row> {
     let mut rows = Vec::new();
-    for with in [true, false] {
-        let families = Family::BOTH.map(|family| {
-            let mut cases = cases.iter().filter(|case| (case.with, case.family) == (with, family));
-            cases.next().map_or(&[][..], |case| &case.observations)
-        });
-        let side = cases.iter().find(|case| case.with == with).map_or("", |case| case.side());
+    for families in cases {
         let mut names: Vec<&str> = Vec::new();
-        for Observation { what, .. } in families.into_iter().flatten() {
+        for Observation { what, .. } in families.iter().flat_map(|case| &case.observations) {
             if !names.contains(&&**what) {
                 names.push(what);
             }
         }
-        rows.extend(names.into_iter().map(|what| {
-            row(side, families.map(|made| made.iter().find(|observation| observation.what == what)))
-        }));
+        rows.extend(names.into_iter().map(|what| row(what, families)));
     }
     rows
 }
 
-fn row(side: &str, observations: [Option<&Observation>; 2]) -> Row {
+fn row(what: &str, families: &[CaseResult; 2]) -> Row {
+    let observations = families
+        .each_ref()
+        .map(|case| case.observations.iter().find(|observation| observation.what == what));
     let pass = observations.iter().all(|made| made.is_some_and(|made| made.pass));
-    let Observation { what, expected, .. } =
-        observations.into_iter().flatten().next().expect("one family made the observation");
+    let expected = observations.iter().flatten().next().map(|made| made.expected.clone());
     let [v4, v6] = observations.map(|made| made.map_or("nothing", |made| &*made.seen));
     let seen = if v4 == v6 { v4.to_string() } else { format!("IPv4: {v4}; IPv6: {v6}") };
     let seconds = observations.iter().filter_map(|made| made.as_ref()?.seconds);
     let seconds: Vec<_> = seconds.map(|seconds| format!("{seconds:.2}")).collect();
-    let cells = [side.into(), what.clone(), expected.clone(), seen, seconds.join(" / ")];
+    let expected = expected.expect("one family made the observation");
+    let cells = [families[0].side().into(), what.into(), expected, seen, seconds.join(" / ")];
     Row { cells, pass }
 }
 
@@ -74,6 +69,7 @@ pub fn markdown(heading: &str, rows: &[Row]) -> String {
 mod tests {
     use super::*;
     use crate::arguments::Scenario;
+    use crate::network::Family;
 
     /// Returns the table of an observation with these values in the two families.
     fn table(v4: &str, v6: &str) -> Vec<String> {
@@ -83,7 +79,7 @@ mod tests {
             case.observations.extend(observation);
             case
         });
-        markdown("x", &rows(&[&v4, &v6])).lines().map(str::to_string).collect()
+        markdown("x", &rows(&[[v4, v6]])).lines().map(str::to_string).collect()
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Result, ensure};
@@ -16,7 +16,7 @@ use crate::arguments::Scenario;
 use crate::capture::Capture;
 use crate::network::{Family, Keepalive, Namespace, Network, Node, server_address};
 use crate::peer::Peer;
-use crate::results::{CaseResult, Event, Expected, Observation, Seen};
+use crate::results::{CaseResult, Cases, Event, Expected, Observation, Seen};
 
 /// A running case.
 pub struct Case<'a> {
@@ -43,8 +43,22 @@ pub const STILL_BLOCKED: &str = "still blocked";
 /// The error of a call after probes without an answer.
 pub const TIMED_OUT: &str = "TimedOut (os error 110)";
 
+/// Runs all cases of the scenarios at once.
+pub fn run_all(scenarios: &[Scenario], program: &Path) -> Vec<Cases> {
+    thread::scope(|scope| {
+        let start = |&scenario: &Scenario| {
+            [true, false].map(|with| {
+                Family::BOTH.map(|family| scope.spawn(move || run(scenario, family, with, program)))
+            })
+        };
+        let running: Vec<_> = scenarios.iter().map(start).collect();
+        let end = |case: ScopedJoinHandle<_>| case.join().expect("a case does not panic");
+        running.into_iter().map(|cases| cases.map(|side| side.map(end))).collect()
+    })
+}
+
 /// Runs a case. An error on the way becomes an observation that fails.
-pub fn run(scenario: Scenario, family: Family, with: bool, program: &Path) -> CaseResult {
+fn run(scenario: Scenario, family: Family, with: bool, program: &Path) -> CaseResult {
     let mut result = CaseResult::new(scenario, family, with);
     let outcome = Case::new(scenario.plan(), program, &mut result).and_then(|mut case| {
         let outcome = (scenario.plan().run)(&mut case);
