@@ -89,17 +89,19 @@ impl Capture {
         Ok(packet::read(&self.frames()?, self.start))
     }
 
-    /// Waits up to `seconds` until `find` finds something among the packets.
-    pub fn wait<T>(
+    /// Waits up to `seconds` for `count` packets that are `wanted`. Returns the wanted packets.
+    pub fn wait(
         &self,
         seconds: f64,
-        mut find: impl FnMut(&[Packet]) -> Option<T>,
-    ) -> Result<Option<T>> {
-        let deadline = Instant::now() + Duration::from_secs_f64(seconds);
+        count: usize,
+        wanted: impl Fn(&Packet) -> bool,
+    ) -> Result<Vec<Packet>> {
+        let deadline = Instant::now() + Duration::from_secs_f64(seconds.max(0.0));
         loop {
-            let found = find(&self.packets()?);
-            if found.is_some() || Instant::now() > deadline {
-                return Ok(found);
+            let mut packets = self.packets()?;
+            packets.retain(&wanted);
+            if packets.len() >= count || Instant::now() > deadline {
+                return Ok(packets);
             }
             thread::sleep(PERIOD);
         }

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Result, ensure};
 
-use super::{PacketKind, Plan};
+use super::{Packet, PacketKind, Plan};
 use crate::arguments::Scenario;
 use crate::capture::Capture;
 use crate::network::{Family, Keepalive, Namespace, Network, Node, server_address};
 use crate::peer::Peer;
-use crate::results::{CaseResult, Cases, Event, Expected, Observation, Seen};
+use crate::results::{CaseResult, Cases, Event, Expected, LATE, Observation, Seen};
 
 /// A running case.
 pub struct Case<'a> {
@@ -42,6 +42,9 @@ pub const STILL_BLOCKED: &str = "still blocked";
 
 /// The error of a call after probes without an answer.
 pub const TIMED_OUT: &str = "TimedOut (os error 110)";
+
+pub const PROBE: &str = "probe";
+pub const NO_PROBE: &str = "no probe";
 
 /// Runs all cases of the scenarios at once.
 pub fn run_all(scenarios: &[Scenario], program: &Path) -> Vec<Cases> {
@@ -166,6 +169,38 @@ impl<'a> Case<'a> {
         let end = self.wait_for(client, "read", since, seconds)?;
         self.mark(Node::Client, format!("read(): {}", end.what));
         Ok(end)
+    }
+
+    /// Sets keepalive in the case with the subject, lets the client block in `read`, and cuts the
+    /// server's power. Returns the start of the client's idle time.
+    pub fn power_off_server(&mut self, client: &mut Peer, server: Peer) -> Result<f64> {
+        let since = self.set_keepalive(Node::Client, client)?;
+        client.send("read")?;
+        self.power_off(Node::Server, server, since)
+    }
+
+    /// Checks that the client's `read` times out in the case with the subject, and blocks without.
+    /// Returns whether `read` returned.
+    pub fn check_read_times_out(&mut self, client: &mut Peer, idle_since: f64) -> Result<bool> {
+        let detection = self.keepalive.detection();
+        let end = self.wait_for_read(client, idle_since, 3.0 * detection)?;
+        let returned = end.seconds.is_some();
+        self.check("read", self.either(Expected::at(TIMED_OUT, detection), STILL_BLOCKED), end);
+        Ok(returned)
+    }
+
+    /// Waits for a probe that is `wanted`, for twice the idle time. Returns its time after `since`.
+    pub fn wait_for_probe(&self, since: f64, wanted: impl Fn(&Packet) -> bool) -> Result<Seen> {
+        let seconds = since + 2.0 * (f64::from(self.keepalive.time) + LATE) - self.now();
+        let probes = self.capture.wait(seconds, 1, |packet| packet.is_probe() && wanted(packet))?;
+        Ok(probes.first().map_or(NO_PROBE.into(), |probe| Seen::at(PROBE, probe.at - since)))
+    }
+
+    /// Returns [`PROBE`] if a probe was captured after `since`, and [`NO_PROBE`] if not.
+    pub fn probe_after(&self, since: f64) -> Result<&'static str> {
+        let packets = self.capture.packets()?;
+        let is_seen = packets.iter().any(|packet| packet.is_probe() && packet.at > since);
+        Ok(if is_seen { PROBE } else { NO_PROBE })
     }
 
     /// Records an event at a node, for the picture.

@@ -25,10 +25,7 @@ fn run(case: &mut Case) -> Result<()> {
     }
 
     let time = f64::from(case.keepalive.time);
-    let probe = case.capture.wait(time + LATE, |packets| {
-        packets.iter().find(|p| p.is_probe() && p.from == Node::Server).map(|p| p.at)
-    })?;
-    let seen = probe.map_or("none".into(), |at| Seen::at("probe", at - idle_since));
-    case.check("on the wire", case.either(Expected::at("probe", time), "none"), seen);
+    let seen = case.wait_for_probe(idle_since, |probe| probe.from == Node::Server)?;
+    case.check("on the wire", case.either(Expected::at(PROBE, time), NO_PROBE), seen);
     Ok(())
 }

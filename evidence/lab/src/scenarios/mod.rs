@@ -4,7 +4,7 @@
 use anyhow::Result;
 
 // Each scenario imports these by `use super::*`.
-use self::case::{Case, Connection, STILL_BLOCKED, TIMED_OUT};
+use self::case::{Case, Connection, NO_PROBE, PROBE, STILL_BLOCKED, TIMED_OUT};
 use crate::arguments::Scenario;
 use crate::capture::packet::{Packet, PacketKind};
 use crate::network::{Keepalive, Node, PLAIN, Shape};

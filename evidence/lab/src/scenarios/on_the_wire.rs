@@ -7,18 +7,18 @@ const KEEPALIVE: Keepalive = Keepalive { time: 2, interval: 1, probes: 3 };
 pub const PLAN: Plan =
     Plan { sides: WITH_KEEPALIVE, shape: Shape { keepalive: KEEPALIVE, ..PLAIN }, run };
 
-const PROBE: PacketKind = PacketKind::Probe { bytes: 0 };
+const EMPTY_PROBE: PacketKind = PacketKind::Probe { bytes: 0 };
 
 /// The packets on the client's cable: the reason, the kind, and the seconds since the previous
 /// packet. After an answer, the kernel waits for the idle time; without an answer, for the interval.
 const TIMETABLE: [(&str, PacketKind, u32); 8] = [
-    ("idle for the time", PROBE, KEEPALIVE.time),
+    ("idle for the time", EMPTY_PROBE, KEEPALIVE.time),
     ("the server is there", PacketKind::ProbeAck, 0),
-    ("idle for the time again", PROBE, KEEPALIVE.time),
+    ("idle for the time again", EMPTY_PROBE, KEEPALIVE.time),
     ("the server is still there", PacketKind::ProbeAck, 0),
-    ("idle, and the server loses power", PROBE, KEEPALIVE.time),
-    ("no answer for the interval", PROBE, KEEPALIVE.interval),
-    ("no answer to two", PROBE, KEEPALIVE.interval),
+    ("idle, and the server loses power", EMPTY_PROBE, KEEPALIVE.time),
+    ("no answer for the interval", EMPTY_PROBE, KEEPALIVE.interval),
+    ("no answer to two", EMPTY_PROBE, KEEPALIVE.interval),
     ("no answer to any", PacketKind::Reset, KEEPALIVE.interval),
 ];
 const BEFORE_POWER_LOSS: usize = 4;
@@ -26,24 +26,19 @@ const BEFORE_POWER_LOSS: usize = 4;
 fn run(case: &mut Case) -> Result<()> {
     let Connection { mut client, server, end } = case.connect()?;
     let idle_since = case.set_keepalive(Node::Client, &mut client)?;
-    let on_cable = |packets: &[Packet]| -> Vec<Packet> {
-        let here = |p: &&Packet| {
-            p.at > idle_since && p.concerns(end) && [p.from, p.to].contains(&Node::Client)
-        };
-        packets.iter().filter(here).cloned().collect()
+    let is_listed = |packet: &Packet| {
+        let on_cable = [packet.from, packet.to].contains(&Node::Client);
+        on_cable && packet.concerns(end) && packet.at > idle_since
     };
     // Waits until all packets of `timetable` have come, or for their time.
     let wait = |case: &Case, timetable: &[(&str, PacketKind, u32)]| {
         let seconds: u32 = timetable.iter().map(|(.., seconds)| seconds).sum();
-        case.capture.wait(f64::from(seconds) + LATE, |packets| {
-            (on_cable(packets).len() >= timetable.len()).then_some(())
-        })
+        case.capture.wait(f64::from(seconds) + LATE, timetable.len(), is_listed)
     };
     wait(case, &TIMETABLE[..BEFORE_POWER_LOSS])?;
     case.power_off(Node::Server, server, idle_since)?;
-    wait(case, &TIMETABLE)?;
 
-    let packets = on_cable(&case.capture.packets()?);
+    let packets = wait(case, &TIMETABLE)?;
     let expected = if case.with { TIMETABLE.len() } else { 0 };
     case.check("packets", expected.to_string(), packets.len().to_string());
     let mut before = idle_since;

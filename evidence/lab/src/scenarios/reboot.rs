@@ -11,9 +11,7 @@ pub const PLAN: Plan = Plan {
 
 fn run(case: &mut Case) -> Result<()> {
     let Connection { mut client, server, .. } = case.connect()?;
-    let since = case.set_keepalive(Node::Client, &mut client)?;
-    client.send("read")?;
-    let idle_since = case.power_off(Node::Server, server, since)?;
+    let idle_since = case.power_off_server(&mut client, server)?;
     let off = case.power_on_server()? - idle_since;
 
     let Keepalive { time, interval, .. } = case.keepalive;

@@ -27,18 +27,9 @@ fn run(case: &mut Case) -> Result<()> {
     }
 
     let time = f64::from(case.keepalive.time);
-    let probes = |packets: &[Packet], Connection { end, .. }: &Connection| -> Vec<f64> {
-        let ours = packets.iter().filter(|p| p.is_probe() && p.source == *end);
-        ours.map(|probe| probe.at).collect()
-    };
-    // Two probes of each connection, on two cables.
-    case.capture.wait(2.0 * (time + LATE), |packets| {
-        connections.iter().all(|(.., c)| probes(packets, c).len() >= 4).then_some(())
-    })?;
     for (name, since, connection) in &connections {
-        let first = probes(&case.capture.packets()?, connection).first().map(|at| at - since);
-        let seen = first.map_or("no probe".into(), |seconds| Seen::at("probes", seconds));
-        case.check(name, case.either(Expected::at("probes", time), "no probe"), seen);
+        let seen = case.wait_for_probe(*since, |probe| probe.source == connection.end)?;
+        case.check(name, case.either(Expected::at(PROBE, time), NO_PROBE), seen);
     }
     Ok(())
 }

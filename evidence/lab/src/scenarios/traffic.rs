@@ -20,9 +20,7 @@ fn run(case: &mut Case) -> Result<()> {
             server.call("read")?;
         }
     }
-    let probed = case.capture.packets()?.iter().any(|packet| packet.is_probe());
-    let seen = if probed { "seen" } else { "none" };
-    case.check("probes", case.either("none", "seen"), seen);
+    case.check("on the wire", case.either(NO_PROBE, PROBE), case.probe_after(0.0)?);
     case.check("keepalive()", "true", client.call("keepalive")?);
     Ok(())
 }

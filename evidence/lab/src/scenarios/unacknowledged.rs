@@ -16,9 +16,6 @@ fn run(case: &mut Case) -> Result<()> {
         case.mark(Node::Client, "write()");
     }
     client.send("read")?;
-
-    let detection = case.keepalive.detection();
-    let end = case.wait_for_read(&mut client, idle_since, 3.0 * detection)?;
-    case.check("read", case.either(Expected::at(TIMED_OUT, detection), STILL_BLOCKED), end);
+    case.check_read_times_out(&mut client, idle_since)?;
     Ok(())
 }
