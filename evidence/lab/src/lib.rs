@@ -59,14 +59,7 @@ pub fn scenarios() -> impl Iterator<Item = String> {
 /// The lab starts the current executable again, with other arguments and the same environment. The
 /// executable must call this function then, too.
 pub fn main() -> ExitCode {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
-        Err(error) => {
-            // Printing fails if nobody reads the output any more; the exit code still tells.
-            let _ = error.print();
-            return ExitCode::from(error.exit_code() as u8);
-        }
-    };
+    let args = Args::parse();
     if args.list {
         for scenario in args.scenarios {
             let _ = writeln!(io::stdout(), "{scenario:16} {}", scenario.about());

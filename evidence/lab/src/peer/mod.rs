@@ -24,8 +24,6 @@ pub struct Peer {
     child: Child,
     stdin: ChildStdin,
     answers: Receiver<String>,
-    /// Answers that came while another one was awaited.
-    early: Vec<String>,
 }
 
 impl Peer {
@@ -48,7 +46,7 @@ impl Peer {
         thread::spawn(move || {
             BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|l| sender.send(l))
         });
-        Ok(Self { child, stdin, answers, early: Vec::new() })
+        Ok(Self { child, stdin, answers })
     }
 
     /// Sends a command, and does not wait for the answer.
@@ -59,12 +57,12 @@ impl Peer {
     /// Waits for the answer to the command `verb`. Returns `None` at the deadline.
     pub fn wait_for(&mut self, verb: &str, deadline: Instant) -> Result<Option<String>> {
         loop {
-            let answers = |line: &String| line.split(' ').next() == Some(verb);
-            if let Some(at) = self.early.iter().position(answers) {
-                return Ok(Some(self.early.remove(at)[verb.len()..].trim_start().to_string()));
-            }
             match self.answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => self.early.push(line),
+                Ok(line) => match line.split_once(' ') {
+                    Some((answered, answer)) if answered == verb => return Ok(Some(answer.into())),
+                    // The answer to a command that was only sent.
+                    _ => {}
+                },
                 Err(RecvTimeoutError::Timeout) => return Ok(None),
                 Err(RecvTimeoutError::Disconnected) => bail!("the program under test has ended"),
             }

@@ -19,7 +19,7 @@ fn run(case: &mut Case) -> Result<()> {
 
     let since = case.set_keepalive(Node::Server, &mut server)?;
     let idle_since = case.power_off(Node::Client, client, since)?;
-    server.call_ok("thread drain")?;
+    server.send("thread drain")?;
 
     let detection = case.keepalive.detection();
     let end = case.wait_for(&mut server, "drain", idle_since, 3.0 * detection)?;
