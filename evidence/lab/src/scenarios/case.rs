@@ -137,7 +137,7 @@ impl<'a> Case<'a> {
     /// Returns the start of the other node's idle time: `since`, or the node's last answer to a
     /// probe. A busy machine cuts the power after a probe.
     pub fn power_off(&mut self, node: Node, program: Peer, since: f64) -> Result<f64> {
-        self.network.unplug(node)?;
+        self.network.delete_link(node)?;
         self.mark(node, Event::POWER_OFF);
         drop(program);
         let mut packets = self.capture.packets()?;
