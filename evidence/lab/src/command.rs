@@ -13,10 +13,6 @@ pub fn print_commands() {
     VERBOSE.store(true, Ordering::Relaxed);
 }
 
-pub fn prints_commands() -> bool {
-    VERBOSE.load(Ordering::Relaxed)
-}
-
 /// Runs a program with `input` as its standard input. Returns its standard output.
 ///
 /// # Errors
@@ -35,7 +31,7 @@ pub fn run(command: &mut Command, input: &str) -> Result<String> {
 
 /// Starts a program whose standard input is a pipe. `input` is printed with the command.
 pub fn spawn(command: &mut Command, input: &str) -> Result<Child> {
-    if prints_commands() {
+    if VERBOSE.load(Ordering::Relaxed) {
         let here_document = match input {
             "" => String::new(),
             text => format!(" <<'END'\n{}\nEND", text.trim_end()),

@@ -54,7 +54,7 @@ pub fn run(args: Args) -> Result<u8> {
     fs::create_dir_all(&out)?;
     let program = compile(args.methods, args.sysroot.as_deref(), &out)?;
     eprintln!("running {} cases at once, with the methods of {methods}", 4 * args.scenarios.len());
-    sandbox.run_lab_inside(&program, &args.scenarios, &out)
+    sandbox.run_lab_inside(&program, &args, &out)
 }
 
 /// Runs all cases in the namespaces of this process. Returns the exit code.

@@ -13,20 +13,20 @@ use std::{env, fs, thread};
 use anyhow::{Result, bail};
 use nix::unistd::geteuid;
 
-use crate::arguments::Scenario;
+use crate::arguments::{Args, Scenario};
 use crate::{FAILED, PASSED, command};
 
-/// The programs that each run needs, and their Debian packages.
-const PROGRAMS: [(&str, &str); 6] = [
+/// The programs that the lab needs, and their Debian packages. Only the scenario `gvisor` needs the
+/// last program.
+const PROGRAMS: [(&str, &str); 7] = [
     ("unshare", "util-linux"),
     ("nsenter", "util-linux"),
     ("nft", "nftables"),
     ("ip", "iproute2"),
     ("ss", "iproute2"),
     ("python3", "python3"),
+    ("runsc", "runsc"),
 ];
-
-const RUNSC: (&str, &str) = ("runsc", "runsc");
 
 /// The directories of `ip` and `nft`, which the `PATH` of ordinary users may lack.
 const SBIN: &str = "/usr/sbin:/sbin";
@@ -66,8 +66,8 @@ impl Sandbox {
     /// Looks for everything that `scenarios` need. The error says what this machine lacks, and how to
     /// install it.
     pub fn find(scenarios: &[Scenario]) -> Result<Self, String> {
-        let runsc = scenarios.contains(&Scenario::Gvisor).then_some(RUNSC);
-        find_programs(&PROGRAMS.into_iter().chain(runsc).collect::<Vec<_>>())?;
+        let unneeded = usize::from(!scenarios.contains(&Scenario::Gvisor));
+        find_programs(&PROGRAMS[..PROGRAMS.len() - unneeded])?;
         let sandbox = Self::find_options()?;
         sandbox.find_kernel_parts()?;
         Ok(sandbox)
@@ -114,12 +114,12 @@ impl Sandbox {
     }
 
     /// Starts the lab in new namespaces, where it runs all cases. Returns its exit code.
-    pub fn run_lab_inside(&self, program: &Path, scenarios: &[Scenario], out: &Path) -> Result<u8> {
+    pub fn run_lab_inside(&self, program: &Path, args: &Args, out: &Path) -> Result<u8> {
         let mut lab = self.unshare();
         lab.arg("--kill-child").arg(env::current_exe()?);
         lab.arg("--inside").arg(program).arg("--out").arg(out);
-        lab.args(command::prints_commands().then_some("--verbose"));
-        lab.args(scenarios.iter().map(Scenario::to_string));
+        lab.args(args.verbose.then_some("--verbose"));
+        lab.args(args.scenarios.iter().map(Scenario::to_string));
         let mut lab = command::spawn(&mut lab, "")?;
         // `wait` would close the pipe, and so end the lab inside.
         let _stdin = lab.stdin.take();
