@@ -167,7 +167,7 @@ impl<'a> Case<'a> {
     /// Waits for the end of a `read` at the client, as [`Case::wait_for`], and marks the end.
     pub fn wait_for_read(&mut self, client: &mut Peer, since: f64, seconds: f64) -> Result<Seen> {
         let end = self.wait_for(client, "read", since, seconds)?;
-        self.mark(Node::Client, format!("read(): {}", end.what));
+        self.mark(Node::Client, format!("read(): {}", end.value));
         Ok(end)
     }
 
@@ -184,7 +184,7 @@ impl<'a> Case<'a> {
     pub fn check_read_times_out(&mut self, client: &mut Peer, idle_since: f64) -> Result<bool> {
         let detection = self.keepalive.detection();
         let end = self.wait_for_read(client, idle_since, 3.0 * detection)?;
-        let returned = end.seconds.is_some();
+        let returned = end.time.is_some();
         self.check("read", self.either(Expected::at(TIMED_OUT, detection), STILL_BLOCKED), end);
         Ok(returned)
     }

@@ -40,7 +40,7 @@ fn run(case: &mut Case) -> Result<()> {
     case.mark(Node::Client, "write()");
     server.send("read")?;
     let arrived = case.wait_for(&mut server, "read", written, 3.0)?;
-    if arrived.seconds.is_some() {
+    if arrived.time.is_some() {
         server.call_ok("write yes")?;
     }
     client.send("read")?;

@@ -19,7 +19,7 @@ fn run(case: &mut Case) -> Result<()> {
     // The first probe that the new server receives.
     let latest_probe = first_probe.max(off + f64::from(interval));
     let end = case.wait_for_read(&mut client, idle_since, 3.0 * latest_probe)?;
-    let reset = end.seconds.is_some();
+    let reset = end.time.is_some();
     let message = "ConnectionReset (os error 104)";
     let resets = Expected::between(message, first_probe, latest_probe + LATE);
     case.check("read", case.either(resets, STILL_BLOCKED), end);

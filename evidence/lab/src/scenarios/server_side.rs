@@ -23,7 +23,7 @@ fn run(case: &mut Case) -> Result<()> {
 
     let detection = case.keepalive.detection();
     let end = case.wait_for(&mut server, "drain", idle_since, 3.0 * detection)?;
-    case.mark(Node::Server, format!("read(): {}", end.what));
+    case.mark(Node::Server, format!("read(): {}", end.value));
     let descriptors: usize = server.call("descriptors")?.parse()?;
     // A busy machine needs a while for the end of a thousand connections.
     let timed_out = format!("{CLIENTS} × {TIMED_OUT}");
