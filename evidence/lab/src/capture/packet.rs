@@ -1,7 +1,6 @@
 //! Reads captured frames as packets: the direction, the addresses, and the kind.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -37,21 +36,6 @@ pub enum PacketKind {
     Reset,
     /// An ICMP message. The addresses are those of the message, the ports are 0.
     Unreachable,
-}
-
-impl fmt::Display for PacketKind {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Self::Open => "opening",
-            Self::Data => "data",
-            Self::Ack => "acknowledgement",
-            Self::Probe { bytes } => return write!(f, "probe, {bytes} bytes"),
-            Self::ProbeAck => "answer",
-            Self::Close => "closing",
-            Self::Reset => "reset",
-            Self::Unreachable => "unreachable",
-        })
-    }
 }
 
 impl Packet {

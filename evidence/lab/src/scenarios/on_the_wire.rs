@@ -43,8 +43,8 @@ fn run(case: &mut Case) -> Result<()> {
     case.check("packets", expected.to_string(), packets.len().to_string());
     let mut before = idle_since;
     for (packet, (why, kind, after)) in packets.iter().zip(TIMETABLE) {
-        let seen = Seen::at(packet.kind.to_string(), packet.at - before);
-        case.check(why, Expected::at(kind.to_string(), after.into()), seen);
+        let seen = Seen::at(format!("{:?}", packet.kind), packet.at - before);
+        case.check(why, Expected::at(format!("{kind:?}"), after.into()), seen);
         before = packet.at;
     }
     Ok(())
