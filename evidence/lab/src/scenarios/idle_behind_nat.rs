@@ -5,7 +5,6 @@ use super::*;
 pub const PLAN: Plan = Plan {
     sides: WITH_KEEPALIVE,
     shape: Shape {
-        keepalive: Keepalive { time: 1, interval: 1, probes: 2 },
         // The router translates addresses, drops packets of unknown connections, and does not pick up
         // connections in the middle.
         router_rules: r#"
@@ -21,6 +20,7 @@ pub const PLAN: Plan = Plan {
             ("netfilter/nf_conntrack_tcp_timeout_established", 2),
             ("netfilter/nf_conntrack_tcp_loose", 0),
         ],
+        ..PLAIN
     },
     run,
 };
