@@ -43,7 +43,7 @@ pub struct Args {
     pub check: bool,
     /// The sysroot of a std with the methods, and of its compiler
     #[arg(long, value_name = "PATH")]
-    #[arg(required_unless_present_any = ["methods", "list", "check", "inside", "peer", "witness"])]
+    #[arg(required_unless_present_any = ["methods", "list", "check", "inside", "peer", "sockopt"])]
     pub sysroot: Option<PathBuf>,
     /// Test these methods in place of std's
     #[arg(long, conflicts_with = "sysroot")]
@@ -62,7 +62,7 @@ pub struct Args {
     pub peer: bool,
     /// Internal: get or set, with socket2, the option of the socket that is standard input
     #[arg(long, hide = true, value_name = "KEEPALIVE")]
-    pub witness: Option<Option<bool>>,
+    pub sockopt: Option<Option<bool>>,
 }
 
 /// An implementation of `set_keepalive` and `keepalive` that is not std's.

@@ -10,7 +10,7 @@ use crate::arguments::{Args, Methods, Scenario};
 use crate::capture::Capture;
 use crate::network::Namespace;
 use crate::peer::compile::compile;
-use crate::peer::{program, witness};
+use crate::peer::{program, sockopt};
 use crate::results::{self, table};
 use crate::sandbox::{self, Sandbox};
 use crate::scenarios::case;
@@ -29,8 +29,8 @@ pub fn run(args: Args) -> Result<u8> {
         program::main()?;
         return Ok(PASSED);
     }
-    if let Some(set) = args.witness {
-        witness::by_socket2(set)?;
+    if let Some(set) = args.sockopt {
+        sockopt::by_socket2(set)?;
         return Ok(PASSED);
     }
     let sandbox = match Sandbox::find(&args.scenarios) {

@@ -15,7 +15,7 @@ use crate::network::Namespace;
 pub mod compile;
 #[path = "../../programs/peer.rs"]
 pub mod program;
-pub mod witness;
+pub mod sockopt;
 
 /// The limit for a command that does not block: enough on a busy machine.
 const LIMIT: Duration = Duration::from_secs(30);

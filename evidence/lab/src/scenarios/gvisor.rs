@@ -8,7 +8,7 @@ fn run(case: &mut Case) -> Result<()> {
     let client = case.peer_in_gvisor(Node::Client)?;
     let Connection { mut client, server, end } = case.connect_from(client)?;
     // gVisor has no settings for the times. The default is two hours, 75 seconds and 9 probes.
-    let times = witness::python_sets_times(case.keepalive);
+    let times = sockopt::python_sets_times(case.keepalive);
     client.call(&format!("hand_stream_to {times}"))?;
     let idle_since = case.power_off_server(&mut client, server)?;
     case.check_read_times_out(&mut client, idle_since)?;

@@ -8,7 +8,7 @@ pub const PLAN: Plan = Plan { sides: ["set on the listener", "not set"], shape: 
 fn run(case: &mut Case) -> Result<()> {
     let (mut server, address) = case.listen()?;
     if case.with {
-        server.call(&format!("hand_listener_to {}", witness::python(Some(true))))?;
+        server.call(&format!("hand_listener_to {}", sockopt::python(Some(true))))?;
     }
     let mut client = case.peer(Node::Client)?;
     let idle_since = case.now();
@@ -17,8 +17,8 @@ fn run(case: &mut Case) -> Result<()> {
 
     let reports = [
         ("keepalive() of the accepted stream", "keepalive".to_string()),
-        ("Python, of that stream", format!("hand_stream_to {}", witness::python(None))),
-        ("socket2, of that stream", format!("hand_stream_to {}", witness::socket2(None)?)),
+        ("Python, of that stream", format!("hand_stream_to {}", sockopt::python(None))),
+        ("socket2, of that stream", format!("hand_stream_to {}", sockopt::socket2(None)?)),
     ];
     for (who, command) in reports {
         case.check(who, case.with.to_string(), server.call(&command)?);

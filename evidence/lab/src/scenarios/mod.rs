@@ -8,7 +8,7 @@ use self::case::{Case, Connection, NO_PROBE, PROBE, STILL_BLOCKED, TIMED_OUT};
 use crate::arguments::Scenario;
 use crate::capture::packet::{Packet, PacketKind};
 use crate::network::{Keepalive, Node, PLAIN, Shape};
-use crate::peer::witness;
+use crate::peer::sockopt;
 use crate::results::{Expected, LATE, Seen};
 
 pub mod case;

@@ -7,19 +7,19 @@ pub const PLAN: Plan = Plan { sides: ["on", "off"], shape: PLAIN, run };
 fn run(case: &mut Case) -> Result<()> {
     let Connection { mut client, server: _server, .. } = case.connect()?;
     let (value, opposite) = (case.with, !case.with);
-    let hand_to = |witness: String| format!("hand_stream_to {witness}");
+    let hand_to = |command: String| format!("hand_stream_to {command}");
     let steps = [
         ("at first", "keepalive".to_string(), false),
         ("after std set it", format!("set_keepalive {value}"), value),
-        ("after Python set it", hand_to(witness::python(Some(opposite))), opposite),
-        ("after socket2 set it", hand_to(witness::socket2(Some(value))?), value),
+        ("after Python set it", hand_to(sockopt::python(Some(opposite))), opposite),
+        ("after socket2 set it", hand_to(sockopt::socket2(Some(value))?), value),
         ("after std set it again", format!("set_keepalive {opposite}"), opposite),
     ];
     for (when, command, expected) in steps {
         client.call(&command)?;
         let std = client.call("keepalive")?;
-        let socket2 = client.call(&hand_to(witness::socket2(None)?))?;
-        let python = client.call(&hand_to(witness::python(None)))?;
+        let socket2 = client.call(&hand_to(sockopt::socket2(None)?))?;
+        let python = client.call(&hand_to(sockopt::python(None)))?;
         // `ss` does not show the option, but the timer that the option starts.
         let sockets = case.namespace(Node::Client).run("ss", &["-tnoH"], "")?;
         let ss = sockets.contains("timer:(keepalive,");
