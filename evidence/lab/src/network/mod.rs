@@ -28,42 +28,20 @@ impl Family {
     pub const BOTH: [Self; 2] = [Self::IPv4, Self::IPv6];
 }
 
-/// The kernel's settings of keepalive: two times in seconds, and a count.
+/// The kernel's settings for keepalive. The times are in seconds.
 #[derive(Clone, Copy)]
 pub struct Keepalive {
-    pub time: u32,
-    pub interval: u32,
+    pub idle_time: f64,
+    pub interval: f64,
     pub probes: u32,
 }
 
 impl Keepalive {
-    /// Returns the seconds until the kernel gives up a silent peer.
-    pub const fn detection(&self) -> f64 {
-        (self.time + self.interval * self.probes) as f64
+    /// Returns the seconds after which the kernel ends a connection whose peer does not answer.
+    pub fn timeout(&self) -> f64 {
+        self.idle_time + self.interval * f64::from(self.probes)
     }
 }
-
-/// A scenario's settings of its network.
-#[derive(Clone, Copy)]
-pub struct Shape {
-    /// The settings of the client and of the server.
-    pub keepalive: Keepalive,
-    /// The chains of the router's nftables table, of the family `inet`.
-    pub router_rules: &'static str,
-    pub router_sysctls: &'static [(&'static str, u32)],
-}
-
-/// A network that forwards packets. The router does not report unreachable hosts, as on most of the
-/// internet.
-pub const PLAIN: Shape = Shape {
-    keepalive: Keepalive { time: 1, interval: 1, probes: 2 },
-    router_rules: "chain silent {
-        type filter hook output priority filter
-        icmp type destination-unreachable drop
-        icmpv6 type destination-unreachable drop
-    }",
-    router_sysctls: &[],
-};
 
 /// A veth pair between the router and another node.
 struct Link {
@@ -133,15 +111,19 @@ pub struct Network {
 }
 
 impl Network {
-    pub fn new(shape: &Shape) -> Result<Self> {
+    /// Makes a network. `router_rules` are the chains of an nftables table of the family `inet`.
+    pub fn new(
+        keepalive: Keepalive,
+        router_rules: &str,
+        router_sysctls: &[(&str, u32)],
+    ) -> Result<Self> {
         let namespaces = [Namespace::new()?, Namespace::new()?, Namespace::new()?];
-        let network = Self { keepalive: shape.keepalive, namespaces };
+        let network = Self { keepalive, namespaces };
         let router = network.namespace(Node::Router);
         router.set("ipv4/ip_forward", 1)?;
         router.set("ipv6/conf/all/forwarding", 1)?;
-        let table = format!("table inet lab {{\n{}\n}}", shape.router_rules);
-        router.run("nft", &["-f", "-"], &table)?;
-        for &(name, value) in shape.router_sysctls {
+        router.run("nft", &["-f", "-"], &format!("table inet lab {{\n{router_rules}\n}}"))?;
+        for (name, value) in router_sysctls {
             router.set(name, value)?;
         }
         network.add_link(Node::Client)?;
@@ -169,8 +151,8 @@ impl Network {
 
     fn add_link(&self, node: Node) -> Result<()> {
         let (link, node) = (Link::of(node), self.namespace(node));
-        let Keepalive { time, interval, probes } = self.keepalive;
-        node.set("ipv4/tcp_keepalive_time", time)?;
+        let Keepalive { idle_time, interval, probes } = self.keepalive;
+        node.set("ipv4/tcp_keepalive_time", idle_time)?;
         node.set("ipv4/tcp_keepalive_intvl", interval)?;
         node.set("ipv4/tcp_keepalive_probes", probes)?;
 

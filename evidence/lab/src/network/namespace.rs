@@ -3,6 +3,7 @@
 //! The namespace is an open file, without a name or a mount. When the last file is closed and the
 //! last process has ended, the kernel removes the namespace with its interfaces, rules and settings.
 
+use std::fmt::Display;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -63,8 +64,9 @@ impl Namespace {
     }
 
     /// Sets the value of a file under /proc/sys/net in this namespace.
-    pub fn set(&self, name: &str, value: u32) -> Result<()> {
+    pub fn set(&self, name: &str, value: impl Display) -> Result<()> {
         let file = Path::new("/proc/sys/net").join(name);
-        self.enter(|| Ok(fs::write(file, value.to_string())?))
+        let value = value.to_string();
+        self.enter(|| Ok(fs::write(file, value)?))
     }
 }

@@ -18,9 +18,9 @@ pub fn python(set: Option<bool>) -> String {
 }
 
 /// Returns a command in Python that sets the idle time, the interval and the number of probes.
-pub fn python_sets_times(Keepalive { time, interval, probes }: Keepalive) -> String {
+pub fn python_sets_times(Keepalive { idle_time, interval, probes }: Keepalive) -> String {
     in_python(&format!(
-        "[socket.setsockopt(s.IPPROTO_TCP, *o) for o in ((s.TCP_KEEPIDLE, {time}), \
+        "[socket.setsockopt(s.IPPROTO_TCP, *o) for o in ((s.TCP_KEEPIDLE, {idle_time}), \
          (s.TCP_KEEPINTVL, {interval}), (s.TCP_KEEPCNT, {probes}))]"
     ))
 }

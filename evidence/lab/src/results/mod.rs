@@ -47,9 +47,9 @@ impl Event {
     pub const POWER_ON: &str = "power on";
 }
 
-/// A comparison of an expected and a seen value. The cases of a scenario share the names `what`.
+/// A comparison of an expected and a seen value.
 pub struct Observation {
-    pub what: String,
+    pub name: String,
     pub expected: String,
     pub seen: String,
     pub seconds: Option<f64>,
@@ -110,15 +110,15 @@ impl CaseResult {
 }
 
 impl Observation {
-    pub fn new(what: &str, expected: impl Into<Expected>, seen: impl Into<Seen>) -> Self {
+    pub fn new(name: &str, expected: impl Into<Expected>, seen: impl Into<Seen>) -> Self {
         let (mut expected, seen) = (expected.into(), seen.into());
         let mut pass = expected.value == seen.value;
         if let Some((from, to)) = expected.time {
             pass &= seen.time.is_some_and(|time| (from - EARLY..=to).contains(&time));
             expected.value += &format!(", {from:.1} to {to:.1} s");
         }
-        let (what, expected, seen, seconds) = (what.into(), expected.value, seen.value, seen.time);
-        Self { what, expected, seen, seconds, pass }
+        let (name, expected, seen, seconds) = (name.into(), expected.value, seen.value, seen.time);
+        Self { name, expected, seen, seconds, pass }
     }
 }
 
@@ -132,7 +132,7 @@ pub fn save(scenario: Scenario, cases: &Cases, table: &str, dir: &Path) -> Resul
         fs::write(dir.join(name), pcap::file(&case.frames))?;
     }
     let ipv4 = cases.each_ref().map(|[ipv4, _]| ipv4);
-    let picture = picture::draw(&scenario.about(), scenario.plan().shape.keepalive, &ipv4);
+    let picture = picture::draw(&scenario.about(), scenario.plan().keepalive, &ipv4);
     fs::write(dir.join(format!("{scenario}.svg")), picture.to_string())?;
     Ok(())
 }

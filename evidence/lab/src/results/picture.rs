@@ -71,8 +71,9 @@ impl Scene {
 
 /// Returns the picture of a scenario's cases.
 pub fn draw(title: &str, keepalive: Keepalive, cases: &[&CaseResult]) -> Document {
-    let Keepalive { time, interval, probes } = keepalive;
-    let settings = format!("keepalive: time {time} s, interval {interval} s, {probes} probes");
+    let Keepalive { idle_time, interval, probes } = keepalive;
+    let settings =
+        format!("keepalive: idle time {idle_time} s, interval {interval} s, {probes} probes");
     let scenes: Vec<_> = cases.iter().map(|case| Scene::new(case)).collect();
     let height = TITLE + PANEL * scenes.len() as f64 + LEGEND;
     let seconds = scenes.iter().map(|scene| scene.end).fold(0.0, f64::max).floor() + 1.0;

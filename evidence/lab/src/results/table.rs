@@ -8,7 +8,7 @@ pub struct Row {
     pub pass: bool,
 }
 
-const HEADER: [&str; 6] = ["case", "what", "expected", "seen", "seconds, IPv4 / IPv6", "verdict"];
+const HEADER: [&str; 6] = ["case", "check", "expected", "seen", "seconds, IPv4 / IPv6", "verdict"];
 
 /// Returns the rows of a scenario. A row passes if the observation was made and passed in both
 /// families.
@@ -16,20 +16,20 @@ pub fn rows(cases: &[[CaseResult; 2]]) -> Vec<Row> {
     let mut rows = Vec::new();
     for families in cases {
         let mut names: Vec<&str> = Vec::new();
-        for Observation { what, .. } in families.iter().flat_map(|case| &case.observations) {
-            if !names.contains(&&**what) {
-                names.push(what);
+        for Observation { name, .. } in families.iter().flat_map(|case| &case.observations) {
+            if !names.contains(&&**name) {
+                names.push(name);
             }
         }
-        rows.extend(names.into_iter().map(|what| row(what, families)));
+        rows.extend(names.into_iter().map(|name| row(name, families)));
     }
     rows
 }
 
-fn row(what: &str, families: &[CaseResult; 2]) -> Row {
+fn row(name: &str, families: &[CaseResult; 2]) -> Row {
     let observations = families
         .each_ref()
-        .map(|case| case.observations.iter().find(|observation| observation.what == what));
+        .map(|case| case.observations.iter().find(|observation| observation.name == name));
     let pass = observations.iter().all(|made| made.is_some_and(|made| made.pass));
     let expected = observations.iter().flatten().next().expect("one family made the observation");
     let [v4, v6] = observations.map(|made| made.map_or("nothing", |made| &*made.seen));
@@ -38,7 +38,7 @@ fn row(what: &str, families: &[CaseResult; 2]) -> Row {
     let seconds: Vec<_> = seconds.map(|seconds| format!("{seconds:.2}")).collect();
     let [side, verdict] = [families[0].side(), if pass { "pass" } else { "FAIL" }];
     let (expected, seconds) = (expected.expected.clone(), seconds.join(" / "));
-    Row { cells: [side.into(), what.into(), expected, seen, seconds, verdict.into()], pass }
+    Row { cells: [side.into(), name.into(), expected, seen, seconds, verdict.into()], pass }
 }
 
 /// Returns the rows under a heading, with columns of equal width.
@@ -85,9 +85,9 @@ mod tests {
             [
                 "## x",
                 "",
-                "| case    | what | expected | seen    | seconds, IPv4 / IPv6 | verdict |",
-                "|---------|------|----------|---------|----------------------|---------|",
-                "| without | read | blocked  | blocked |                      | pass    |"
+                "| case    | check | expected | seen    | seconds, IPv4 / IPv6 | verdict |",
+                "|---------|-------|----------|---------|----------------------|---------|",
+                "| without | read  | blocked  | blocked |                      | pass    |"
             ]
         );
     }

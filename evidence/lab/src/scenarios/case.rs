@@ -77,10 +77,10 @@ fn run(scenario: Scenario, family: Family, with: bool, program: &Path) -> CaseRe
 
 impl<'a> Case<'a> {
     fn new(plan: &Plan, program: &'a Path, result: &'a mut CaseResult) -> Result<Self> {
-        let network = Network::new(&plan.shape)?;
+        let network = Network::new(plan.keepalive, plan.router_rules, plan.router_sysctls)?;
         let capture = Capture::start(network.namespace(Node::Router))?;
         result.start = capture.start;
-        let (with, keepalive) = (result.with, plan.shape.keepalive);
+        let (with, keepalive) = (result.with, plan.keepalive);
         Ok(Self { with, keepalive, network, capture, program, result })
     }
 
@@ -161,7 +161,7 @@ impl<'a> Case<'a> {
     pub fn wait_for(&self, peer: &mut Peer, verb: &str, since: f64, seconds: f64) -> Result<Seen> {
         let left = (since + seconds - self.now()).max(0.0);
         let answer = peer.wait_for(verb, Instant::now() + Duration::from_secs_f64(left))?;
-        Ok(answer.map_or(STILL_BLOCKED.into(), |what| Seen::at(what, self.now() - since)))
+        Ok(answer.map_or(STILL_BLOCKED.into(), |answer| Seen::at(answer, self.now() - since)))
     }
 
     /// Waits for the end of a `read` at the client, as [`Case::wait_for`], and marks the end.
@@ -182,16 +182,16 @@ impl<'a> Case<'a> {
     /// Checks that the client's `read` times out in the case with the subject, and blocks without.
     /// Returns whether `read` returned.
     pub fn check_read_times_out(&mut self, client: &mut Peer, idle_since: f64) -> Result<bool> {
-        let detection = self.keepalive.detection();
-        let end = self.wait_for_read(client, idle_since, 3.0 * detection)?;
+        let timeout = self.keepalive.timeout();
+        let end = self.wait_for_read(client, idle_since, 3.0 * timeout)?;
         let returned = end.time.is_some();
-        self.check("read", self.either(Expected::at(TIMED_OUT, detection), STILL_BLOCKED), end);
+        self.check("read", self.either(Expected::at(TIMED_OUT, timeout), STILL_BLOCKED), end);
         Ok(returned)
     }
 
     /// Waits for a probe that is `wanted`, for twice the idle time. Returns its time after `since`.
     pub fn wait_for_probe(&self, since: f64, wanted: impl Fn(&Packet) -> bool) -> Result<Seen> {
-        let seconds = since + 2.0 * (f64::from(self.keepalive.time) + LATE) - self.now();
+        let seconds = since + 2.0 * (self.keepalive.idle_time + LATE) - self.now();
         let probes = self.capture.wait(seconds, 1, |packet| packet.is_probe() && wanted(packet))?;
         Ok(probes.first().map_or(NO_PROBE.into(), |probe| Seen::at(PROBE, probe.at - since)))
     }
@@ -215,8 +215,8 @@ impl<'a> Case<'a> {
     }
 
     /// Records an observation.
-    pub fn check(&mut self, what: &str, expected: impl Into<Expected>, seen: impl Into<Seen>) {
-        self.result.observations.push(Observation::new(what, expected, seen));
+    pub fn check(&mut self, name: &str, expected: impl Into<Expected>, seen: impl Into<Seen>) {
+        self.result.observations.push(Observation::new(name, expected, seen));
         self.result.end = self.now();
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub const PLAN: Plan = Plan { sides: WITH_KEEPALIVE, shape: PLAIN, run };
+pub const PLAN: Plan = Plan::new(run);
 
 fn run(case: &mut Case) -> Result<()> {
     let client = case.peer_in_gvisor(Node::Client)?;

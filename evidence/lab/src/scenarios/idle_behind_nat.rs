@@ -3,26 +3,22 @@
 use super::*;
 
 pub const PLAN: Plan = Plan {
-    sides: WITH_KEEPALIVE,
-    shape: Shape {
-        // The router translates addresses, drops packets of unknown connections, and does not pick up
-        // connections in the middle.
-        router_rules: r#"
-            chain translate {
-                type nat hook postrouting priority srcnat
-                oifname "server" masquerade
-            }
-            chain strict {
-                type filter hook forward priority filter
-                ct state invalid drop
-            }"#,
-        router_sysctls: &[
-            ("netfilter/nf_conntrack_tcp_timeout_established", 2),
-            ("netfilter/nf_conntrack_tcp_loose", 0),
-        ],
-        ..PLAIN
-    },
-    run,
+    // The router translates addresses, drops packets of unknown connections, and does not pick up
+    // connections in the middle.
+    router_rules: r#"
+        chain translate {
+            type nat hook postrouting priority srcnat
+            oifname "server" masquerade
+        }
+        chain strict {
+            type filter hook forward priority filter
+            ct state invalid drop
+        }"#,
+    router_sysctls: &[
+        ("netfilter/nf_conntrack_tcp_timeout_established", 2),
+        ("netfilter/nf_conntrack_tcp_loose", 0),
+    ],
+    ..Plan::new(run)
 };
 
 /// Longer than three of the router's timeouts.

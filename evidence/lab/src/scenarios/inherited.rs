@@ -3,7 +3,7 @@
 
 use super::*;
 
-pub const PLAN: Plan = Plan { sides: ["set on the listener", "not set"], shape: PLAIN, run };
+pub const PLAN: Plan = Plan { sides: ["set on the listener", "not set"], ..Plan::new(run) };
 
 fn run(case: &mut Case) -> Result<()> {
     let (mut server, address) = case.listen()?;
@@ -24,8 +24,11 @@ fn run(case: &mut Case) -> Result<()> {
         case.check(who, case.with.to_string(), server.call(&command)?);
     }
 
-    let time = f64::from(case.keepalive.time);
     let seen = case.wait_for_probe(idle_since, |probe| probe.from == Node::Server)?;
-    case.check("on the wire", case.either(Expected::at(PROBE, time), NO_PROBE), seen);
+    case.check(
+        "on the wire",
+        case.either(Expected::at(PROBE, case.keepalive.idle_time), NO_PROBE),
+        seen,
+    );
     Ok(())
 }

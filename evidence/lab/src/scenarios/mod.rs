@@ -7,7 +7,7 @@ use anyhow::Result;
 use self::case::{Case, Connection, NO_PROBE, PROBE, STILL_BLOCKED, TIMED_OUT};
 use crate::arguments::Scenario;
 use crate::capture::packet::{Packet, PacketKind};
-use crate::network::{Keepalive, Node, PLAIN, Shape};
+use crate::network::{Keepalive, Node};
 use crate::peer::sockopt;
 use crate::results::{Expected, LATE, Seen};
 
@@ -26,11 +26,32 @@ mod traffic;
 mod unacknowledged;
 mod unreachable;
 
+/// A scenario. It compares two sides, such as with keepalive and without.
 pub struct Plan {
-    /// The names of the cases with the scenario's subject, and of those without.
+    /// The names of the sides.
     pub sides: [&'static str; 2],
-    pub shape: Shape,
+    pub keepalive: Keepalive,
+    pub router_rules: &'static str,
+    pub router_sysctls: &'static [(&'static str, u32)],
     pub run: fn(&mut Case) -> Result<()>,
+}
+
+impl Plan {
+    /// Returns the plan of most scenarios. The router forwards all packets, and reports no unreachable
+    /// host, as most routers of the internet.
+    const fn new(run: fn(&mut Case) -> Result<()>) -> Self {
+        Self {
+            sides: ["with keepalive", "without"],
+            keepalive: Keepalive { idle_time: 1.0, interval: 1.0, probes: 2 },
+            router_rules: "chain silent {
+                type filter hook output priority filter
+                icmp type destination-unreachable drop
+                icmpv6 type destination-unreachable drop
+            }",
+            router_sysctls: &[],
+            run,
+        }
+    }
 }
 
 impl Scenario {
@@ -52,6 +73,3 @@ impl Scenario {
         }
     }
 }
-
-/// The sides of most scenarios.
-const WITH_KEEPALIVE: [&str; 2] = ["with keepalive", "without"];

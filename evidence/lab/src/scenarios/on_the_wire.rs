@@ -2,21 +2,20 @@
 
 use super::*;
 
-const KEEPALIVE: Keepalive = Keepalive { time: 2, interval: 1, probes: 3 };
+const KEEPALIVE: Keepalive = Keepalive { idle_time: 2.0, interval: 1.0, probes: 3 };
 
-pub const PLAN: Plan =
-    Plan { sides: WITH_KEEPALIVE, shape: Shape { keepalive: KEEPALIVE, ..PLAIN }, run };
+pub const PLAN: Plan = Plan { keepalive: KEEPALIVE, ..Plan::new(run) };
 
 const EMPTY_PROBE: PacketKind = PacketKind::Probe { bytes: 0 };
 
 /// The packets on the client's cable: the reason, the kind, and the seconds since the previous
 /// packet. After an answer, the kernel waits for the idle time; without an answer, for the interval.
-const TIMETABLE: [(&str, PacketKind, u32); 8] = [
-    ("idle for the time", EMPTY_PROBE, KEEPALIVE.time),
-    ("the server is there", PacketKind::ProbeAck, 0),
-    ("idle for the time again", EMPTY_PROBE, KEEPALIVE.time),
-    ("the server is still there", PacketKind::ProbeAck, 0),
-    ("idle, and the server loses power", EMPTY_PROBE, KEEPALIVE.time),
+const TIMETABLE: [(&str, PacketKind, f64); 8] = [
+    ("idle for the time", EMPTY_PROBE, KEEPALIVE.idle_time),
+    ("the server is there", PacketKind::ProbeAck, 0.0),
+    ("idle for the time again", EMPTY_PROBE, KEEPALIVE.idle_time),
+    ("the server is still there", PacketKind::ProbeAck, 0.0),
+    ("idle, and the server loses power", EMPTY_PROBE, KEEPALIVE.idle_time),
     ("no answer for the interval", EMPTY_PROBE, KEEPALIVE.interval),
     ("no answer to two", EMPTY_PROBE, KEEPALIVE.interval),
     ("no answer to any", PacketKind::Reset, KEEPALIVE.interval),
@@ -31,9 +30,9 @@ fn run(case: &mut Case) -> Result<()> {
         on_cable && packet.concerns(end) && packet.at > idle_since
     };
     // Waits until all packets of `timetable` have come, or for their time.
-    let wait = |case: &Case, timetable: &[(&str, PacketKind, u32)]| {
-        let seconds: u32 = timetable.iter().map(|(.., seconds)| seconds).sum();
-        case.capture.wait(f64::from(seconds) + LATE, timetable.len(), is_listed)
+    let wait = |case: &Case, timetable: &[(&str, PacketKind, f64)]| {
+        let seconds: f64 = timetable.iter().map(|(.., seconds)| seconds).sum();
+        case.capture.wait(seconds + LATE, timetable.len(), is_listed)
     };
     wait(case, &TIMETABLE[..BEFORE_POWER_LOSS])?;
     case.power_off(Node::Server, server, idle_since)?;
@@ -44,7 +43,7 @@ fn run(case: &mut Case) -> Result<()> {
     let mut before = idle_since;
     for (packet, (why, kind, after)) in packets.iter().zip(TIMETABLE) {
         let seen = Seen::at(format!("{:?}", packet.kind), packet.at - before);
-        case.check(why, Expected::at(format!("{kind:?}"), after.into()), seen);
+        case.check(why, Expected::at(format!("{kind:?}"), after), seen);
         before = packet.at;
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub const PLAN: Plan = Plan { sides: ["on", "off"], shape: PLAIN, run };
+pub const PLAN: Plan = Plan { sides: ["on", "off"], ..Plan::new(run) };
 
 fn run(case: &mut Case) -> Result<()> {
     let Connection { mut client, server: _server, .. } = case.connect()?;

@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub const PLAN: Plan = Plan { sides: WITH_KEEPALIVE, shape: PLAIN, run };
+pub const PLAN: Plan = Plan::new(run);
 
 const CLIENTS: usize = 1000;
 /// Less than a listener's backlog. A client beyond the backlog waits for a second.
@@ -21,13 +21,13 @@ fn run(case: &mut Case) -> Result<()> {
     let idle_since = case.power_off(Node::Client, client, since)?;
     server.send("thread drain")?;
 
-    let detection = case.keepalive.detection();
-    let end = case.wait_for(&mut server, "drain", idle_since, 3.0 * detection)?;
+    let timeout = case.keepalive.timeout();
+    let end = case.wait_for(&mut server, "drain", idle_since, 3.0 * timeout)?;
     case.mark(Node::Server, format!("read(): {}", end.value));
     let descriptors: usize = server.call("descriptors")?.parse()?;
     // A busy machine needs a while for the end of a thousand connections.
     let timed_out = format!("{CLIENTS} × {TIMED_OUT}");
-    let timed_out = Expected::between(timed_out, detection, 2.0 * detection);
+    let timed_out = Expected::between(timed_out, timeout, 2.0 * timeout);
     case.check("reading from all", case.either(timed_out, STILL_BLOCKED), end);
     let of_all = |number: usize| format!("{number} of {CLIENTS}");
     let seen = of_all(descriptors - descriptors_before);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub const PLAN: Plan = Plan { sides: WITH_KEEPALIVE, shape: PLAIN, run };
+pub const PLAN: Plan = Plan::new(run);
 
 /// A name, and the commands for the client's stream before and after keepalive is set. The FIN of a
 /// half-close goes before, because its acknowledgement restarts the idle time.
@@ -26,10 +26,13 @@ fn run(case: &mut Case) -> Result<()> {
         connections.push((name, since, connection));
     }
 
-    let time = f64::from(case.keepalive.time);
     for (name, since, connection) in &connections {
         let seen = case.wait_for_probe(*since, |probe| probe.source == connection.end)?;
-        case.check(name, case.either(Expected::at(PROBE, time), NO_PROBE), seen);
+        case.check(
+            name,
+            case.either(Expected::at(PROBE, case.keepalive.idle_time), NO_PROBE),
+            seen,
+        );
     }
     Ok(())
 }

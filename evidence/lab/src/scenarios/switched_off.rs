@@ -2,21 +2,21 @@
 
 use super::*;
 
-pub const PLAN: Plan = Plan { sides: ["switched off again", "left on"], shape: PLAIN, run };
+pub const PLAN: Plan = Plan { sides: ["switched off again", "left on"], ..Plan::new(run) };
 
 fn run(case: &mut Case) -> Result<()> {
     let Connection { mut client, server: _server, .. } = case.connect()?;
     let idle_since = case.now();
     client.call_ok("set_keepalive true")?;
-    let time = f64::from(case.keepalive.time);
+    let idle_time = case.keepalive.idle_time;
     let seen = case.wait_for_probe(idle_since, |_| true)?;
-    case.check("while on", Expected::at(PROBE, time), seen);
+    case.check("while on", Expected::at(PROBE, idle_time), seen);
     if case.with {
         client.call_ok("set_keepalive false")?;
         case.mark(Node::Client, "set_keepalive(false)");
     }
     let since = case.now();
-    case.idle(3.0 * time);
+    case.idle(3.0 * idle_time);
     case.check("after that", case.either(NO_PROBE, PROBE), case.probe_after(since)?);
     Ok(())
 }

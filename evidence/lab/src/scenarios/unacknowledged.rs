@@ -4,7 +4,7 @@
 use super::*;
 
 pub const PLAN: Plan =
-    Plan { sides: ["nothing written", "written, not acknowledged"], shape: PLAIN, run };
+    Plan { sides: ["nothing written", "written, not acknowledged"], ..Plan::new(run) };
 
 fn run(case: &mut Case) -> Result<()> {
     let Connection { mut client, server, .. } = case.connect()?;

@@ -5,8 +5,7 @@
 
 use super::*;
 
-pub const PLAN: Plan =
-    Plan { sides: WITH_KEEPALIVE, shape: Shape { router_rules: "", ..PLAIN }, run };
+pub const PLAN: Plan = Plan { router_rules: "", ..Plan::new(run) };
 
 fn run(case: &mut Case) -> Result<()> {
     let Connection { mut client, server, .. } = case.connect()?;
