@@ -74,17 +74,12 @@ impl Peer {
                 let listener = self.listener.insert(TcpListener::bind(rest)?);
                 return Ok(listener.local_addr()?.to_string());
             }
-            "accept" => {
-                for _ in 0..count(rest) {
-                    self.streams.push(self.listener().accept()?.0);
-                }
-            }
+            "accept" => self.streams.push(self.listener().accept()?.0),
             "connect" => {
-                let (address, times) = rest.split_once(' ').unwrap_or((rest, ""));
-                for _ in 0..count(times) {
-                    self.streams.push(TcpStream::connect(address)?);
-                }
-                return Ok(self.stream().local_addr()?.to_string());
+                let stream = TcpStream::connect(rest)?;
+                let address = stream.local_addr()?;
+                self.streams.push(stream);
+                return Ok(address.to_string());
             }
             "set_keepalive" => {
                 let keepalive = rest.parse().expect("true or false");
@@ -129,10 +124,6 @@ impl Peer {
     fn stream(&self) -> &TcpStream {
         self.streams.first().expect("connect or accept comes first")
     }
-}
-
-fn count(text: &str) -> usize {
-    if text.is_empty() { 1 } else { text.parse().expect("a number") }
 }
 
 fn read(mut stream: &TcpStream) -> io::Result<String> {
