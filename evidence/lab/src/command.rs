@@ -8,28 +8,23 @@ use anyhow::{Context, Result, ensure};
 
 static VERBOSE: AtomicBool = AtomicBool::new(false);
 
-/// Makes this module print each command before it runs.
 pub fn print_commands() {
     VERBOSE.store(true, Ordering::Relaxed);
 }
 
-/// Runs a program with `input` as its standard input. Returns its standard output.
-///
-/// # Errors
-///
-/// Returns an error if the program cannot be started, and the program's standard error if it
-/// fails.
+/// Runs a program with `input` as its standard input. Returns its standard output. The error
+/// contains its standard error.
 pub fn run(command: &mut Command, input: &str) -> Result<String> {
     let mut child = spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()), input)?;
-    // A program that fails may not read all of its input. Its exit status is checked below.
-    let _ = child.stdin.take().expect("spawn pipes it").write_all(input.as_bytes());
+    // A program that fails may not read all of its input.
+    let _ = child.stdin.take().expect("stdin is a pipe").write_all(input.as_bytes());
     let Output { status, stdout, stderr } = child.wait_with_output()?;
     let stderr = String::from_utf8_lossy(&stderr);
     ensure!(status.success(), "{command:?} failed ({status}): {}", stderr.trim());
     Ok(String::from_utf8(stdout)?)
 }
 
-/// Starts a program whose standard input is a pipe. `input` is printed with the command.
+/// Starts a program whose standard input is a pipe. `--verbose` prints `input` with the command.
 pub fn spawn(command: &mut Command, input: &str) -> Result<Child> {
     if VERBOSE.load(Ordering::Relaxed) {
         let here_document = match input {

@@ -16,13 +16,13 @@ use crate::sandbox::{self, Sandbox};
 use crate::scenarios::case;
 use crate::{FAILED, NOT_RUN, PASSED, command};
 
-/// Returns the exit code.
+/// Runs the command line. Returns the exit code.
 pub fn run(args: Args) -> Result<u8> {
     if args.verbose {
         command::print_commands();
     }
     if let Some(program) = args.inside {
-        sandbox::exit_with_the_lab_outside();
+        sandbox::exit_with_first_lab();
         return run_inside(&program, &args.scenarios, &args.out);
     }
     if args.peer {
@@ -54,19 +54,19 @@ pub fn run(args: Args) -> Result<u8> {
     fs::create_dir_all(&out)?;
     let program = compile(args.methods, args.sysroot.as_deref(), &out)?;
     eprintln!("running {} cases at once, with the methods of {methods}", 4 * args.scenarios.len());
-    sandbox.run_lab_inside(&program, &args, &out)
+    sandbox.run_second_lab(&program, &args, &out)
 }
 
 /// Runs all cases in the namespaces of this process. Returns the exit code.
 fn run_inside(program: &Path, scenarios: &[Scenario], out: &Path) -> Result<u8> {
-    // After the first capture has started, the kernel takes a moment until it stamps packets with
-    // their time. This capture is the first, and lasts as long as the cases.
+    // The kernel puts time stamps on packets from a moment after the first capture's start until the
+    // last capture's end.
     let _capture = Capture::start(&Namespace::new()?).context("cannot capture packets")?;
     let (mut passed, mut failed) = (0, 0);
     for (scenario, cases) in scenarios.iter().zip(case::run_all(scenarios, program)) {
         let rows = table::rows(&cases);
         let table = table::markdown(&format!("{scenario}: {}", scenario.about()), &rows);
-        // Printing fails if the reader stops early, as `head` does. The files are written anyway.
+        // Ignores the closed pipe of a reader such as `head`: the files are still to be written.
         let _ = writeln!(io::stdout(), "{table}");
         results::save(*scenario, &cases, &table, &out.join(scenario.to_string()))?;
         let failures = rows.iter().filter(|row| !row.pass).count();

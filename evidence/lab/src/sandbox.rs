@@ -1,9 +1,9 @@
 //! Runs the cases in namespaces, which end with the lab.
 //!
-//! `unshare` starts the lab a second time, as the first process of a new process namespace. When
-//! that process ends, the kernel kills all other processes of the namespace, and removes their
-//! networks. The first process ends with the lab outside, because its standard input is a pipe
-//! from there: so also after Ctrl-C, a panic or `kill -9`.
+//! `unshare` starts a second lab, as the first process of a new PID namespace. When the second lab
+//! ends, the kernel kills all other processes of the namespace, and removes their networks. The
+//! second lab ends with the first, after Ctrl-C, a panic or `kill -9`, too: its standard input is a
+//! pipe from the first lab.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -12,6 +12,7 @@ use std::{env, fs, thread};
 
 use anyhow::{Result, bail};
 use nix::unistd::geteuid;
+use which::which_in;
 
 use crate::arguments::{Args, Scenario};
 use crate::{FAILED, PASSED, command};
@@ -28,21 +29,18 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("runsc", "runsc"),
 ];
 
-/// The directories of `ip` and `nft`, which the `PATH` of ordinary users may lack.
-const SBIN: &str = "/usr/sbin:/sbin";
-
-/// The options of `unshare` that permit network namespaces, for root and for ordinary users.
+/// The options of `unshare` for root, and those for ordinary users.
 const OPTIONS: [&[&str]; 2] = [&[], &["--user", "--map-root-user"]];
 
-/// The settings by which kernels refuse user namespaces: name, value that refuses, value that
-/// permits.
+/// The sysctls that refuse user namespaces: name, value that refuses, value that permits.
 const REFUSALS: [(&str, &str, &str); 3] = [
     ("user.max_user_namespaces", "0", "10000"),
     ("kernel.unprivileged_userns_clone", "0", "1"),
     ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
 ];
 
-/// The kernel's parts that networks need: name, command and input that use the part, and modules.
+/// The parts of the kernel that the networks need: name, a command and its input that use the part,
+/// and modules.
 const KERNEL_PARTS: [(&str, &[&str], &str, &str); 2] = [
     ("veth interfaces", &["ip", "link", "add", "type", "veth"], "", "veth"),
     (
@@ -56,7 +54,6 @@ const KERNEL_PARTS: [(&str, &[&str], &str, &str); 2] = [
     ),
 ];
 
-/// The namespaces in which the cases run.
 pub struct Sandbox {
     /// The options of `unshare` that work on this machine.
     options: &'static [&'static str],
@@ -73,7 +70,7 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// Finds options of `unshare` that work. The error says why none does.
+    /// Finds options of `unshare` that work. The error says why they do not work, and what to type.
     fn find_options() -> Result<Self, String> {
         let mut errors = Vec::new();
         let not_root = usize::from(!geteuid().is_root());
@@ -91,61 +88,66 @@ impl Sandbox {
         let settings: Vec<String> =
             settings.map(|(name, _, value)| format!("`sysctl {name}={value}` as root")).collect();
         let help = match settings.is_empty() {
-            true => "in a container, start it with `docker run --privileged`".to_string(),
+            true => "a container needs `docker run --privileged`".to_string(),
             false => format!("type {}", settings.join(" and ")),
         };
-        Err(format!("namespaces are refused: {}; {help}", errors.join("; ")))
+        Err(format!("cannot make namespaces: {}; {help}", errors.join("; ")))
     }
 
-    /// The error has a line for each of the kernel's parts that cannot be used.
+    /// Tries the parts of the kernel. The error has a line for each part that does not work.
     fn find_kernel_parts(&self) -> Result<(), String> {
         let mut lacks = Vec::new();
         if !Path::new("/proc/sys/net/ipv6").exists() {
-            lacks.push("the kernel lacks IPv6: start it without ipv6.disable=1".to_string());
+            lacks.push("the kernel lacks IPv6: boot without ipv6.disable=1".to_string());
         }
         for (part, command, input, modules) in KERNEL_PARTS {
             if let Err(error) = command::run(self.unshare().args(command), input) {
                 lacks.push(format!(
-                    "the kernel lacks {part}: {error:#}; type `modprobe --all {modules}` as root"
+                    "cannot use {part}: {error:#}; type `modprobe --all {modules}` as root"
                 ));
             }
         }
         if lacks.is_empty() { Ok(()) } else { Err(lacks.join("\n")) }
     }
 
-    /// Starts the lab in new namespaces, where it runs all cases. Returns its exit code.
-    pub fn run_lab_inside(&self, program: &Path, args: &Args, out: &Path) -> Result<u8> {
+    /// Starts a second lab, which runs all cases in new namespaces. Returns its exit code.
+    pub fn run_second_lab(&self, program: &Path, args: &Args, out: &Path) -> Result<u8> {
         let mut lab = self.unshare();
         lab.arg("--kill-child").arg(env::current_exe()?);
         lab.arg("--inside").arg(program).arg("--out").arg(out);
         lab.args(args.verbose.then_some("--verbose"));
         lab.args(args.scenarios.iter().map(Scenario::to_string));
         let mut lab = command::spawn(&mut lab, "")?;
-        // `wait` would close the pipe, and so end the lab inside.
+        // `wait` would close the pipe, and so end the second lab.
         let _stdin = lab.stdin.take();
         let status = lab.wait()?;
         match status.code().map(u8::try_from) {
             Some(Ok(code @ (PASSED | FAILED))) => Ok(code),
-            _ => bail!("the lab inside of the namespaces failed ({status}), see above"),
+            _ => bail!("the lab inside the namespaces failed ({status}), see above"),
         }
     }
 
     fn unshare(&self) -> Command {
         let mut unshare = Command::new("unshare");
         unshare.args(self.options).args(["--net", "--pid", "--fork"]);
-        let path = env::var("PATH").unwrap_or_default();
-        if !env::split_paths(&path).any(|directory| directory == Path::new("/usr/sbin")) {
-            unshare.env("PATH", format!("{path}:{SBIN}"));
+        if env::var("PATH").unwrap_or_default() != search_path() {
+            unshare.env("PATH", search_path());
         }
         unshare
     }
 }
 
-/// The error names the missing programs, and their packages.
+/// Returns `PATH`, with the directories of `ip` and `nft`, which the `PATH` of ordinary users may lack.
+fn search_path() -> String {
+    let path = env::var("PATH").unwrap_or_default();
+    let is_complete = env::split_paths(&path).any(|directory| directory == Path::new("/usr/sbin"));
+    if is_complete { path } else { format!("{path}:/usr/sbin:/sbin") }
+}
+
+/// Looks for programs. The error names the missing programs, and their packages.
 fn find_programs(programs: &[(&str, &str)]) -> Result<(), String> {
-    let missing = programs.iter().copied().filter(|(name, _)| {
-        which::which(name).or_else(|_| which::which_in(name, Some(SBIN), "/")).is_err()
-    });
+    let missing = programs.iter().copied();
+    let missing = missing.filter(|(name, _)| which_in(name, Some(search_path()), "/").is_err());
     let (missing, mut packages): (Vec<_>, Vec<_>) = missing.unzip();
     if missing.is_empty() {
         return Ok(());
@@ -155,10 +157,10 @@ fn find_programs(programs: &[(&str, &str)]) -> Result<(), String> {
     Err(format!("this machine lacks {missing}: type `apt-get install {packages}` (Debian, Ubuntu)"))
 }
 
-/// Makes this process exit when the lab outside of the namespaces ends.
-pub fn exit_with_the_lab_outside() {
+/// Makes this process, the second lab, exit when the first lab ends.
+pub fn exit_with_first_lab() {
     thread::spawn(|| {
-        // The lab outside writes nothing: the call returns when the pipe is closed.
+        // The first lab writes nothing: the call returns when the pipe is closed.
         let _ = io::stdin().read(&mut [0]);
         process::exit(FAILED.into());
     });

@@ -23,13 +23,13 @@ use crate::network::Namespace;
 pub mod packet;
 pub mod pcap;
 
-/// An IP packet at one of the router's interfaces.
+/// A captured IP packet.
 #[derive(Clone)]
 pub struct Frame {
-    /// The time since the epoch, by the kernel's clock.
+    /// The kernel's time stamp, since the epoch.
     pub at: Duration,
     pub interface: usize,
-    /// Whether the router sent the packet, not received it.
+    /// Whether the router sent the packet. Otherwise, the router received it.
     pub outgoing: bool,
     pub ip: Vec<u8>,
 }
@@ -40,14 +40,14 @@ const BUFFER: usize = 16 << 20;
 /// The MTU of a veth interface.
 const LARGEST_PACKET: usize = 1500;
 
-/// The time between two looks at the kernel's buffer.
+/// The time between two reads of the kernel's buffer.
 const PERIOD: Duration = Duration::from_millis(10);
 
 /// The frames so far, or the error that ended the capture.
 type Frames = Result<Vec<Frame>, String>;
 
 pub struct Capture {
-    /// The time of the capture's start since the epoch.
+    /// The start of the capture, since the epoch.
     pub start: Duration,
     socket: OwnedFd,
     frames: Mutex<Frames>,
@@ -60,9 +60,9 @@ impl Capture {
             let (family, flags) = (AddressFamily::Packet, SockFlag::SOCK_CLOEXEC);
             let socket = socket(family, SockType::Datagram, flags, SockProtocol::EthAll)?;
             setsockopt(&socket, ReceiveTimestampns, &true)?;
-            // Room for the probes of a thousand connections at once. Only root may set it. With the
-            // default size, some probes of `server-side` are missing in the capture, which that
-            // scenario does not read.
+            // The probes of the thousand connections of `server-side` need this size, which only root
+            // may set. With the default size, its capture lacks some probes, but its checks do not
+            // count probes.
             let _ = setsockopt(&socket, RcvBufForce, &BUFFER);
             Ok(socket)
         })?;
@@ -78,13 +78,12 @@ impl Capture {
         Ok(capture)
     }
 
-    /// Returns the frames so far. A packet that a program has received is among them: the kernel
-    /// hands it to the capture first.
+    /// Returns the frames so far, with each packet that a program has received: the kernel hands a
+    /// packet to the capture first.
     pub fn frames(&self) -> Result<Vec<Frame>> {
         self.fetch().clone().map_err(|error| anyhow!("cannot capture packets: {error}"))
     }
 
-    /// Returns the packets so far.
     pub fn packets(&self) -> Result<Vec<Packet>> {
         Ok(packet::read(&self.frames()?, self.start))
     }

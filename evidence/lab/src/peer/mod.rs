@@ -17,7 +17,7 @@ pub mod compile;
 pub mod program;
 pub mod sockopt;
 
-/// The limit for a command that does not block: enough on a busy machine.
+/// The limit for a command that does not block. It is long, because the machine may be busy.
 const LIMIT: Duration = Duration::from_secs(30);
 
 pub struct Peer {
@@ -31,7 +31,7 @@ impl Peer {
         Peer::spawn(&mut namespace.command(program)?)
     }
 
-    /// Starts the program in gVisor, whose TCP takes over the namespace's interface.
+    /// Starts the program in gVisor, whose network stack takes over the namespace's interface.
     pub fn start_in_gvisor(program: &Path, namespace: &Namespace) -> Result<Self> {
         let mut unshare = namespace.command(Path::new("unshare"))?;
         unshare.args(["--mount", "sh", "-ec", include_str!("gvisor.sh"), "sh"]);
@@ -40,7 +40,7 @@ impl Peer {
 
     fn spawn(command: &mut Command) -> Result<Self> {
         let mut child = command::spawn(command.stdout(Stdio::piped()), "")?;
-        let stdin = child.stdin.take().expect("spawn pipes it");
+        let stdin = child.stdin.take().expect("stdin is a pipe");
         let stdout = child.stdout.take().expect("stdout is a pipe");
         let (sender, answers) = channel();
         thread::spawn(move || {
@@ -49,7 +49,6 @@ impl Peer {
         Ok(Self { child, stdin, answers })
     }
 
-    /// Sends a command, and does not wait for the answer.
     pub fn send(&mut self, command: &str) -> Result<()> {
         writeln!(self.stdin, "{command}").context("the program under test has ended")
     }
@@ -60,7 +59,7 @@ impl Peer {
             match self.answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => match line.split_once(' ') {
                     Some((answered, answer)) if answered == verb => return Ok(Some(answer.into())),
-                    // The answer to a command that was only sent.
+                    // The answer to a command for whose answer no scenario waits.
                     _ => {}
                 },
                 Err(RecvTimeoutError::Timeout) => return Ok(None),
@@ -87,7 +86,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // Both fail if the process has ended already, which is the purpose.
+        // Ignores the error for a process that has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
