@@ -1,4 +1,4 @@
-//! The network of a case: a client, a router and a server, each in a network namespace of its own.
+//! The network of a case: a client, a router and a server, each in its own network namespace.
 
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -58,7 +58,7 @@ const LINKS: [Link; 2] = [
     Link { node: Node::Server, name: "server", number: 3 },
 ];
 
-/// The name of the other node's interface.
+/// The name of the client's and of the server's interface.
 const NODE_INTERFACE: &str = "router";
 
 /// The last part of the addresses at the ends of a link.
@@ -143,7 +143,7 @@ impl Network {
         Ok(())
     }
 
-    /// Replaces the server by one with the same addresses, whose kernel knows no connection.
+    /// Replaces the server's namespace, with the same addresses and without connections.
     pub fn replace_server(&mut self) -> Result<()> {
         self.namespaces[Node::Server as usize] = Namespace::new()?;
         self.add_link(Node::Server)
@@ -169,8 +169,8 @@ impl Network {
         Ok(())
     }
 
-    /// Makes a connection for each family. The first packets in a new network may be lost and sent
-    /// again a second later, because interfaces and neighbors are not ready.
+    /// Makes a connection for each family. The first packets in a new network may be lost, because
+    /// interfaces and neighbors are not ready, and be retransmitted a second later.
     fn warm_up(&self) -> Result<()> {
         let [client, server] = [Node::Client, Node::Server].map(|node| self.namespace(node));
         for family in Family::BOTH {

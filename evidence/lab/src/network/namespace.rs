@@ -19,14 +19,14 @@ pub struct Namespace(File);
 
 impl Namespace {
     pub fn new() -> Result<Self> {
-        // unshare changes the namespace of one thread. The file outlives that thread.
+        // unshare changes the namespace of one thread only.
         let thread = thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).context("making a network namespace")?;
             anyhow::Ok(Self(File::open("/proc/thread-self/ns/net")?))
         });
         let namespace = thread.join().expect("the thread does not panic")?;
-        // The search for duplicate addresses takes a second or two. Until it has ended for an
-        // interface's link-local address, a router cannot look for its neighbors.
+        // Duplicate address detection takes a second or two. Until it has ended for the link-local
+        // address, a router cannot look for neighbors.
         namespace.set("ipv6/conf/all/accept_dad", 0)?;
         namespace.set("ipv6/conf/default/accept_dad", 0)?;
         Ok(namespace)
@@ -45,7 +45,7 @@ impl Namespace {
 
     /// Returns a path by which other programs open the namespace.
     pub fn path(&self) -> Result<PathBuf> {
-        // /proc has this process's number outside of the process namespace.
+        // /proc has the PIDs outside the PID namespace, so process::id() would be wrong.
         let process = fs::read_link("/proc/self")?;
         Ok(Path::new("/proc").join(process).join(format!("fd/{}", self.0.as_raw_fd())))
     }
@@ -57,8 +57,7 @@ impl Namespace {
         Ok(command)
     }
 
-    /// Runs a program in this namespace, with `input` as its standard input. Returns its standard
-    /// output.
+    /// Runs a program in this namespace, as [`command::run`].
     pub fn run(&self, program: &str, args: &[&str], input: &str) -> Result<String> {
         command::run(self.command(Path::new(program))?.args(args), input)
     }

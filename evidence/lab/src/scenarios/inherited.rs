@@ -1,5 +1,5 @@
-//! The listener has the option when it accepts a stream. No standard says whether the stream inherits
-//! the option, so std's documentation may not promise it. The scenario records what Linux does.
+//! The option is set on the listener, and Linux passes it on to accepted streams. POSIX does not say
+//! so, and std does not promise it.
 
 use super::*;
 
@@ -17,18 +17,15 @@ fn run(case: &mut Case) -> Result<()> {
 
     let reports = [
         ("keepalive() of the accepted stream", "keepalive".to_string()),
-        ("Python, of that stream", format!("hand_stream_to {}", sockopt::python(None))),
-        ("socket2, of that stream", format!("hand_stream_to {}", sockopt::socket2(None)?)),
+        ("Python, of the accepted stream", format!("hand_stream_to {}", sockopt::python(None))),
+        ("socket2, of the accepted stream", format!("hand_stream_to {}", sockopt::socket2(None)?)),
     ];
-    for (who, command) in reports {
-        case.check(who, case.with.to_string(), server.call(&command)?);
+    for (name, command) in reports {
+        case.check(name, case.with.to_string(), server.call(&command)?);
     }
 
     let seen = case.wait_for_probe(idle_since, |probe| probe.from == Node::Server)?;
-    case.check(
-        "on the wire",
-        case.either(Expected::at(PROBE, case.keepalive.idle_time), NO_PROBE),
-        seen,
-    );
+    let due = Expected::at(PROBE, case.keepalive.idle_time);
+    case.check("on the wire", case.either(due, NO_PROBE), seen);
     Ok(())
 }

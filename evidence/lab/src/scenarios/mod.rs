@@ -1,5 +1,5 @@
-//! The scenarios. To add one: a file here, a line in [`Scenario::plan`], and a variant with the
-//! description in [`Scenario`].
+//! The scenarios. A new scenario needs a file here, a line in [`Scenario::plan`], and a variant of
+//! [`Scenario`].
 
 use anyhow::Result;
 
@@ -26,9 +26,8 @@ mod traffic;
 mod unacknowledged;
 mod unreachable;
 
-/// A scenario. It compares two sides, such as with keepalive and without.
 pub struct Plan {
-    /// The names of the sides.
+    /// The names of the two sides that the scenario compares.
     pub sides: [&'static str; 2],
     pub keepalive: Keepalive,
     pub router_rules: &'static str,
@@ -37,8 +36,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Returns the plan of most scenarios. The router forwards all packets, and reports no unreachable
-    /// host, as most routers of the internet.
+    /// Returns the plan of most scenarios. The router forwards all packets. As on most of the internet,
+    /// it does not report unreachable hosts.
     const fn new(run: fn(&mut Case) -> Result<()>) -> Self {
         Self {
             sides: ["with keepalive", "without"],

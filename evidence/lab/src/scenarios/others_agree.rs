@@ -1,4 +1,4 @@
-//! `ss`, Python and socket2 get and set the option of std's socket.
+//! `ss`, Python and socket2 see the option that std sets, and std sees the option that they set.
 
 use super::*;
 
@@ -20,7 +20,7 @@ fn run(case: &mut Case) -> Result<()> {
         let std = client.call("keepalive")?;
         let socket2 = client.call(&hand_to(sockopt::socket2(None)?))?;
         let python = client.call(&hand_to(sockopt::python(None)))?;
-        // `ss` does not show the option, but the timer that the option starts.
+        // `ss` shows the timer that the option starts.
         let sockets = case.namespace(Node::Client).run("ss", &["-tnoH"], "")?;
         let ss = sockets.contains("timer:(keepalive,");
         let seen = format!("std {std}, socket2 {socket2}, Python {python}, ss {ss}");

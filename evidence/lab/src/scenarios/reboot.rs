@@ -1,4 +1,4 @@
-//! The server restarts with its address, and knows nothing of the connection.
+//! The server restarts with the same address, and without its connections.
 
 use super::*;
 
@@ -10,7 +10,7 @@ pub const PLAN: Plan = Plan {
 
 fn run(case: &mut Case) -> Result<()> {
     let Connection { mut client, server, .. } = case.connect()?;
-    let idle_since = case.power_off_server(&mut client, server)?;
+    let idle_since = case.power_off_server_during_read(&mut client, server)?;
     let off = case.power_on_server()? - idle_since;
 
     let Keepalive { idle_time: first_probe, interval, .. } = case.keepalive;

@@ -1,4 +1,4 @@
-//! A server holds a descriptor for each client, until it notices that the client has vanished.
+//! A server holds a file descriptor for each vanished client until a read fails.
 
 use super::*;
 
@@ -23,10 +23,10 @@ fn run(case: &mut Case) -> Result<()> {
     let end = case.wait_for(&mut server, "drain", idle_since, 3.0 * timeout)?;
     case.mark(Node::Server, format!("read(): {}", end.value));
     let descriptors: usize = server.call("descriptors")?.parse()?;
-    // A busy machine needs a while for the end of a thousand connections.
+    // The end of a thousand connections takes time on a busy machine.
     let timed_out = format!("{CLIENTS} × {TIMED_OUT}");
     let timed_out = Expected::between(timed_out, timeout, 2.0 * timeout);
-    case.check("reading from all", case.either(timed_out, STILL_BLOCKED), end);
+    case.check("read from all", case.either(timed_out, STILL_BLOCKED), end);
     let of_all = |number: usize| format!("{number} of {CLIENTS}");
     let seen = of_all(descriptors - descriptors_before);
     case.check("descriptors still held", case.either(of_all(0), of_all(CLIENTS)), seen);

@@ -1,11 +1,11 @@
-//! The option stays with the connection, whatever the program does with its stream.
+//! Probes are sent for a half-closed, nonblocking, cloned or moved stream.
 
 use super::*;
 
 pub const PLAN: Plan = Plan::new(run);
 
-/// A name, and the commands for the client's stream before and after keepalive is set. The FIN of a
-/// half-close goes before, because its acknowledgement restarts the idle time.
+/// A name, and the client's commands before and after keepalive is set. The half-close comes before,
+/// because the acknowledgement of the FIN restarts the idle time.
 const STATES: [(&str, &[&str], &[&str]); 5] = [
     ("plain", &[], &[]),
     ("half-closed", &["shutdown"], &[]),
@@ -27,12 +27,10 @@ fn run(case: &mut Case) -> Result<()> {
     }
 
     for (name, since, connection) in &connections {
-        let seen = case.wait_for_probe(*since, |probe| probe.source == connection.end)?;
-        case.check(
-            name,
-            case.either(Expected::at(PROBE, case.keepalive.idle_time), NO_PROBE),
-            seen,
-        );
+        let seen =
+            case.wait_for_probe(*since, |probe| probe.source == connection.client_address)?;
+        let due = Expected::at(PROBE, case.keepalive.idle_time);
+        case.check(name, case.either(due, NO_PROBE), seen);
     }
     Ok(())
 }

@@ -17,6 +17,10 @@ fn run(case: &mut Case) -> Result<()> {
     }
     let since = case.now();
     case.idle(3.0 * idle_time);
-    case.check("after that", case.either(NO_PROBE, PROBE), case.probe_after(since)?);
+    case.check(
+        "after set_keepalive(false)",
+        case.either(NO_PROBE, PROBE),
+        case.probe_after(since)?,
+    );
     Ok(())
 }

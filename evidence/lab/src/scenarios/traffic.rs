@@ -1,4 +1,4 @@
-//! Traffic leaves nothing to probe: each acknowledgement restarts the idle time.
+//! No probe is sent during traffic: each acknowledgement restarts the idle time.
 
 use super::*;
 
@@ -15,7 +15,6 @@ fn run(case: &mut Case) -> Result<()> {
         case.idle(case.keepalive.idle_time / 2.0);
         if case.with {
             client.call_ok("write ping")?;
-            // Reads, so that the next write is a segment of its own.
             server.call("read")?;
         }
     }

@@ -1,5 +1,5 @@
-//! Keepalive does not help while data is unacknowledged: the kernel retransmits the data, and gives up
-//! later (on Linux after a quarter of an hour).
+//! No probe is sent while data is unacknowledged. The kernel retransmits the data, and Linux ends the
+//! connection after a quarter of an hour (`tcp_retries2`).
 
 use super::*;
 
