@@ -23,13 +23,9 @@ pub fn compile(methods: Option<Methods>, sysroot: Option<&Path>, out: &Path) -> 
             // A std works only with the compiler that built it.
             let mut rustc = Command::new(sysroot.join("bin/rustc"));
             rustc.arg("--sysroot").arg(sysroot).args(["--cfg", "std_methods"]);
-            run_rustc(rustc, &new)?;
+            run_rustc(&mut rustc, &new)?;
         }
-        Some(Methods::Noop) => {
-            let mut rustc = Command::new("rustc");
-            rustc.args(["--cfg", "noop"]);
-            run_rustc(rustc, &new)?;
-        }
+        Some(Methods::Noop) => run_rustc(Command::new("rustc").args(["--cfg", "noop"]), &new)?,
         Some(Methods::Socket2) => {
             // The lab contains socket2, and the program as a module.
             let lab = env::current_exe()?;
@@ -42,7 +38,7 @@ pub fn compile(methods: Option<Methods>, sysroot: Option<&Path>, out: &Path) -> 
     Ok(program)
 }
 
-fn run_rustc(mut rustc: Command, program: &Path) -> Result<()> {
+fn run_rustc(rustc: &mut Command, program: &Path) -> Result<()> {
     // A release refuses feature gates without this variable.
     rustc.env("RUSTC_BOOTSTRAP", "1").args(["--edition", "2024", "--crate-name", "peer"]);
     command::run(rustc.arg("-o").arg(program).arg("-"), SOURCE)?;

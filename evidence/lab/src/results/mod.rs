@@ -13,19 +13,18 @@ use crate::network::{Family, Node};
 pub mod picture;
 pub mod table;
 
-/// The results of a scenario's cases: with its subject and without, over IPv4 and over IPv6.
+/// The results of a scenario: for each side, the cases over IPv4 and over IPv6.
 pub type Cases = [[CaseResult; 2]; 2];
 
-/// The result of one case of a scenario.
 pub struct CaseResult {
     pub scenario: Scenario,
-    /// Whether the case has the scenario's subject, such as keepalive.
+    /// Whether the case is on the scenario's first side, such as with keepalive.
     pub with: bool,
     pub family: Family,
-    /// The time of the case's start since the epoch.
+    /// The start of the case, since the epoch.
     pub start: Duration,
-    /// The time of the last observation, in seconds since the start. Later packets only belong to
-    /// the end of the programs.
+    /// The time of the last observation, in seconds since the start. Later packets come from the end
+    /// of the programs.
     pub end: f64,
     pub observations: Vec<Observation>,
     pub events: Vec<Event>,
@@ -35,7 +34,7 @@ pub struct CaseResult {
 /// An event at a node, for the picture.
 #[derive(Clone)]
 pub struct Event {
-    /// The time in seconds since the case's start.
+    /// In seconds since the start of the case.
     pub at: f64,
     pub node: Node,
     pub text: String,
@@ -56,7 +55,6 @@ pub struct Observation {
     pub pass: bool,
 }
 
-/// A value, and possibly its time.
 pub struct Timed<T> {
     pub value: String,
     pub time: Option<T>,
@@ -68,8 +66,8 @@ pub type Seen = Timed<f64>;
 /// A value, and the earliest and the latest time in seconds. `None` permits any time.
 pub type Expected = Timed<(f64, f64)>;
 
-/// The kernel's timers are never early, but count in ticks of up to 10 ms. They may be late by an
-/// eighth, and a process may wait for a busy processor.
+/// The kernel's timers are never early, but count in ticks of up to 10 ms. A timer may be late by an
+/// eighth of its time, and a process may wait for a busy processor.
 const EARLY: f64 = 0.02;
 pub const LATE: f64 = 0.8;
 const _: () = assert!(EARLY + LATE < 1.0, "the windows of two probes a second apart overlap");
@@ -103,7 +101,6 @@ impl CaseResult {
         Self { scenario, with, family, start, end, observations, events, frames }
     }
 
-    /// Returns the scenario's name for the cases with its subject, or for those without.
     pub fn side(&self) -> &'static str {
         self.scenario.plan().sides[usize::from(!self.with)]
     }

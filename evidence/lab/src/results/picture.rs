@@ -36,7 +36,6 @@ struct Arrow {
     kind: PacketKind,
 }
 
-#[derive(Debug, PartialEq)]
 struct Label<'a> {
     x: f64,
     /// The left and the right end of the text.
@@ -289,8 +288,8 @@ mod tests {
 
     #[test]
     fn arrows_keep_their_distance_and_times_are_rounded() {
-        let opens = [packet(1.04, Client, Router, Open), packet(1.04, Server, Router, Open)];
-        let packets = [&opens[..], &[packet(3.01, Client, Router, Data)]].concat();
+        let packets = [(1.04, Client, Open), (1.04, Server, Open), (3.01, Client, Data)]
+            .map(|(at, from, kind)| packet(at, from, Router, kind));
         let xs: Vec<_> = arrows(&packets, SCALE).iter().map(|arrow| arrow.x).collect();
         assert_eq!(xs, [180.0, 180.0 + GAP, 380.0]);
     }

@@ -10,8 +10,8 @@ pub struct Row {
 
 const HEADER: [&str; 6] = ["case", "check", "expected", "seen", "seconds, IPv4 / IPv6", "verdict"];
 
-/// Returns the rows of a scenario. A row passes if the observation was made and passed in both
-/// families.
+/// Returns the rows of a scenario. A row passes if both families have the observation, and both
+/// observations pass.
 pub fn rows(cases: &[[CaseResult; 2]]) -> Vec<Row> {
     let mut rows = Vec::new();
     for families in cases {
@@ -27,9 +27,9 @@ pub fn rows(cases: &[[CaseResult; 2]]) -> Vec<Row> {
 }
 
 fn row(name: &str, families: &[CaseResult; 2]) -> Row {
-    let observations = families
-        .each_ref()
-        .map(|case| case.observations.iter().find(|observation| observation.name == name));
+    let observations = families.each_ref().map(|CaseResult { observations, .. }| {
+        observations.iter().find(|observation| observation.name == name)
+    });
     let pass = observations.iter().all(|made| made.is_some_and(|made| made.pass));
     let expected = observations.iter().flatten().next().expect("one family made the observation");
     let [v4, v6] = observations.map(|made| made.map_or("nothing", |made| &*made.seen));
