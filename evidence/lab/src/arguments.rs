@@ -100,7 +100,7 @@ pub enum Scenario {
     /// Python sets the option on the listener, and accepted streams inherit it
     Inherited,
     /// ss, socket2 and Python see what std sets, and std sees what socket2 and Python set
-    OthersAgree,
+    CrossCheck,
     /// the server vanishes, and the client's TCP is gVisor's
     Gvisor,
 }

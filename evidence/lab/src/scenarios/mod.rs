@@ -12,11 +12,11 @@ use crate::peer::sockopt;
 use crate::results::{Expected, LATE, Seen};
 
 pub mod case;
+mod cross_check;
 mod gvisor;
 mod idle_behind_nat;
 mod inherited;
 mod on_the_wire;
-mod others_agree;
 mod power_loss;
 mod reboot;
 mod server_side;
@@ -67,7 +67,7 @@ impl Scenario {
             Self::Traffic => &traffic::PLAN,
             Self::States => &states::PLAN,
             Self::Inherited => &inherited::PLAN,
-            Self::OthersAgree => &others_agree::PLAN,
+            Self::CrossCheck => &cross_check::PLAN,
             Self::Gvisor => &gvisor::PLAN,
         }
     }
