@@ -1,11 +1,10 @@
-//! The program under test: holds TCP connections, and follows the commands on standard input.
+//! The program under test: holds TCP connections, and runs the commands on standard input.
 //!
-//! A line is a command, and a command is a call of `std::net`. The answer is a line that starts
-//! with the command's first word. The program touches sockets through `TcpStream` and
-//! `TcpListener` only, so the packets are those that std causes.
+//! A command is a line, and most commands are a call of `std::net`. The answer is a line that starts
+//! with the command's first word.
 //!
-//! This file is compiled three times: against the std under test (`--cfg std_methods`), with
-//! methods that do nothing (`--cfg noop`), and as a module of the lab, with socket2's methods.
+//! This file is compiled in three ways: with the std under test (`--cfg std_methods`), with methods
+//! that do nothing (`--cfg noop`), and as a module of the lab, with socket2's methods.
 
 #![cfg_attr(std_methods, feature(tcp_keepalive))]
 
@@ -15,7 +14,7 @@ use std::os::fd::OwnedFd;
 use std::process::Command;
 use std::{fs, mem, thread};
 
-/// Returns the type that has the methods: with the std under test, `TcpStream` itself.
+/// Returns the value that has the methods under test.
 #[cfg(std_methods)]
 fn option(stream: &TcpStream) -> &TcpStream {
     stream
@@ -31,7 +30,7 @@ fn option(_: &TcpStream) -> Noop {
     Noop
 }
 
-/// Methods that report success and do nothing. Scenarios must fail with them.
+/// Methods that do nothing and return `Ok`. Every scenario must fail with these methods.
 #[cfg(noop)]
 struct Noop;
 
@@ -49,7 +48,7 @@ impl Noop {
 pub fn main() -> io::Result<()> {
     let mut peer = Peer::default();
     for line in io::stdin().lines() {
-        peer.obey(&line?)?;
+        peer.answer(&line?)?;
     }
     Ok(())
 }
@@ -62,28 +61,21 @@ struct Peer {
 
 impl Peer {
     /// Runs a command, and writes the answer to standard output.
-    fn obey(&mut self, line: &str) -> io::Result<()> {
+    fn answer(&mut self, line: &str) -> io::Result<()> {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
-        let answer = self.call(verb, rest).unwrap_or_else(|e| describe(&e));
+        let answer = self.run(verb, rest).unwrap_or_else(|e| describe(&e));
         writeln!(io::stdout(), "{verb} {answer}")
     }
 
-    fn call(&mut self, verb: &str, rest: &str) -> io::Result<String> {
+    fn run(&mut self, verb: &str, rest: &str) -> io::Result<String> {
         match verb {
             "listen" => {
                 let listener = self.listener.insert(TcpListener::bind(rest)?);
                 return Ok(listener.local_addr()?.to_string());
             }
-            "accept" => {
-                for _ in 0..count(rest) {
-                    self.streams.push(self.listener().accept()?.0);
-                }
-            }
+            "accept" => self.streams.push(self.listener().accept()?.0),
             "connect" => {
-                let (address, times) = rest.split_once(' ').unwrap_or((rest, ""));
-                for _ in 0..count(times) {
-                    self.streams.push(TcpStream::connect(address)?);
-                }
+                self.streams.push(TcpStream::connect(rest)?);
                 return Ok(self.stream().local_addr()?.to_string());
             }
             "set_keepalive" => {
@@ -97,10 +89,8 @@ impl Peer {
             "read" => return read(self.stream()),
             "shutdown" => self.stream().shutdown(Shutdown::Write)?,
             "set_nonblocking" => self.stream().set_nonblocking(true)?,
-            // Drops the original.
             "try_clone" => self.streams[0] = self.stream().try_clone()?,
             "drain" => {
-                // Reads from each stream until the stream ends, as a server does.
                 let streams = self.streams.drain(..);
                 let mut ends: Vec<String> =
                     streams.map(|stream| read(&stream).unwrap_or_else(|e| describe(&e))).collect();
@@ -109,10 +99,10 @@ impl Peer {
                 return Ok(format!("{all} × {}", ends.join(", ")));
             }
             "thread" => {
-                // The child thread owns the streams, and answers the command when it is done.
+                // The child thread owns the streams. The command's answer comes when its call returns.
                 let mut child = Peer { streams: mem::take(&mut self.streams), ..Peer::default() };
                 let command = rest.to_string();
-                thread::spawn(move || child.obey(&command));
+                thread::spawn(move || child.answer(&command));
             }
             "descriptors" => return Ok(fs::read_dir("/proc/self/fd")?.count().to_string()),
             "hand_stream_to" => return hand_to(rest, self.stream().try_clone()?.into()),
@@ -129,10 +119,6 @@ impl Peer {
     fn stream(&self) -> &TcpStream {
         self.streams.first().expect("connect or accept comes first")
     }
-}
-
-fn count(text: &str) -> usize {
-    if text.is_empty() { 1 } else { text.parse().expect("a number") }
 }
 
 fn read(mut stream: &TcpStream) -> io::Result<String> {
@@ -152,7 +138,7 @@ fn hand_to(command: &str, socket: OwnedFd) -> io::Result<String> {
     }
 }
 
-/// Returns an error's kind and its number in the system.
+/// Returns an error's kind and its errno.
 fn describe(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(code) => format!("{:?} (os error {code})", error.kind()),

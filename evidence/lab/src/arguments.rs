@@ -4,14 +4,13 @@ use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use serde::{Deserialize, Serialize};
 
-/// Shows TCP keepalive at work, packet by packet, in a small network inside this machine.
+/// Tests TCP keepalive in a small network inside this machine, and captures every packet.
 ///
-/// A client, a router and a server run in a network namespace each. The client and the server run
-/// a program that uses nothing but `std::net`; the router captures each packet. Each scenario has
-/// four cases: with keepalive and without, over IPv4 and IPv6. All cases run at once. The lab
-/// changes nothing on the host, and leaves no process and no namespace behind.
+/// The client, the router and the server have a network namespace each. The client and the server
+/// run a program that uses only `std::net`. The lab captures the packets at the router. Each
+/// scenario has four cases, for example with keepalive and without, over IPv4 and over IPv6. All
+/// cases run at once. The lab writes only to OUT, and leaves no process and no namespace behind.
 ///
 /// The lab runs as root, or as an ordinary user where the kernel allows user namespaces. It needs
 /// unshare and nsenter (util-linux), nft (nftables), ip and ss (iproute2), python3, and runsc for
@@ -28,7 +27,7 @@ the capture of a case, for Wireshark, and SCENARIO.svg is a picture of the IPv4 
 
 Examples:
   lab --sysroot \"$(rustc +nightly --print sysroot)\"     all scenarios, with the nightly's std
-  lab --sysroot PATH power-loss                         one scenario, with the std of a sysroot
+  lab --sysroot PATH power-loss                         one scenario, with the std of PATH
   lab --methods noop                                    fails: set_keepalive does nothing"
 )]
 pub struct Args {
@@ -39,31 +38,31 @@ pub struct Args {
     /// List the scenarios, and stop
     #[arg(long)]
     pub list: bool,
-    /// Check whether this machine lacks something that the scenarios need, and stop
+    /// Check that this machine has everything that the scenarios need, and stop
     #[arg(long)]
     pub check: bool,
-    /// The sysroot of a std with the methods, and of its compiler
+    /// The sysroot with the std under test, and with its compiler
     #[arg(long, value_name = "PATH")]
-    #[arg(required_unless_present_any = ["methods", "list", "check", "inside", "peer", "witness"])]
+    #[arg(required_unless_present_any = ["methods", "list", "check", "inside", "peer", "sockopt"])]
     pub sysroot: Option<PathBuf>,
     /// Test these methods in place of std's
     #[arg(long, conflicts_with = "sysroot")]
     pub methods: Option<Methods>,
     /// The directory for the results
-    #[arg(long, value_name = "PATH", default_value = "build/lab")]
+    #[arg(long, default_value = "build/lab")]
     pub out: PathBuf,
     /// Print each command before it runs
     #[arg(short, long)]
     pub verbose: bool,
-    /// Internal: run the scenarios with this program, in the namespaces of this process
+    /// Internal: run the scenarios with this program under test, in the namespaces of this process
     #[arg(long, hide = true, value_name = "PROGRAM")]
     pub inside: Option<PathBuf>,
-    /// Internal: be the program under test, with socket2's methods
+    /// Internal: run the program under test, with socket2's methods
     #[arg(long, hide = true)]
     pub peer: bool,
-    /// Internal: get or set, with socket2, the option of the socket that is standard input
+    /// Internal: get or set SO_KEEPALIVE of standard input with socket2
     #[arg(long, hide = true, value_name = "KEEPALIVE")]
-    pub witness: Option<Option<bool>>,
+    pub sockopt: Option<Option<bool>>,
 }
 
 /// An implementation of `set_keepalive` and `keepalive` that is not std's.
@@ -75,8 +74,8 @@ pub enum Methods {
     Noop,
 }
 
-/// The scenarios, in the order of the results. A doc comment is the description in `--list`.
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum, Serialize, Deserialize)]
+/// The scenarios, in the order of the results. `--list` prints the doc comments.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub enum Scenario {
     /// the client pauses for longer than the NAT router remembers connections, then writes
     IdleBehindNat,
@@ -84,24 +83,24 @@ pub enum Scenario {
     PowerLoss,
     /// the server vanishes, and the router answers that it is unreachable
     Unreachable,
-    /// the server vanishes, and a write to it is not acknowledged: keepalive waits its turn
+    /// keepalive does not end a connection with unacknowledged data
     Unacknowledged,
-    /// the server restarts without the connection while the client blocks in read()
+    /// the server restarts, and forgets the connection, while the client blocks in read()
     Reboot,
-    /// a thousand clients vanish; the server's descriptors come back
+    /// a thousand clients vanish, and the server closes their descriptors
     ServerSide,
-    /// the form of the probes and their times, packet by packet
+    /// the probes and their answers, packet by packet: kind and time
     OnTheWire,
-    /// on, one probe, set_keepalive(false): no further probe
+    /// no probe follows set_keepalive(false)
     SwitchedOff,
-    /// writing more often than the idle time leaves nothing to probe
+    /// no probe is sent while the client writes more often than the idle time
     Traffic,
-    /// half-closed, nonblocking, cloned, moved to a child thread: probes as in the plain case
+    /// half-closed, nonblocking, cloned and moved streams are probed, too
     States,
-    /// the option set on the listener, by other means than std: what accepted streams report
+    /// Python sets the option on the listener, and accepted streams inherit it
     Inherited,
-    /// ss, socket2 and Python see what std sets, and std sees what they set
-    OthersAgree,
+    /// ss, socket2 and Python see what std sets, and std sees what socket2 and Python set
+    CrossCheck,
     /// the server vanishes, and the client's TCP is gVisor's
     Gvisor,
 }

@@ -1,67 +1,39 @@
 //! Starts the programs that the lab uses.
 
-use std::env;
 use std::io::Write;
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, ensure};
 
 static VERBOSE: AtomicBool = AtomicBool::new(false);
 
-/// Makes this module print each command before it runs.
 pub fn print_commands() {
     VERBOSE.store(true, Ordering::Relaxed);
 }
 
-pub fn prints_commands() -> bool {
-    VERBOSE.load(Ordering::Relaxed)
-}
-
-/// Returns a command that is also searched in `/usr/sbin`, which ordinary users' `PATH` may lack.
-pub fn administrative(program: &str) -> Command {
-    let path = env::var("PATH").unwrap_or_default();
-    let mut command = Command::new(program);
-    if !env::split_paths(&path).any(|directory| directory == Path::new("/usr/sbin")) {
-        command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
-    }
-    command
-}
-
-/// Starts a program. Returns its standard input and output, too.
-pub fn start(command: &mut Command) -> Result<(Child, ChildStdin, ChildStdout)> {
-    let mut child = spawn(command, "")?;
-    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    Ok((child, stdin.expect("spawn pipes it"), stdout.expect("spawn pipes it")))
-}
-
-/// Runs a program with `input` as its standard input. Returns its standard output.
-///
-/// # Errors
-///
-/// Returns an error if the program cannot be started, and the program's standard error if it
-/// fails.
+/// Runs a program with `input` as its standard input. Returns its standard output. The error
+/// contains its standard error.
 pub fn run(command: &mut Command, input: &str) -> Result<String> {
-    let mut child = spawn(command.stderr(Stdio::piped()), input)?;
-    // A program that fails may not read all of its input. Its exit status is checked below.
-    let _ = child.stdin.take().expect("spawn pipes it").write_all(input.as_bytes());
+    let mut child = spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()), input)?;
+    // A program that fails may not read all of its input.
+    let _ = child.stdin.take().expect("stdin is a pipe").write_all(input.as_bytes());
     let Output { status, stdout, stderr } = child.wait_with_output()?;
     let stderr = String::from_utf8_lossy(&stderr);
     ensure!(status.success(), "{command:?} failed ({status}): {}", stderr.trim());
     Ok(String::from_utf8(stdout)?)
 }
 
-fn spawn(command: &mut Command, input: &str) -> Result<Child> {
-    if prints_commands() {
+/// Starts a program whose standard input is a pipe. `--verbose` prints `input` with the command.
+pub fn spawn(command: &mut Command, input: &str) -> Result<Child> {
+    if VERBOSE.load(Ordering::Relaxed) {
         let here_document = match input {
             "" => String::new(),
             text => format!(" <<'END'\n{}\nEND", text.trim_end()),
         };
         eprintln!("{command:?}{here_document}");
     }
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    command.spawn().with_context(|| format!("cannot start {command:?}"))
+    command.stdin(Stdio::piped()).spawn().with_context(|| format!("cannot start {command:?}"))
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
-//! Shows TCP keepalive at work in a small network inside this machine: see `lab --help`.
+//! Tests TCP keepalive in a small network inside this machine: see `lab --help`.
 //!
 //! A run goes through the modules in this order:
 //!
 //! 1. `arguments` reads the command line. `sandbox` checks that the machine can make namespaces.
 //! 2. `peer::compile` compiles the program under test.
-//! 3. `sandbox` starts the lab a second time, inside of the namespaces.
-//! 4. `scenarios::case` runs each case: it builds a `network`, starts a `capture` at the router,
-//!    and starts a `peer` at each end.
-//! 5. `results` come back through a pipe, and become a table, captures and a picture.
+//! 3. `sandbox` starts the lab a second time, inside the namespaces.
+//! 4. `scenarios::case` runs each case: it makes a `network`, starts a `capture` at the router,
+//!    and starts a `peer` at each end of a connection.
+//! 5. `results` become a table, captures and a picture.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
@@ -36,38 +37,29 @@ mod scenarios;
 #[cfg(not(target_os = "linux"))]
 mod run {
     pub fn run(_: crate::arguments::Args) -> anyhow::Result<u8> {
-        eprintln!("lab: not run: this system is not Linux; a virtual machine with Linux will do");
+        eprintln!("lab: not run: the lab needs Linux, for example in a virtual machine");
         Ok(crate::NOT_RUN)
     }
 }
 
-// The exit codes of the command, beside clap's for wrong usage.
+// The exit codes. clap exits with 2.
 const PASSED: u8 = 0;
 const FAILED: u8 = 1;
 const NOT_RUN: u8 = 3;
 
-/// Returns the names of the scenarios.
 pub fn scenarios() -> impl Iterator<Item = String> {
     Scenario::value_variants().iter().map(Scenario::to_string)
 }
 
-/// Runs the command with the arguments of this process.
+/// Runs the command line of this process.
 ///
-/// The lab starts the current executable again, with other arguments and the same environment. The
-/// executable must call this function then, too.
+/// The lab starts the current executable again, with other arguments. The executable must call this
+/// function then, too.
 pub fn main() -> ExitCode {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
-        Err(error) => {
-            // Printing fails if nobody reads the output any more; the exit code still tells.
-            let _ = error.print();
-            return ExitCode::from(error.exit_code() as u8);
-        }
-    };
+    let args = Args::parse();
     if args.list {
-        sigpipe::reset();
         for scenario in args.scenarios {
-            println!("{scenario:16} {}", scenario.about());
+            let _ = writeln!(io::stdout(), "{scenario:16} {}", scenario.about());
         }
         return ExitCode::from(PASSED);
     }

@@ -1,5 +1,3 @@
-//! Starts the lab.
-
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -1,50 +1,46 @@
 //! Runs the cases in namespaces, which end with the lab.
 //!
-//! `unshare` starts the lab a second time, as the first process of a new process namespace. When
-//! that process ends, the kernel kills all other processes of the namespace, and removes their
-//! networks. The first process ends with the lab outside, because its standard input is a pipe
-//! from there: so also after Ctrl-C, a panic or `kill -9`.
+//! `unshare` starts a second lab, as the first process of a new PID namespace. When the second lab
+//! ends, the kernel kills all other processes of the namespace, and removes their networks. The
+//! second lab ends with the first, after Ctrl-C, a panic or `kill -9`, too: its standard input is a
+//! pipe from the first lab.
 
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::mpsc::channel;
+use std::io::{self, Read};
+use std::path::Path;
+use std::process::{self, Command};
 use std::{env, fs, thread};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, bail};
 use nix::unistd::geteuid;
+use which::which_in;
 
-use crate::arguments::Scenario;
-use crate::capture::Capture;
-use crate::command;
-use crate::network::{Family, Namespace};
-use crate::results::CaseResult;
-use crate::scenarios::case;
+use crate::arguments::{Args, Scenario};
+use crate::{FAILED, PASSED, command};
 
-/// The programs that each run needs, and their Debian packages.
-const PROGRAMS: [(&str, &str); 6] = [
+/// The programs that the lab needs, and their Debian packages. Only the scenario `gvisor` needs the
+/// last program.
+const PROGRAMS: [(&str, &str); 7] = [
     ("unshare", "util-linux"),
     ("nsenter", "util-linux"),
     ("nft", "nftables"),
     ("ip", "iproute2"),
     ("ss", "iproute2"),
     ("python3", "python3"),
+    ("runsc", "runsc"),
 ];
 
-const RUNSC: (&str, &str) = ("runsc", "runsc");
-
-/// The options of `unshare` that permit network namespaces, for root and for ordinary users.
+/// The options of `unshare` for root, and those for ordinary users.
 const OPTIONS: [&[&str]; 2] = [&[], &["--user", "--map-root-user"]];
 
-/// The settings by which kernels refuse user namespaces: name, value that refuses, value that
-/// permits.
+/// The sysctls that refuse user namespaces: name, value that refuses, value that permits.
 const REFUSALS: [(&str, &str, &str); 3] = [
     ("user.max_user_namespaces", "0", "10000"),
     ("kernel.unprivileged_userns_clone", "0", "1"),
     ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
 ];
 
-/// The kernel's parts that networks need: name, command and input that use the part, and modules.
+/// The parts of the kernel that the networks need: name, a command and its input that use the part,
+/// and modules.
 const KERNEL_PARTS: [(&str, &[&str], &str, &str); 2] = [
     ("veth interfaces", &["ip", "link", "add", "type", "veth"], "", "veth"),
     (
@@ -58,27 +54,23 @@ const KERNEL_PARTS: [(&str, &[&str], &str, &str); 2] = [
     ),
 ];
 
-/// The namespaces in which the cases run.
 pub struct Sandbox {
     /// The options of `unshare` that work on this machine.
     options: &'static [&'static str],
 }
 
 impl Sandbox {
-    /// Looks for all that `scenarios` need. Returns what this machine lacks, and how to install it.
-    pub fn find(scenarios: &[Scenario]) -> Result<Result<Self, Vec<String>>> {
-        let runsc = scenarios.contains(&Scenario::Gvisor).then_some(RUNSC);
-        let programs: Vec<_> = PROGRAMS.into_iter().chain(runsc).collect();
-        if let Some(lacks) = missing_programs(&programs)? {
-            return Ok(Err(vec![lacks]));
-        }
-        Ok(Self::find_options().map_err(|refusal| vec![refusal]).and_then(|sandbox| {
-            let lacks = sandbox.missing_kernel_parts();
-            if lacks.is_empty() { Ok(sandbox) } else { Err(lacks) }
-        }))
+    /// Looks for everything that `scenarios` need. The error says what this machine lacks, and how to
+    /// install it.
+    pub fn find(scenarios: &[Scenario]) -> Result<Self, String> {
+        let unneeded = usize::from(!scenarios.contains(&Scenario::Gvisor));
+        find_programs(&PROGRAMS[..PROGRAMS.len() - unneeded])?;
+        let sandbox = Self::find_options()?;
+        sandbox.find_kernel_parts()?;
+        Ok(sandbox)
     }
 
-    /// Finds options of `unshare` that work. The error says why none does.
+    /// Finds options of `unshare` that work. The error says why they do not work, and what to type.
     fn find_options() -> Result<Self, String> {
         let mut errors = Vec::new();
         let not_root = usize::from(!geteuid().is_root());
@@ -96,106 +88,82 @@ impl Sandbox {
         let settings: Vec<String> =
             settings.map(|(name, _, value)| format!("`sysctl {name}={value}` as root")).collect();
         let help = match settings.is_empty() {
-            true => "in a container, start it with `docker run --privileged`".to_string(),
+            true => "a container needs `docker run --privileged`".to_string(),
             false => format!("type {}", settings.join(" and ")),
         };
-        Err(format!("namespaces are refused: {}; {help}", errors.join("; ")))
+        Err(format!("cannot make namespaces: {}; {help}", errors.join("; ")))
     }
 
-    /// Returns a message for each of the kernel's parts that cannot be used.
-    fn missing_kernel_parts(&self) -> Vec<String> {
+    /// Tries the parts of the kernel. The error has a line for each part that does not work.
+    fn find_kernel_parts(&self) -> Result<(), String> {
         let mut lacks = Vec::new();
         if !Path::new("/proc/sys/net/ipv6").exists() {
-            lacks.push("the kernel lacks IPv6: start it without ipv6.disable=1".to_string());
+            lacks.push("the kernel lacks IPv6: boot without ipv6.disable=1".to_string());
         }
         for (part, command, input, modules) in KERNEL_PARTS {
             if let Err(error) = command::run(self.unshare().args(command), input) {
                 lacks.push(format!(
-                    "the kernel lacks {part}: {error:#}; type `modprobe --all {modules}` as root"
+                    "cannot use {part}: {error:#}; type `modprobe --all {modules}` as root"
                 ));
             }
         }
-        lacks
+        if lacks.is_empty() { Ok(()) } else { Err(lacks.join("\n")) }
     }
 
-    /// Runs all cases at once. Returns their results, those with the subject first.
-    pub fn run(&self, program: &Path, scenarios: &[Scenario]) -> Result<Vec<CaseResult>> {
-        let mut unshare = self.unshare();
-        unshare.arg("--kill-child").arg(env::current_exe()?).arg("--inside").arg(program);
-        unshare.args(command::prints_commands().then_some("--verbose"));
-        unshare.args(scenarios.iter().map(Scenario::to_string));
-        let (mut inside, _stdin, stdout) = command::start(&mut unshare)?;
-        let mut cases: Vec<CaseResult> = Vec::new();
-        for line in BufReader::new(stdout).lines() {
-            cases.push(serde_json::from_str(&line?)?);
+    /// Starts a second lab, which runs all cases in new namespaces. Returns its exit code.
+    pub fn run_second_lab(&self, program: &Path, args: &Args, out: &Path) -> Result<u8> {
+        let mut lab = self.unshare();
+        lab.arg("--kill-child").arg(env::current_exe()?);
+        lab.arg("--inside").arg(program).arg("--out").arg(out);
+        lab.args(args.verbose.then_some("--verbose"));
+        lab.args(args.scenarios.iter().map(Scenario::to_string));
+        let mut lab = command::spawn(&mut lab, "")?;
+        // `wait` would close the pipe, and so end the second lab.
+        let _stdin = lab.stdin.take();
+        let status = lab.wait()?;
+        match status.code().map(u8::try_from) {
+            Some(Ok(code @ (PASSED | FAILED))) => Ok(code),
+            _ => bail!("the lab inside the namespaces failed ({status}), see above"),
         }
-        let status = inside.wait()?;
-        ensure!(status.success(), "the lab inside of the namespaces failed ({status}), see above");
-        let expected = 4 * scenarios.len();
-        ensure!(cases.len() == expected, "{} of {expected} cases have a result", cases.len());
-        cases.sort_by_key(|case| (!case.with, case.family));
-        Ok(cases)
     }
 
     fn unshare(&self) -> Command {
-        let mut unshare = command::administrative("unshare");
+        let mut unshare = Command::new("unshare");
         unshare.args(self.options).args(["--net", "--pid", "--fork"]);
+        if env::var("PATH").unwrap_or_default() != search_path() {
+            unshare.env("PATH", search_path());
+        }
         unshare
     }
 }
 
-/// Returns a message that names the missing programs, and their packages.
-fn missing_programs(programs: &[(&str, &str)]) -> Result<Option<String>> {
-    let mut sh = command::administrative("sh");
-    sh.args(["-c", r#"for name; do command -v "$name" >/dev/null || echo "$name"; done"#, "sh"]);
-    let missing = command::run(sh.args(programs.iter().map(|(name, _)| name)), "")?;
-    let missing: Vec<&str> = missing.lines().collect();
-    let mut packages: Vec<&str> = programs
-        .iter()
-        .filter(|(name, _)| missing.contains(name))
-        .map(|(_, package)| *package)
-        .collect();
+/// Returns `PATH`, with the directories of `ip` and `nft`, which the `PATH` of ordinary users may lack.
+fn search_path() -> String {
+    let path = env::var("PATH").unwrap_or_default();
+    let is_complete = env::split_paths(&path).any(|directory| directory == Path::new("/usr/sbin"));
+    if is_complete { path } else { format!("{path}:/usr/sbin:/sbin") }
+}
+
+/// Looks for programs. The error names the missing programs, and their packages.
+fn find_programs(programs: &[(&str, &str)]) -> Result<(), String> {
+    let missing = programs.iter().copied();
+    let missing = missing.filter(|(name, _)| which_in(name, Some(search_path()), "/").is_err());
+    let (missing, mut packages): (Vec<_>, Vec<_>) = missing.unzip();
+    if missing.is_empty() {
+        return Ok(());
+    }
     packages.dedup();
-    Ok((!missing.is_empty()).then(|| {
-        let (missing, packages) = (missing.join(", "), packages.join(" "));
-        format!("this machine lacks {missing}: type `apt-get install {packages}` (Debian, Ubuntu)")
-    }))
+    let (missing, packages) = (missing.join(", "), packages.join(" "));
+    Err(format!("this machine lacks {missing}: type `apt-get install {packages}` (Debian, Ubuntu)"))
 }
 
-/// Runs all cases at once, inside of the namespaces. Prints each result as a line of JSON. Returns
-/// early if the lab outside ends.
-pub fn run_cases(program: PathBuf, scenarios: Vec<Scenario>) -> Result<()> {
-    let (outside, end) = channel();
-    let inside = outside.clone();
-    thread::spawn(move || {
-        // The lab outside writes nothing: the call returns when the pipe is closed.
+/// Makes this process, the second lab, exit when the first lab ends.
+pub fn exit_with_first_lab() {
+    thread::spawn(|| {
+        // The first lab writes nothing: the call returns when the pipe is closed.
         let _ = io::stdin().read(&mut [0]);
-        outside.send(Err(anyhow!("the lab outside of the namespaces has ended")))
+        process::exit(FAILED.into());
     });
-    thread::spawn(move || {
-        let cases = thread::spawn(move || print_cases(&program, &scenarios)).join();
-        inside.send(cases.unwrap_or_else(|_| Err(anyhow!("a case panicked"))))
-    });
-    end.recv()?
-}
-
-fn print_cases(program: &Path, scenarios: &[Scenario]) -> Result<()> {
-    // After the first capture has started, the kernel takes a moment until it stamps packets with
-    // their time. This capture is the first, and lasts as long as the cases.
-    let _capture = Capture::start(&Namespace::new()?).context("cannot capture packets")?;
-    thread::scope(|scope| {
-        for &scenario in scenarios {
-            for family in Family::BOTH {
-                for with in [true, false] {
-                    scope.spawn(move || {
-                        let case = case::run(scenario, family, with, program);
-                        println!("{}", serde_json::to_string(&case).expect("the data is plain"));
-                    });
-                }
-            }
-        }
-    });
-    Ok(())
 }
 
 #[cfg(test)]
@@ -205,10 +173,9 @@ mod tests {
     #[test]
     fn missing_programs_are_named_with_their_packages() {
         let programs = [("sh", "dash"), ("no-such-program", "a"), ("nor-this-one", "a")];
-        let message = missing_programs(&programs).unwrap().unwrap();
         let expected = "this machine lacks no-such-program, nor-this-one: type `apt-get \
                         install a` (Debian, Ubuntu)";
-        assert_eq!(message, expected);
-        assert_eq!(missing_programs(&programs[..1]).unwrap(), None);
+        assert_eq!(find_programs(&programs), Err(expected.to_string()));
+        assert_eq!(find_programs(&programs[..1]), Ok(()));
     }
 }

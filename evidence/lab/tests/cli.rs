@@ -1,4 +1,4 @@
-//! The exit codes and messages of the command. No test needs more than the repository.
+//! Checks the exit codes and messages of the command, without namespaces.
 
 use assert_cmd::Command;
 use predicates::str::contains;
@@ -10,12 +10,8 @@ fn lab(args: &[&str]) -> Command {
 }
 
 #[test]
-fn unknown_scenario_is_wrong_usage() {
+fn wrong_usage_names_the_scenarios_or_the_missing_option() {
     lab(&["no-such-scenario"]).assert().code(2).stderr(contains("power-loss"));
-}
-
-#[test]
-fn missing_sysroot_is_wrong_usage() {
     lab(&["power-loss"]).assert().code(2).stderr(contains("--sysroot"));
 }
 
@@ -31,7 +27,7 @@ fn list_has_a_line_for_each_scenario() {
 #[cfg(not(target_os = "linux"))]
 #[test]
 fn other_systems_are_not_run() {
-    lab(&["--check", "power-loss"]).assert().code(3).stderr(contains("run the lab on Linux"));
+    lab(&["--check", "power-loss"]).assert().code(3).stderr(contains("the lab needs Linux"));
 }
 
 #[cfg(target_os = "linux")]
@@ -43,12 +39,11 @@ mod linux {
 
     use super::*;
 
-    /// Runs the lab with stand-ins for the programs that it needs. `unshare` is a shell script.
-    fn lab_with(unshare: &str, args: &[&str]) -> Assert {
+    /// Runs the lab with `script` in place of `unshare` and of the other programs.
+    fn lab_with(script: &str, args: &[&str]) -> Assert {
         let directory = tempfile::tempdir().unwrap();
         for program in ["unshare", "nsenter", "nft", "ip", "ss", "python3", "runsc"] {
-            let (path, script) =
-                (directory.path().join(program), format!("#!/bin/sh\n{unshare}\n"));
+            let (path, script) = (directory.path().join(program), format!("#!/bin/sh\n{script}\n"));
             fs::write(&path, script).unwrap();
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
         }
@@ -67,7 +62,7 @@ mod linux {
         for args in [&["--check", "power-loss"][..], &["--methods", "noop", "power-loss"]] {
             lab_with(refuses, args)
                 .code(3)
-                .stderr(contains("not run: namespaces are refused"))
+                .stderr(contains("not run: cannot make namespaces"))
                 .stderr(contains("Operation not permitted"));
         }
     }
@@ -77,7 +72,7 @@ mod linux {
         let refuses = r#"case "$*" in *" nft "*) echo "nft: not supported" >&2; exit 1; esac"#;
         lab_with(refuses, &["--check", "power-loss"])
             .code(3)
-            .stderr(contains("not run: the kernel lacks nftables"))
+            .stderr(contains("not run: cannot use nftables"))
             .stderr(contains("nft: not supported"))
             .stderr(contains("modprobe --all nft_masq nft_ct"));
     }
@@ -88,6 +83,6 @@ mod linux {
         lab_with(fails, &["--methods", "noop", "power-loss"])
             .code(1)
             .stderr(contains("no network"))
-            .stderr(contains("lab inside of the namespaces failed (exit status: 3)"));
+            .stderr(contains("lab inside the namespaces failed (exit status: 3)"));
     }
 }

@@ -16,7 +16,6 @@ use nix::sys::socket::{
     recvmsg, setsockopt, socket,
 };
 use nix::sys::time::TimeSpec;
-use serde::{Deserialize, Serialize};
 
 use self::packet::Packet;
 use crate::network::Namespace;
@@ -24,13 +23,13 @@ use crate::network::Namespace;
 pub mod packet;
 pub mod pcap;
 
-/// An IP packet at one of the router's interfaces.
-#[derive(Clone, Serialize, Deserialize)]
+/// A captured IP packet.
+#[derive(Clone)]
 pub struct Frame {
-    /// The time since the epoch, by the kernel's clock.
+    /// The kernel's time stamp, since the epoch.
     pub at: Duration,
     pub interface: usize,
-    /// Whether the router sent the packet, not received it.
+    /// Whether the router sent the packet. Otherwise, the router received it.
     pub outgoing: bool,
     pub ip: Vec<u8>,
 }
@@ -41,14 +40,14 @@ const BUFFER: usize = 16 << 20;
 /// The MTU of a veth interface.
 const LARGEST_PACKET: usize = 1500;
 
-/// The time between two looks at the kernel's buffer.
+/// The time between two reads of the kernel's buffer.
 const PERIOD: Duration = Duration::from_millis(10);
 
 /// The frames so far, or the error that ended the capture.
 type Frames = Result<Vec<Frame>, String>;
 
 pub struct Capture {
-    /// The time of the capture's start since the epoch.
+    /// The start of the capture, since the epoch.
     pub start: Duration,
     socket: OwnedFd,
     frames: Mutex<Frames>,
@@ -61,9 +60,9 @@ impl Capture {
             let (family, flags) = (AddressFamily::Packet, SockFlag::SOCK_CLOEXEC);
             let socket = socket(family, SockType::Datagram, flags, SockProtocol::EthAll)?;
             setsockopt(&socket, ReceiveTimestampns, &true)?;
-            // Room for the probes of a thousand connections at once. Only root may set it. With the
-            // default size, some probes of `server-side` are missing in the capture, which that
-            // scenario does not read.
+            // The probes of the thousand connections of `server-side` need this size, which only root
+            // may set. With the default size, its capture lacks some probes, but its checks do not
+            // count probes.
             let _ = setsockopt(&socket, RcvBufForce, &BUFFER);
             Ok(socket)
         })?;
@@ -79,28 +78,29 @@ impl Capture {
         Ok(capture)
     }
 
-    /// Returns the frames so far. A packet that a program has received is among them: the kernel
-    /// hands it to the capture first.
+    /// Returns the frames so far, with each packet that a program has received: the kernel hands a
+    /// packet to the capture first.
     pub fn frames(&self) -> Result<Vec<Frame>> {
         self.fetch().clone().map_err(|error| anyhow!("cannot capture packets: {error}"))
     }
 
-    /// Returns the packets so far.
     pub fn packets(&self) -> Result<Vec<Packet>> {
         Ok(packet::read(&self.frames()?, self.start))
     }
 
-    /// Waits up to `seconds` until `find` finds something among the packets.
-    pub fn wait<T>(
+    /// Waits up to `seconds` for `count` packets that are `wanted`. Returns the wanted packets.
+    pub fn wait(
         &self,
         seconds: f64,
-        mut find: impl FnMut(&[Packet]) -> Option<T>,
-    ) -> Result<Option<T>> {
-        let deadline = Instant::now() + Duration::from_secs_f64(seconds);
+        count: usize,
+        wanted: impl Fn(&Packet) -> bool,
+    ) -> Result<Vec<Packet>> {
+        let deadline = Instant::now() + Duration::from_secs_f64(seconds.max(0.0));
         loop {
-            let found = find(&self.packets()?);
-            if found.is_some() || Instant::now() > deadline {
-                return Ok(found);
+            let mut packets = self.packets()?;
+            packets.retain(&wanted);
+            if packets.len() >= count || Instant::now() > deadline {
+                return Ok(packets);
             }
             thread::sleep(PERIOD);
         }

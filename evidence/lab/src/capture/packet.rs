@@ -1,7 +1,6 @@
-//! Reads captured frames as packets: the direction, the addresses, and the kind.
+//! Reads captured frames as packets, and tells probes from other segments.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,8 +9,7 @@ use etherparse::{IpNumber, IpSlice, TcpSlice, icmpv4, icmpv6};
 use super::Frame;
 use crate::network::{Node, node_behind};
 
-/// A packet on one of the two cables.
-#[derive(Clone, Debug, PartialEq)]
+/// A packet on the client's or the server's link.
 pub struct Packet {
     /// The time in seconds since the case began.
     pub at: f64,
@@ -27,31 +25,17 @@ pub enum PacketKind {
     Open,
     Data,
     Ack,
-    /// A segment with no data or one old byte: the sequence number is one below the next.
+    /// A segment without data or with one byte, whose sequence number is one below the next number
+    /// (RFC 9293, 3.8.4).
     Probe {
         bytes: usize,
     },
-    /// The first acknowledgement after a probe, of nothing new.
+    /// The first acknowledgement after a probe, if it acknowledges no new data.
     ProbeAck,
     Close,
     Reset,
-    /// An ICMP message. The addresses are those of the message, the ports are 0.
+    /// An ICMP message "destination unreachable". Its ports are 0.
     Unreachable,
-}
-
-impl fmt::Display for PacketKind {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Self::Open => "opening",
-            Self::Data => "data",
-            Self::Ack => "acknowledgement",
-            Self::Probe { bytes } => return write!(f, "probe, {bytes} bytes"),
-            Self::ProbeAck => "answer",
-            Self::Close => "closing",
-            Self::Reset => "reset",
-            Self::Unreachable => "unreachable",
-        })
-    }
 }
 
 impl Packet {
@@ -59,13 +43,12 @@ impl Packet {
         matches!(self.kind, PacketKind::Probe { .. })
     }
 
-    /// Returns whether the packet belongs to the connection with the address `end`.
-    pub fn concerns(&self, end: SocketAddr) -> bool {
-        self.source == end || self.destination == end
+    pub fn concerns(&self, address: SocketAddr) -> bool {
+        self.source == address || self.destination == address
     }
 }
 
-/// One direction of a connection on one cable. Masquerading changes addresses between the cables.
+/// One direction of a connection on one link. Masquerading changes addresses between the links.
 type Flow = (Node, SocketAddr, SocketAddr);
 
 /// The state of one direction of a connection.
@@ -76,11 +59,11 @@ struct Sent {
     probed: bool,
 }
 
-/// Returns the TCP packets and the ICMP messages "unreachable" of `frames`, in order. `start` is the
-/// time when the case began.
+/// Returns the TCP segments and the ICMP messages "destination unreachable" among `frames`. `start` is
+/// the time when the case began.
 ///
-/// A retransmission of a single byte of data equals a probe, so the programs under test never write
-/// a single byte.
+/// The retransmission of a single byte looks like a probe, so the programs under test never write a
+/// single byte.
 pub fn read(frames: &[Frame], start: Duration) -> Vec<Packet> {
     let mut flows: HashMap<Flow, Sent> = HashMap::new();
     frames.iter().filter_map(|frame| read_one(frame, start, &mut flows)).collect()
@@ -130,7 +113,7 @@ fn classify(tcp: &TcpSlice, flow: Flow, flows: &mut HashMap<Flow, Sent>) -> Pack
         _ if answers_probe => PacketKind::ProbeAck,
         _ => PacketKind::Ack,
     };
-    // Sequence numbers wrap: a number is ahead by less than half of their range.
+    // Sequence numbers wrap: the later of two numbers is ahead by less than half of the range.
     let next = known.filter(|next| (end.wrapping_sub(*next) as i32) < 0).unwrap_or(end);
     flows.insert(flow, Sent { next, probed: matches!(kind, PacketKind::Probe { .. }) });
     kind
@@ -200,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn two_old_bytes_or_another_sequence_number_are_no_probe() {
+    fn segment_with_two_bytes_or_another_sequence_number_is_no_probe() {
         for (sequence, data) in [(103, &b"gg"[..]), (104, b""), (102, b""), (104, b"g")] {
             let kinds = kinds_after([client(sequence, data)]);
             assert!(!matches!(kinds[0], Probe { .. }), "{sequence} {data:?}");

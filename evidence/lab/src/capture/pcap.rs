@@ -4,8 +4,9 @@ use nix::libc::{ARPHRD_ETHER, ETH_P_IP, ETH_P_IPV6, PACKET_HOST, PACKET_OUTGOING
 
 use super::Frame;
 
-/// The format's number for times in nanoseconds, and its version, 2.4.
+/// The magic number for time stamps in nanoseconds.
 const MAGIC: u32 = 0xa1b2_3c4d;
+/// Version 2.4.
 const VERSION: u32 = 2 << 16 | 4;
 const LARGEST: u32 = u16::MAX as u32;
 

@@ -3,6 +3,7 @@
 //! The namespace is an open file, without a name or a mount. When the last file is closed and the
 //! last process has ended, the kernel removes the namespace with its interfaces, rules and settings.
 
+use std::fmt::Display;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,14 +19,14 @@ pub struct Namespace(File);
 
 impl Namespace {
     pub fn new() -> Result<Self> {
-        // unshare changes the namespace of one thread. The file outlives that thread.
+        // unshare changes the namespace of one thread only.
         let thread = thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET).context("making a network namespace")?;
             anyhow::Ok(Self(File::open("/proc/thread-self/ns/net")?))
         });
         let namespace = thread.join().expect("the thread does not panic")?;
-        // The search for duplicate addresses takes a second or two. Until it has ended for an
-        // interface's link-local address, a router cannot look for its neighbors.
+        // Duplicate address detection takes a second or two. Until it has ended for the link-local
+        // address, a router cannot look for neighbors.
         namespace.set("ipv6/conf/all/accept_dad", 0)?;
         namespace.set("ipv6/conf/default/accept_dad", 0)?;
         Ok(namespace)
@@ -44,7 +45,7 @@ impl Namespace {
 
     /// Returns a path by which other programs open the namespace.
     pub fn path(&self) -> Result<PathBuf> {
-        // /proc has this process's number outside of the process namespace.
+        // /proc has the PIDs outside the PID namespace, so process::id() would be wrong.
         let process = fs::read_link("/proc/self")?;
         Ok(Path::new("/proc").join(process).join(format!("fd/{}", self.0.as_raw_fd())))
     }
@@ -56,15 +57,15 @@ impl Namespace {
         Ok(command)
     }
 
-    /// Runs a program in this namespace, with `input` as its standard input. Returns its standard
-    /// output.
+    /// Runs a program in this namespace, as [`command::run`].
     pub fn run(&self, program: &str, args: &[&str], input: &str) -> Result<String> {
         command::run(self.command(Path::new(program))?.args(args), input)
     }
 
     /// Sets the value of a file under /proc/sys/net in this namespace.
-    pub fn set(&self, name: &str, value: u32) -> Result<()> {
+    pub fn set(&self, name: &str, value: impl Display) -> Result<()> {
         let file = Path::new("/proc/sys/net").join(name);
-        self.enter(|| Ok(fs::write(file, value.to_string())?))
+        let value = value.to_string();
+        self.enter(|| Ok(fs::write(file, value)?))
     }
 }

@@ -15,23 +15,19 @@ const SOURCE: &str = include_str!("../../programs/peer.rs");
 
 /// Compiles the program into the directory `out`, against the std of `sysroot` or with `methods`.
 pub fn compile(methods: Option<Methods>, sysroot: Option<&Path>, out: &Path) -> Result<PathBuf> {
-    // Another process may run the program of this directory, so rename replaces the file.
+    // Another lab may run the old program in `out`, so rename replaces the file.
     let new = out.join(format!("peer-{}", process::id()));
     match methods {
         None => {
             let sysroot = sysroot.context("the command line has no --sysroot")?;
-            // A std works with its own compiler only.
+            // A std works only with the compiler that built it.
             let mut rustc = Command::new(sysroot.join("bin/rustc"));
             rustc.arg("--sysroot").arg(sysroot).args(["--cfg", "std_methods"]);
-            run_rustc(rustc, &new)?;
+            run_rustc(&mut rustc, &new)?;
         }
-        Some(Methods::Noop) => {
-            let mut rustc = Command::new("rustc");
-            rustc.args(["--cfg", "noop"]);
-            run_rustc(rustc, &new)?;
-        }
+        Some(Methods::Noop) => run_rustc(Command::new("rustc").args(["--cfg", "noop"]), &new)?,
         Some(Methods::Socket2) => {
-            // The lab is linked with socket2 already, and has the program as a module.
+            // The lab contains socket2, and the program as a module.
             let lab = env::current_exe()?;
             fs::write(&new, format!("#!/bin/sh\nexec '{}' --peer\n", lab.display()))?;
             fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755))?;
@@ -42,8 +38,8 @@ pub fn compile(methods: Option<Methods>, sysroot: Option<&Path>, out: &Path) -> 
     Ok(program)
 }
 
-fn run_rustc(mut rustc: Command, program: &Path) -> Result<()> {
-    // Releases refuse feature gates without this variable.
+fn run_rustc(rustc: &mut Command, program: &Path) -> Result<()> {
+    // A release refuses feature gates without this variable.
     rustc.env("RUSTC_BOOTSTRAP", "1").args(["--edition", "2024", "--crate-name", "peer"]);
     command::run(rustc.arg("-o").arg(program).arg("-"), SOURCE)?;
     Ok(())

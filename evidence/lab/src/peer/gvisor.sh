@@ -1,11 +1,11 @@
-# Runs the program "$1" in gVisor, whose TCP takes over the interfaces of this network namespace.
+# Runs the program "$1" in gVisor, whose network stack takes over the interfaces of this network namespace.
 
-# Shows the numbers that processes have in this process namespace.
+# /proc shows the PIDs outside this PID namespace.
 mount -t proc proc /proc
-# gVisor refuses to take over the machine's own network, and tells it by files in this directory. Newer kernels
+# gVisor refuses to take over the machine's own network, which it recognizes by files in this directory. Newer kernels
 # have these files in each network namespace.
 mount -t tmpfs none /proc/sys/net/core
-# A place for gVisor's files, which ends with this mount namespace.
+# The directory for gVisor's files ends with this mount namespace.
 mount -t tmpfs none /mnt
 # The PATH is short, because a script such as pyenv's python3 runs slowly in gVisor.
 cat >/mnt/config.json <<END
@@ -22,5 +22,5 @@ cat >/mnt/config.json <<END
     }
 }
 END
-# An ordinary user could not make gVisor's own sandbox, and the program under test needs none.
+# An ordinary user cannot make gVisor's own sandbox, and the program under test needs no sandbox.
 exec runsc --TESTONLY-unsafe-nonroot --network=sandbox --ignore-cgroups --root=/mnt/state run --bundle=/mnt peer

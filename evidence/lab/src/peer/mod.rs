@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,17 +15,15 @@ use crate::network::Namespace;
 pub mod compile;
 #[path = "../../programs/peer.rs"]
 pub mod program;
-pub mod witness;
+pub mod sockopt;
 
-/// The limit for a command that does not block: enough on a busy machine.
+/// The limit for a command that does not block. It is long, because the machine may be busy.
 const LIMIT: Duration = Duration::from_secs(30);
 
 pub struct Peer {
     child: Child,
     stdin: ChildStdin,
     answers: Receiver<String>,
-    /// Answers that came while another one was awaited.
-    early: Vec<String>,
 }
 
 impl Peer {
@@ -33,7 +31,7 @@ impl Peer {
         Peer::spawn(&mut namespace.command(program)?)
     }
 
-    /// Starts the program in gVisor, whose TCP takes over the namespace's interface.
+    /// Starts the program in gVisor, whose network stack takes over the namespace's interface.
     pub fn start_in_gvisor(program: &Path, namespace: &Namespace) -> Result<Self> {
         let mut unshare = namespace.command(Path::new("unshare"))?;
         unshare.args(["--mount", "sh", "-ec", include_str!("gvisor.sh"), "sh"]);
@@ -41,15 +39,16 @@ impl Peer {
     }
 
     fn spawn(command: &mut Command) -> Result<Self> {
-        let (child, stdin, stdout) = command::start(command)?;
+        let mut child = command::spawn(command.stdout(Stdio::piped()), "")?;
+        let stdin = child.stdin.take().expect("stdin is a pipe");
+        let stdout = child.stdout.take().expect("stdout is a pipe");
         let (sender, answers) = channel();
         thread::spawn(move || {
             BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|l| sender.send(l))
         });
-        Ok(Self { child, stdin, answers, early: Vec::new() })
+        Ok(Self { child, stdin, answers })
     }
 
-    /// Sends a command, and does not wait for the answer.
     pub fn send(&mut self, command: &str) -> Result<()> {
         writeln!(self.stdin, "{command}").context("the program under test has ended")
     }
@@ -57,12 +56,12 @@ impl Peer {
     /// Waits for the answer to the command `verb`. Returns `None` at the deadline.
     pub fn wait_for(&mut self, verb: &str, deadline: Instant) -> Result<Option<String>> {
         loop {
-            let answers = |line: &String| line.split(' ').next() == Some(verb);
-            if let Some(at) = self.early.iter().position(answers) {
-                return Ok(Some(self.early.remove(at)[verb.len()..].trim_start().to_string()));
-            }
             match self.answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => self.early.push(line),
+                Ok(line) => match line.split_once(' ') {
+                    Some((answered, answer)) if answered == verb => return Ok(Some(answer.into())),
+                    // The answer to a command for whose answer no scenario waits.
+                    _ => {}
+                },
                 Err(RecvTimeoutError::Timeout) => return Ok(None),
                 Err(RecvTimeoutError::Disconnected) => bail!("the program under test has ended"),
             }
@@ -87,7 +86,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // Both fail if the process has ended already, which is the purpose.
+        // Ignores the error for a process that has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::Result;
 use fs_err as fs;
-use serde::{Deserialize, Serialize};
 
 use crate::arguments::Scenario;
 use crate::capture::{Frame, pcap};
@@ -14,17 +13,18 @@ use crate::network::{Family, Node};
 pub mod picture;
 pub mod table;
 
-/// The result of one case of a scenario.
-#[derive(Serialize, Deserialize)]
+/// The results of a scenario: for each side, the cases over IPv4 and over IPv6.
+pub type Cases = [[CaseResult; 2]; 2];
+
 pub struct CaseResult {
     pub scenario: Scenario,
-    /// Whether the case has the scenario's subject, such as keepalive.
+    /// Whether the case is on the scenario's first side, such as with keepalive.
     pub with: bool,
     pub family: Family,
-    /// The time of the case's start since the epoch.
+    /// The start of the case, since the epoch.
     pub start: Duration,
-    /// The time of the last observation, in seconds since the start. Later packets only belong to
-    /// the end of the programs.
+    /// The time of the last observation, in seconds since the start. Later packets come from the end
+    /// of the programs.
     pub end: f64,
     pub observations: Vec<Observation>,
     pub events: Vec<Event>,
@@ -32,9 +32,9 @@ pub struct CaseResult {
 }
 
 /// An event at a node, for the picture.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone)]
 pub struct Event {
-    /// The time in seconds since the case's start.
+    /// In seconds since the start of the case.
     pub at: f64,
     pub node: Node,
     pub text: String,
@@ -46,58 +46,51 @@ impl Event {
     pub const POWER_ON: &str = "power on";
 }
 
-/// A comparison of an expected and a seen value. The cases of a scenario share the names `what`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A comparison of an expected and a seen value.
 pub struct Observation {
-    pub what: String,
+    pub name: String,
     pub expected: String,
     pub seen: String,
     pub seconds: Option<f64>,
     pub pass: bool,
 }
 
-pub struct Expected {
-    what: String,
-    /// The earliest and the latest time in seconds. `None` permits any time.
-    window: Option<(f64, f64)>,
+pub struct Timed<T> {
+    pub value: String,
+    pub time: Option<T>,
 }
 
-pub struct Seen {
-    pub what: String,
-    pub seconds: Option<f64>,
-}
+/// A value, and its time in seconds.
+pub type Seen = Timed<f64>;
 
-/// The kernel's timers are never early, but count in ticks of up to 10 ms. They may be late by an
-/// eighth, and a process may wait for a busy processor.
+/// A value, and the earliest and the latest time in seconds. `None` permits any time.
+pub type Expected = Timed<(f64, f64)>;
+
+/// The kernel's timers are never early, but count in ticks of up to 10 ms. A timer may be late by an
+/// eighth of its time, and a process may wait for a busy processor.
 const EARLY: f64 = 0.02;
 pub const LATE: f64 = 0.8;
 const _: () = assert!(EARLY + LATE < 1.0, "the windows of two probes a second apart overlap");
 
-impl Expected {
-    pub fn at(what: impl Into<String>, seconds: f64) -> Self {
-        Self::between(what, seconds, seconds + LATE)
-    }
-
-    pub fn between(what: impl Into<String>, from: f64, to: f64) -> Self {
-        Self { what: what.into(), window: Some((from, to)) }
-    }
-}
-
-impl<T: Into<String>> From<T> for Expected {
-    fn from(what: T) -> Self {
-        Self { what: what.into(), window: None }
-    }
-}
-
 impl Seen {
-    pub fn at(what: impl Into<String>, seconds: f64) -> Self {
-        Self { what: what.into(), seconds: Some(seconds) }
+    pub fn at(value: impl Into<String>, seconds: f64) -> Self {
+        Self { value: value.into(), time: Some(seconds) }
     }
 }
 
-impl<T: Into<String>> From<T> for Seen {
-    fn from(what: T) -> Self {
-        Self { what: what.into(), seconds: None }
+impl Expected {
+    pub fn at(value: impl Into<String>, seconds: f64) -> Self {
+        Self::between(value, seconds, seconds + LATE)
+    }
+
+    pub fn between(value: impl Into<String>, from: f64, to: f64) -> Self {
+        Self { value: value.into(), time: Some((from, to)) }
+    }
+}
+
+impl<S: Into<String>, T> From<S> for Timed<T> {
+    fn from(value: S) -> Self {
+        Self { value: value.into(), time: None }
     }
 }
 
@@ -108,39 +101,35 @@ impl CaseResult {
         Self { scenario, with, family, start, end, observations, events, frames }
     }
 
-    /// Returns the scenario's name for the cases with its subject, or for those without.
     pub fn side(&self) -> &'static str {
         self.scenario.plan().sides[usize::from(!self.with)]
     }
 }
 
 impl Observation {
-    pub fn new(what: &str, expected: impl Into<Expected>, seen: impl Into<Seen>) -> Self {
-        let (Expected { what: expected, window }, seen) = (expected.into(), seen.into());
-        let Seen { what: seen, seconds } = seen;
-        let in_time = window.is_none_or(|(from, to)| {
-            seconds.is_some_and(|seconds| (from - EARLY..=to).contains(&seconds))
-        });
-        let pass = expected == seen && in_time;
-        let expected = match window {
-            Some((from, to)) => format!("{expected}, {from:.1} to {to:.1} s"),
-            None => expected,
-        };
-        Self { what: what.to_string(), expected, seen, seconds, pass }
+    pub fn new(name: &str, expected: impl Into<Expected>, seen: impl Into<Seen>) -> Self {
+        let (mut expected, seen) = (expected.into(), seen.into());
+        let mut pass = expected.value == seen.value;
+        if let Some((from, to)) = expected.time {
+            pass &= seen.time.is_some_and(|time| (from - EARLY..=to).contains(&time));
+            expected.value += &format!(", {from:.1} to {to:.1} s");
+        }
+        let (name, expected, seen, seconds) = (name.into(), expected.value, seen.value, seen.time);
+        Self { name, expected, seen, seconds, pass }
     }
 }
 
 /// Writes a scenario's table, captures and picture into a directory.
-pub fn save(scenario: Scenario, cases: &[&CaseResult], table: &str, dir: &Path) -> Result<()> {
+pub fn save(scenario: Scenario, cases: &Cases, table: &str, dir: &Path) -> Result<()> {
     fs::create_dir_all(dir)?;
     fs::write(dir.join("results.md"), table)?;
-    for case in cases {
+    for case in cases.iter().flatten() {
         let side = if case.with { "with" } else { "without" };
         let name = format!("{side}.{:?}.pcap", case.family).to_lowercase();
         fs::write(dir.join(name), pcap::file(&case.frames))?;
     }
-    let ipv4: Vec<_> = cases.iter().copied().filter(|it| it.family == Family::IPv4).collect();
-    let picture = picture::draw(&scenario.about(), scenario.plan().shape.keepalive, &ipv4);
+    let ipv4 = cases.each_ref().map(|[ipv4, _]| ipv4);
+    let picture = picture::draw(&scenario.about(), scenario.plan().keepalive, &ipv4);
     fs::write(dir.join(format!("{scenario}.svg")), picture.to_string())?;
     Ok(())
 }
@@ -150,19 +139,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn observation_passes_with_the_expected_value_only() {
-        assert!(Observation::new("read", "TimedOut", "TimedOut").pass);
-        assert!(!Observation::new("read", "TimedOut", "ConnectionReset").pass);
-    }
-
-    #[test]
-    fn observation_passes_at_the_expected_time_only() {
-        let passes = |seen| Observation::new("read", Expected::at("x", 3.0), seen).pass;
+    fn observation_passes_with_the_expected_value_at_the_expected_time_only() {
+        let passes = |seen| Observation::new("read", Expected::at("TimedOut", 3.0), seen).pass;
         for in_time in [3.0 - EARLY / 2.0, 3.0, 3.0 + LATE - 0.01] {
-            assert!(passes(Seen::at("x", in_time)), "{in_time}");
+            assert!(passes(Seen::at("TimedOut", in_time)), "{in_time}");
+            assert!(!passes(Seen::at("ConnectionReset", in_time)), "{in_time}");
         }
-        assert!(!passes(Seen::at("x", 3.0 - 2.0 * EARLY)));
-        assert!(!passes(Seen::at("x", 3.0 + LATE + 0.01)));
-        assert!(!passes("x".into()), "a value without a time");
+        assert!(!passes(Seen::at("TimedOut", 3.0 - 2.0 * EARLY)));
+        assert!(!passes(Seen::at("TimedOut", 3.0 + LATE + 0.01)));
+        assert!(!passes("TimedOut".into()), "a value without a time");
     }
 }

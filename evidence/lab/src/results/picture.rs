@@ -1,7 +1,5 @@
-//! Draws the picture of a scenario: a line for each node, with the time to the right, and an arrow
-//! for each packet. The cases are panels, one below the other.
-
-use std::net::SocketAddr;
+//! Draws the picture of a scenario. Each case is a panel: a line for each node, with the time to the
+//! right, and an arrow for each packet.
 
 use svg::node::element::{self, Group, Polygon, Rectangle, Text};
 use svg::{Document, Node as _};
@@ -20,7 +18,7 @@ const PANEL: f64 = 250.0;
 const FIRST_LANE: f64 = 70.0;
 const LANE: f64 = 52.0;
 const AXIS: f64 = FIRST_LANE + 2.0 * LANE + 40.0;
-/// The least distance between two arrows. The packets of an exchange are microseconds apart.
+/// The least distance between two arrows, because packets may be microseconds apart.
 const GAP: f64 = 9.0;
 /// The size of a letter, approximately.
 const LETTER: (f64, f64) = (6.5, 15.0);
@@ -29,7 +27,7 @@ const BLACK: &str = "#24292f";
 const GREY: &str = "#8c959f";
 const PALE: &str = "#eaeef2";
 
-/// A packet on one cable, or on both.
+/// A packet on one link, or on both.
 #[derive(Debug, PartialEq)]
 struct Arrow {
     x: f64,
@@ -38,13 +36,11 @@ struct Arrow {
     kind: PacketKind,
 }
 
-#[derive(Debug, PartialEq)]
 struct Label<'a> {
-    /// The place of the event.
     x: f64,
-    /// The begin and the end of the text.
+    /// The left and the right end of the text.
     span: (f64, f64),
-    /// The distance from the node's line. Row 0 is next to the line.
+    /// Row 0 is next to the node's line.
     row: usize,
     text: &'a str,
 }
@@ -58,11 +54,13 @@ struct Scene {
 }
 
 impl Scene {
-    /// Makes the time begin with the first packet, which leaves out the start of the programs.
+    /// The scene begins with the first packet, after the start of the programs. It shows the first
+    /// connection.
     fn new(case: &CaseResult) -> Self {
-        let mut packets = first_connection(&packet::read(&case.frames, case.start));
-        packets.retain(|packet| packet.at <= case.end);
-        let mut events = case.events.clone();
+        let (mut packets, mut events) =
+            (packet::read(&case.frames, case.start), case.events.clone());
+        let port = packets.first().map_or(0, |packet| packet.source.port());
+        packets.retain(|packet| packet.at <= case.end && is_drawn(packet, port));
         let start = packets.first().map_or(0.0, |packet| packet.at);
         packets.iter_mut().for_each(|packet| packet.at -= start);
         events.iter_mut().for_each(|event| event.at -= start);
@@ -72,8 +70,9 @@ impl Scene {
 
 /// Returns the picture of a scenario's cases.
 pub fn draw(title: &str, keepalive: Keepalive, cases: &[&CaseResult]) -> Document {
-    let Keepalive { time, interval, probes } = keepalive;
-    let settings = format!("keepalive: time {time} s, interval {interval} s, {probes} probes");
+    let Keepalive { idle_time, interval, probes } = keepalive;
+    let settings =
+        format!("keepalive: idle time {idle_time} s, interval {interval} s, {probes} probes");
     let scenes: Vec<_> = cases.iter().map(|case| Scene::new(case)).collect();
     let height = TITLE + PANEL * scenes.len() as f64 + LEGEND;
     let seconds = scenes.iter().map(|scene| scene.end).fold(0.0, f64::max).floor() + 1.0;
@@ -96,7 +95,7 @@ fn panel(scene: &Scene, seconds: f64) -> Group {
     let scale = (WIDTH - LEFT - RIGHT) / seconds;
     let mut panel = Group::new().add(text(scene.side, (14.0, 20.0), BLACK).set("font-size", 14));
     for second in 0..=seconds as u32 {
-        let x = LEFT + f64::from(second) * scale;
+        let x = place(second.into(), scale);
         let time = text(&format!("{second} s"), (x, AXIS + 14.0), GREY);
         panel.append(line((x, lane(Node::Client)), (x, AXIS), PALE));
         panel.append(time.set("text-anchor", "middle"));
@@ -107,11 +106,11 @@ fn panel(scene: &Scene, seconds: f64) -> Group {
         let mut events = scene.events.clone();
         events.retain(|event| event.node == node);
         for powered in powered(&events, seconds) {
-            let [from, to] = powered.map(|at| (LEFT + rounded(at) * scale, y));
+            let [from, to] = powered.map(|at| (place(at, scale), y));
             panel.append(line(from, to, BLACK).set("stroke-width", 2));
         }
         for Label { x, span, row, text: words } in labels(&events, scale) {
-            // The labels of the client are above its line, those of other nodes below.
+            // Labels are above the client's line, and below the router's and the server's.
             let away = 10.0 + LETTER.1 * row as f64;
             let (end, base) = match node {
                 Node::Client => (y - away, y - away - 2.0),
@@ -125,19 +124,15 @@ fn panel(scene: &Scene, seconds: f64) -> Group {
     panel
 }
 
-/// Returns the packets of the first connection, found by the client's port. A translating router
-/// keeps the port unless it is taken.
-fn first_connection(packets: &[Packet]) -> Vec<Packet> {
-    let port = packets.first().map(|packet| packet.source.port());
-    let ours = |address: SocketAddr| Some(address.port()) == port;
-    let ours = |packet: &&Packet| {
-        packet.kind == PacketKind::Unreachable || ours(packet.source) || ours(packet.destination)
-    };
-    packets.iter().filter(ours).cloned().collect()
+/// Returns whether a packet belongs to the client's port, or is an ICMP message. A NAT router keeps
+/// the port unless it is taken.
+fn is_drawn(packet: &Packet, port: u16) -> bool {
+    let ports = [packet.source.port(), packet.destination.port()];
+    packet.kind == PacketKind::Unreachable || ports.contains(&port)
 }
 
-/// Places the packets. `scale` is in pixels per second. A packet that the router forwards is one
-/// arrow from end to end. A packet that the router drops ends there.
+/// Places the packets. A packet that the router forwards is one arrow from the client to the server
+/// or back. A packet that the router drops is an arrow to the router.
 fn arrows(packets: &[Packet], scale: f64) -> Vec<Arrow> {
     let mut arrows: Vec<Arrow> = Vec::new();
     for &Packet { at, from, to, kind, .. } in packets {
@@ -150,17 +145,17 @@ fn arrows(packets: &[Packet], scale: f64) -> Vec<Arrow> {
             continue;
         }
         let earliest = arrows.last().map_or(LEFT, |last| last.x + GAP);
-        arrows.push(Arrow { x: f64::max(LEFT + rounded(at) * scale, earliest), from, to, kind });
+        arrows.push(Arrow { x: place(at, scale).max(earliest), from, to, kind });
     }
     arrows
 }
 
-/// Places the labels of a node's line. A label is in the first row with room for it, and to the
-/// right of its event, or to the left where the picture ends.
+/// Places the labels of a node's events: each in the first row with enough room, and to the right of
+/// the event, or to the left at the right border.
 fn labels(events: &[Event], scale: f64) -> Vec<Label<'_>> {
     let mut labels: Vec<Label> = Vec::new();
     for Event { at, text, .. } in events {
-        let x = LEFT + rounded(*at) * scale;
+        let x = place(*at, scale);
         let width = LETTER.0 * text.chars().count() as f64;
         let span = if x + width > WIDTH { (x - width, x) } else { (x, x + width) };
         let free = |row: &usize| {
@@ -173,25 +168,18 @@ fn labels(events: &[Event], scale: f64) -> Vec<Label<'_>> {
     labels
 }
 
-/// Returns the periods in which a node had power.
+/// Returns the periods in which the node of `events` had power.
 fn powered(events: &[Event], seconds: f64) -> Vec<[f64; 2]> {
-    let mut spans = vec![[0.0, seconds]];
-    for event in events {
-        match event.text.as_str() {
-            Event::POWER_OFF => {
-                spans.last_mut().expect("the list begins with one span")[1] = event.at
-            }
-            Event::POWER_ON => spans.push([event.at, seconds]),
-            _ => {}
-        }
-    }
-    spans
+    let at = |text| events.iter().find(|event| event.text == text).map(|event| event.at);
+    let until_off = [0.0, at(Event::POWER_OFF).unwrap_or(seconds)];
+    let after_on = at(Event::POWER_ON).map(|on| [on, seconds]);
+    [until_off].into_iter().chain(after_on).collect()
 }
 
-/// Rounds down to half seconds, so that two runs draw the same picture. Timers are never early, and
-/// some hundredths of a second late.
-fn rounded(seconds: f64) -> f64 {
-    (seconds * 2.0).floor() / 2.0
+/// Returns the place of a time. `scale` is in pixels per second. The time is rounded down to half
+/// seconds, so that two runs draw the same picture: timers are some hundredths of a second late.
+fn place(seconds: f64, scale: f64) -> f64 {
+    LEFT + (seconds * 2.0).floor() / 2.0 * scale
 }
 
 fn lane(node: Node) -> f64 {
@@ -209,7 +197,7 @@ fn draw_arrow(arrow: &Arrow) -> Group {
     if arrow.to == Node::Router { group.add(cross((x, to - back), color)) } else { group }
 }
 
-/// Draws the end of a packet that the router dropped.
+/// Marks the end of a packet that the router dropped.
 fn cross((x, y): (f64, f64), color: &str) -> Group {
     let arm = 3.5;
     let falling = line((x - arm, y - arm), (x + arm, y + arm), color);
@@ -217,7 +205,7 @@ fn cross((x, y): (f64, f64), color: &str) -> Group {
     Group::new().add(falling).add(rising)
 }
 
-/// Returns the color and the name of a kind of packets. Only probes have a warm color.
+/// Returns the color of a kind of packets, and its name in the legend.
 fn style(kind: PacketKind) -> (&'static str, &'static str) {
     match kind {
         PacketKind::Probe { .. } => ("#e8590c", "keepalive probe"),
@@ -260,6 +248,8 @@ fn moved(group: Group, down: f64) -> Group {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::Node::*;
     use super::PacketKind::*;
     use super::*;
@@ -298,8 +288,8 @@ mod tests {
 
     #[test]
     fn arrows_keep_their_distance_and_times_are_rounded() {
-        let opens = [packet(1.04, Client, Router, Open), packet(1.04, Server, Router, Open)];
-        let packets = [&opens[..], &[packet(3.01, Client, Router, Data)]].concat();
+        let packets = [(1.04, Client, Open), (1.04, Server, Open), (3.01, Client, Data)]
+            .map(|(at, from, kind)| packet(at, from, Router, kind));
         let xs: Vec<_> = arrows(&packets, SCALE).iter().map(|arrow| arrow.x).collect();
         assert_eq!(xs, [180.0, 180.0 + GAP, 380.0]);
     }
@@ -328,9 +318,9 @@ mod tests {
 
     #[test]
     fn only_the_first_connection_is_drawn() {
-        let mut packets = [(); 2].map(|()| packet(1.0, Client, Router, Open));
+        let mut packets = [1.0, 2.0].map(|at| packet(at, Client, Router, Open));
         packets[1].source.set_port(4001);
         packets[1].destination.set_port(7);
-        assert_eq!(first_connection(&packets), packets[..1]);
+        assert_eq!(packets.map(|packet| is_drawn(&packet, 4000)), [true, false]);
     }
 }

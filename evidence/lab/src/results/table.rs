@@ -1,59 +1,50 @@
 //! The table of a scenario's results, in Markdown.
 
 use super::{CaseResult, Observation};
-use crate::network::Family;
 
 /// An observation in the IPv4 and in the IPv6 case of one side.
-#[derive(Debug)]
 pub struct Row {
-    cells: [String; 5],
+    cells: [String; 6],
     pub pass: bool,
 }
 
-const HEADER: [&str; 6] = ["case", "what", "expected", "seen", "seconds, IPv4 / IPv6", "verdict"];
+const HEADER: [&str; 6] = ["case", "check", "expected", "seen", "seconds, IPv4 / IPv6", "verdict"];
 
-/// Returns the rows of a scenario. A row passes if the observation was made and passed in both
-/// families.
-pub fn rows(cases: &[&CaseResult]) -> Vec<Row> {
+/// Returns the rows of a scenario. A row passes if both families have the observation, and both
+/// observations pass.
+pub fn rows(cases: &[[CaseResult; 2]]) -> Vec<Row> {
     let mut rows = Vec::new();
-    for with in [true, false] {
-        let families = Family::BOTH.map(|family| {
-            let mut cases = cases.iter().filter(|case| (case.with, case.family) == (with, family));
-            cases.next().map_or(&[][..], |case| &case.observations)
-        });
-        let side = cases.iter().find(|case| case.with == with).map_or("", |case| case.side());
+    for families in cases {
         let mut names: Vec<&str> = Vec::new();
-        for Observation { what, .. } in families.into_iter().flatten() {
-            if !names.contains(&&**what) {
-                names.push(what);
+        for Observation { name, .. } in families.iter().flat_map(|case| &case.observations) {
+            if !names.contains(&&**name) {
+                names.push(name);
             }
         }
-        rows.extend(names.into_iter().map(|what| {
-            row(side, families.map(|made| made.iter().find(|observation| observation.what == what)))
-        }));
+        rows.extend(names.into_iter().map(|name| row(name, families)));
     }
     rows
 }
 
-fn row(side: &str, observations: [Option<&Observation>; 2]) -> Row {
+fn row(name: &str, families: &[CaseResult; 2]) -> Row {
+    let observations = families.each_ref().map(|CaseResult { observations, .. }| {
+        observations.iter().find(|observation| observation.name == name)
+    });
     let pass = observations.iter().all(|made| made.is_some_and(|made| made.pass));
-    let Observation { what, expected, .. } =
-        observations.into_iter().flatten().next().expect("one family made the observation");
+    let expected = observations.iter().flatten().next().expect("one family made the observation");
     let [v4, v6] = observations.map(|made| made.map_or("nothing", |made| &*made.seen));
     let seen = if v4 == v6 { v4.to_string() } else { format!("IPv4: {v4}; IPv6: {v6}") };
     let seconds = observations.iter().filter_map(|made| made.as_ref()?.seconds);
     let seconds: Vec<_> = seconds.map(|seconds| format!("{seconds:.2}")).collect();
-    let cells = [side.into(), what.clone(), expected.clone(), seen, seconds.join(" / ")];
-    Row { cells, pass }
+    let [side, verdict] = [families[0].side(), if pass { "pass" } else { "FAIL" }];
+    let (expected, seconds) = (expected.expected.clone(), seconds.join(" / "));
+    Row { cells: [side.into(), name.into(), expected, seen, seconds, verdict.into()], pass }
 }
 
 /// Returns the rows under a heading, with columns of equal width.
 pub fn markdown(heading: &str, rows: &[Row]) -> String {
-    let lines = rows.iter().map(|row| {
-        let [side, what, expected, seen, seconds] = row.cells.each_ref().map(String::as_str);
-        [side, what, expected, seen, seconds, if row.pass { "pass" } else { "FAIL" }]
-    });
-    let lines: Vec<[&str; 6]> = [HEADER].into_iter().chain(lines).collect();
+    let rows = rows.iter().map(|row| row.cells.each_ref().map(String::as_str));
+    let lines: Vec<[&str; 6]> = [HEADER].into_iter().chain(rows).collect();
     let width = |column: usize| lines.iter().map(|it| it[column].chars().count()).max();
     let widths: Vec<usize> = (0..HEADER.len()).filter_map(width).collect();
     let mut table = format!("## {heading}\n\n");
@@ -74,6 +65,7 @@ pub fn markdown(heading: &str, rows: &[Row]) -> String {
 mod tests {
     use super::*;
     use crate::arguments::Scenario;
+    use crate::network::Family;
 
     /// Returns the table of an observation with these values in the two families.
     fn table(v4: &str, v6: &str) -> Vec<String> {
@@ -83,7 +75,7 @@ mod tests {
             case.observations.extend(observation);
             case
         });
-        markdown("x", &rows(&[&v4, &v6])).lines().map(str::to_string).collect()
+        markdown("x", &rows(&[[v4, v6]])).lines().map(str::to_string).collect()
     }
 
     #[test]
@@ -93,25 +85,22 @@ mod tests {
             [
                 "## x",
                 "",
-                "| case    | what | expected | seen    | seconds, IPv4 / IPv6 | verdict |",
-                "|---------|------|----------|---------|----------------------|---------|",
-                "| without | read | blocked  | blocked |                      | pass    |"
+                "| case    | check | expected | seen    | seconds, IPv4 / IPv6 | verdict |",
+                "|---------|-------|----------|---------|----------------------|---------|",
+                "| without | read  | blocked  | blocked |                      | pass    |"
             ]
         );
     }
 
     #[test]
-    fn row_fails_if_one_family_differs() {
-        let row = table("blocked", "TimedOut").pop().unwrap();
-        assert!(row.contains("| IPv4: blocked; IPv6: TimedOut |"), "{row}");
-        assert!(row.ends_with("| FAIL    |"), "{row}");
-    }
-
-    #[test]
-    fn row_fails_if_one_family_made_no_observation() {
-        for (v4, v6) in [("", "blocked"), ("blocked", "")] {
+    fn row_fails_if_a_family_differs_or_made_no_observation() {
+        for (v4, v6, seen) in [
+            ("blocked", "TimedOut", "IPv4: blocked; IPv6: TimedOut"),
+            ("blocked", "", "IPv4: blocked; IPv6: nothing"),
+            ("", "blocked", "IPv4: nothing; IPv6: blocked"),
+        ] {
             let row = table(v4, v6).pop().unwrap();
-            assert!(row.contains("nothing") && row.ends_with("| FAIL    |"), "{row}");
+            assert!(row.contains(seen) && row.ends_with("| FAIL    |"), "{row}");
         }
     }
 }

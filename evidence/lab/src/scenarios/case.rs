@@ -1,26 +1,25 @@
-//! Runs one case of a scenario, in a network of its own.
+//! Runs the cases of scenarios, each in its own network.
 //!
-//! A scenario has two cases for each IP family: one with its subject, such as keepalive, and one
-//! without. The case without shows that the subject causes the effect.
+//! A scenario compares two sides, such as with keepalive and without. A side has a case for each IP
+//! family.
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Result, ensure};
 
-use super::{PacketKind, Plan};
+use super::{Packet, PacketKind, Plan};
 use crate::arguments::Scenario;
 use crate::capture::Capture;
 use crate::network::{Family, Keepalive, Namespace, Network, Node, server_address};
 use crate::peer::Peer;
-use crate::results::{CaseResult, Event, Expected, Observation, Seen};
+use crate::results::{CaseResult, Cases, Event, Expected, LATE, Observation, Seen};
 
-/// A running case.
 pub struct Case<'a> {
-    /// Whether the case has the scenario's subject.
+    /// Whether the case is on the scenario's first side, such as with keepalive.
     pub with: bool,
     pub keepalive: Keepalive,
     pub capture: Arc<Capture>,
@@ -29,22 +28,37 @@ pub struct Case<'a> {
     result: &'a mut CaseResult,
 }
 
-/// A connection between a program at the client and one at the server.
 pub struct Connection {
     pub client: Peer,
     pub server: Peer,
-    /// The client's address.
-    pub end: SocketAddr,
+    pub client_address: SocketAddr,
 }
 
 /// The result of [`Case::wait_for`] for a call that does not return.
 pub const STILL_BLOCKED: &str = "still blocked";
 
-/// The error of a call after probes without an answer.
+/// The error of a call after unanswered probes.
 pub const TIMED_OUT: &str = "TimedOut (os error 110)";
 
-/// Runs a case. An error on the way becomes an observation that fails.
-pub fn run(scenario: Scenario, family: Family, with: bool, program: &Path) -> CaseResult {
+pub const PROBE: &str = "probe";
+pub const NO_PROBE: &str = "no probe";
+
+/// Runs all cases of the scenarios at once.
+pub fn run_all(scenarios: &[Scenario], program: &Path) -> Vec<Cases> {
+    thread::scope(|scope| {
+        let start = |&scenario: &Scenario| {
+            [true, false].map(|with| {
+                Family::BOTH.map(|family| scope.spawn(move || run(scenario, family, with, program)))
+            })
+        };
+        let running: Vec<_> = scenarios.iter().map(start).collect();
+        let end = |case: ScopedJoinHandle<_>| case.join().expect("a case does not panic");
+        running.into_iter().map(|cases| cases.map(|side| side.map(end))).collect()
+    })
+}
+
+/// Runs a case. An error becomes an observation that fails.
+fn run(scenario: Scenario, family: Family, with: bool, program: &Path) -> CaseResult {
     let mut result = CaseResult::new(scenario, family, with);
     let outcome = Case::new(scenario.plan(), program, &mut result).and_then(|mut case| {
         let outcome = (scenario.plan().run)(&mut case);
@@ -60,14 +74,14 @@ pub fn run(scenario: Scenario, family: Family, with: bool, program: &Path) -> Ca
 
 impl<'a> Case<'a> {
     fn new(plan: &Plan, program: &'a Path, result: &'a mut CaseResult) -> Result<Self> {
-        let network = Network::new(&plan.shape)?;
+        let network = Network::new(plan.keepalive, plan.router_rules, plan.router_sysctls)?;
         let capture = Capture::start(network.namespace(Node::Router))?;
         result.start = capture.start;
-        let (with, keepalive) = (result.with, plan.shape.keepalive);
+        let (with, keepalive) = (result.with, plan.keepalive);
         Ok(Self { with, keepalive, network, capture, program, result })
     }
 
-    /// Returns the seconds since the case began, by the clock of the packets' times.
+    /// Returns the seconds since the case began, by the clock of the packets' time stamps.
     pub fn now(&self) -> f64 {
         let now = SystemTime::UNIX_EPOCH.elapsed().expect("the clock is later than 1970");
         now.as_secs_f64() - self.capture.start.as_secs_f64()
@@ -85,7 +99,7 @@ impl<'a> Case<'a> {
         Peer::start_in_gvisor(self.program, self.namespace(node))
     }
 
-    /// Starts a listener at the server. Returns its address, too.
+    /// Starts a listener at the server. Returns the program and the listener's address.
     pub fn listen(&self) -> Result<(Peer, SocketAddr)> {
         let mut server = self.peer(Node::Server)?;
         let address = server_address(self.result.family);
@@ -99,14 +113,14 @@ impl<'a> Case<'a> {
 
     pub fn connect_from(&self, mut client: Peer) -> Result<Connection> {
         let (mut server, address) = self.listen()?;
-        let end = client.call(&format!("connect {address}"))?.parse()?;
+        let client_address = client.call(&format!("connect {address}"))?.parse()?;
         server.call_ok("accept")?;
-        Ok(Connection { client, server, end })
+        Ok(Connection { client, server, client_address })
     }
 
-    /// Sets the option, but not in the case without keepalive. Returns the time before the call.
+    /// Sets the option on the first side only. Returns the time before the call.
     pub fn set_keepalive(&mut self, node: Node, program: &mut Peer) -> Result<f64> {
-        // With the time after the call, a late answer would make probes too early.
+        // The answer to the call may be late, and a probe must not seem to be early.
         let since = self.now();
         if self.with {
             program.call_ok("set_keepalive true")?;
@@ -115,12 +129,12 @@ impl<'a> Case<'a> {
         Ok(since)
     }
 
-    /// Cuts a node's power: no packet comes from there, and its program ends.
+    /// Cuts a node's power: the node sends no more packets, and its program ends.
     ///
-    /// Returns the start of the other node's idle time: `since`, or the node's last answer to a
-    /// probe. A busy machine cuts the power after a probe.
+    /// Returns the start of the other node's idle time: `since`, or the time of the last answer to a
+    /// probe. On a busy machine, the power may go off after a probe.
     pub fn power_off(&mut self, node: Node, program: Peer, since: f64) -> Result<f64> {
-        self.network.unplug(node)?;
+        self.network.delete_link(node)?;
         self.mark(node, Event::POWER_OFF);
         drop(program);
         let mut packets = self.capture.packets()?;
@@ -128,7 +142,7 @@ impl<'a> Case<'a> {
         Ok(packets.last().map_or(since, |answer| answer.at))
     }
 
-    /// Starts the server again, with a kernel that knows no connection. Returns the time.
+    /// Starts the server again, without its connections. Returns the time.
     pub fn power_on_server(&mut self) -> Result<f64> {
         self.network.replace_server()?;
         self.mark(Node::Server, Event::POWER_ON);
@@ -139,19 +153,52 @@ impl<'a> Case<'a> {
         thread::sleep(Duration::from_secs_f64(seconds));
     }
 
-    /// Waits for the answer to the command `verb`, until `seconds` after `since`. The answer's time
-    /// is in seconds after `since`. Returns [`STILL_BLOCKED`] if there is no answer.
+    /// Waits for the answer to the command `verb`, until `seconds` after `since`. Returns the answer
+    /// with its time after `since`, or [`STILL_BLOCKED`].
     pub fn wait_for(&self, peer: &mut Peer, verb: &str, since: f64, seconds: f64) -> Result<Seen> {
         let left = (since + seconds - self.now()).max(0.0);
         let answer = peer.wait_for(verb, Instant::now() + Duration::from_secs_f64(left))?;
-        Ok(answer.map_or(STILL_BLOCKED.into(), |what| Seen::at(what, self.now() - since)))
+        Ok(answer.map_or(STILL_BLOCKED.into(), |answer| Seen::at(answer, self.now() - since)))
     }
 
-    /// Waits for the end of a `read` at the client, as [`Case::wait_for`], and marks the end.
+    /// Waits for the result of a `read` at the client, as [`Case::wait_for`], and marks it.
     pub fn wait_for_read(&mut self, client: &mut Peer, since: f64, seconds: f64) -> Result<Seen> {
         let end = self.wait_for(client, "read", since, seconds)?;
-        self.mark(Node::Client, format!("read(): {}", end.what));
+        self.mark(Node::Client, format!("read(): {}", end.value));
         Ok(end)
+    }
+
+    /// Sets keepalive on the first side, lets the client block in `read`, and cuts the server's
+    /// power. Returns the start of the client's idle time.
+    pub fn power_off_server_during_read(&mut self, client: &mut Peer, server: Peer) -> Result<f64> {
+        let since = self.set_keepalive(Node::Client, client)?;
+        client.send("read")?;
+        self.power_off(Node::Server, server, since)
+    }
+
+    /// Checks that the client's `read` times out on the first side, and blocks on the second side.
+    /// Returns whether `read` returned.
+    pub fn check_read_times_out(&mut self, client: &mut Peer, idle_since: f64) -> Result<bool> {
+        let timeout = self.keepalive.timeout();
+        let end = self.wait_for_read(client, idle_since, 3.0 * timeout)?;
+        let returned = end.time.is_some();
+        self.check("read", self.either(Expected::at(TIMED_OUT, timeout), STILL_BLOCKED), end);
+        Ok(returned)
+    }
+
+    /// Waits for a probe that is `wanted`, up to twice the idle time. Returns [`PROBE`] with its time
+    /// after `since`, or [`NO_PROBE`].
+    pub fn wait_for_probe(&self, since: f64, wanted: impl Fn(&Packet) -> bool) -> Result<Seen> {
+        let seconds = since + 2.0 * (self.keepalive.idle_time + LATE) - self.now();
+        let probes = self.capture.wait(seconds, 1, |packet| packet.is_probe() && wanted(packet))?;
+        Ok(probes.first().map_or(NO_PROBE.into(), |probe| Seen::at(PROBE, probe.at - since)))
+    }
+
+    /// Returns [`PROBE`] or [`NO_PROBE`] for the time after `since`.
+    pub fn probe_after(&self, since: f64) -> Result<&'static str> {
+        let packets = self.capture.packets()?;
+        let is_seen = packets.iter().any(|packet| packet.is_probe() && packet.at > since);
+        Ok(if is_seen { PROBE } else { NO_PROBE })
     }
 
     /// Records an event at a node, for the picture.
@@ -160,14 +207,13 @@ impl<'a> Case<'a> {
         self.result.events.push(Event { at, node, text: text.into() });
     }
 
-    /// Returns `with` in a case with the scenario's subject, and `without` in the other case.
+    /// Returns `with` on the first side, and `without` on the second side.
     pub fn either(&self, with: impl Into<Expected>, without: impl Into<Expected>) -> Expected {
         if self.with { with.into() } else { without.into() }
     }
 
-    /// Records an observation.
-    pub fn check(&mut self, what: &str, expected: impl Into<Expected>, seen: impl Into<Seen>) {
-        self.result.observations.push(Observation::new(what, expected, seen));
+    pub fn check(&mut self, name: &str, expected: impl Into<Expected>, seen: impl Into<Seen>) {
+        self.result.observations.push(Observation::new(name, expected, seen));
         self.result.end = self.now();
     }
 }

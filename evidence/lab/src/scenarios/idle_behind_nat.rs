@@ -3,26 +3,22 @@
 use super::*;
 
 pub const PLAN: Plan = Plan {
-    sides: WITH_KEEPALIVE,
-    shape: Shape {
-        keepalive: Keepalive { time: 1, interval: 1, probes: 2 },
-        // The router translates addresses, drops packets of unknown connections, and does not pick up
-        // connections in the middle.
-        router_rules: r#"
-            chain translate {
-                type nat hook postrouting priority srcnat
-                oifname "server" masquerade
-            }
-            chain strict {
-                type filter hook forward priority filter
-                ct state invalid drop
-            }"#,
-        router_sysctls: &[
-            ("netfilter/nf_conntrack_tcp_timeout_established", 2),
-            ("netfilter/nf_conntrack_tcp_loose", 0),
-        ],
-    },
-    run,
+    // The router translates addresses, drops packets of unknown connections, and does not pick up
+    // connections in the middle.
+    router_rules: r#"
+        chain translate {
+            type nat hook postrouting priority srcnat
+            oifname "server" masquerade
+        }
+        chain strict {
+            type filter hook forward priority filter
+            ct state invalid drop
+        }"#,
+    router_sysctls: &[
+        ("netfilter/nf_conntrack_tcp_timeout_established", 2),
+        ("netfilter/nf_conntrack_tcp_loose", 0),
+    ],
+    ..Plan::new(run)
 };
 
 /// Longer than three of the router's timeouts.
@@ -40,7 +36,7 @@ fn run(case: &mut Case) -> Result<()> {
     case.mark(Node::Client, "write()");
     server.send("read")?;
     let arrived = case.wait_for(&mut server, "read", written, 3.0)?;
-    if arrived.seconds.is_some() {
+    if arrived.time.is_some() {
         server.call_ok("write yes")?;
     }
     client.send("read")?;

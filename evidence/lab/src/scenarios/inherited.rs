@@ -1,14 +1,14 @@
-//! The listener has the option when it accepts a stream. No standard says whether the stream inherits
-//! the option, so std's documentation may not promise it. The scenario records what Linux does.
+//! The option is set on the listener, and Linux passes it on to accepted streams. POSIX does not say
+//! so, and std does not promise it.
 
 use super::*;
 
-pub const PLAN: Plan = Plan { sides: ["set on the listener", "not set"], shape: PLAIN, run };
+pub const PLAN: Plan = Plan { sides: ["set on the listener", "not set"], ..Plan::new(run) };
 
 fn run(case: &mut Case) -> Result<()> {
     let (mut server, address) = case.listen()?;
     if case.with {
-        server.call(&format!("hand_listener_to {}", witness::python(Some(true))))?;
+        server.call(&format!("hand_listener_to {}", sockopt::python(Some(true))))?;
     }
     let mut client = case.peer(Node::Client)?;
     let idle_since = case.now();
@@ -17,18 +17,15 @@ fn run(case: &mut Case) -> Result<()> {
 
     let reports = [
         ("keepalive() of the accepted stream", "keepalive".to_string()),
-        ("Python, of that stream", format!("hand_stream_to {}", witness::python(None))),
-        ("socket2, of that stream", format!("hand_stream_to {}", witness::socket2(None)?)),
+        ("Python, of the accepted stream", format!("hand_stream_to {}", sockopt::python(None))),
+        ("socket2, of the accepted stream", format!("hand_stream_to {}", sockopt::socket2(None)?)),
     ];
-    for (who, command) in reports {
-        case.check(who, case.with.to_string(), server.call(&command)?);
+    for (name, command) in reports {
+        case.check(name, case.with.to_string(), server.call(&command)?);
     }
 
-    let time = f64::from(case.keepalive.time);
-    let probe = case.capture.wait(time + LATE, |packets| {
-        packets.iter().find(|p| p.is_probe() && p.from == Node::Server).map(|p| p.at)
-    })?;
-    let seen = probe.map_or("none".into(), |at| Seen::at("probe", at - idle_since));
-    case.check("on the wire", case.either(Expected::at("probe", time), "none"), seen);
+    let seen = case.wait_for_probe(idle_since, |probe| probe.from == Node::Server)?;
+    let due = Expected::at(PROBE, case.keepalive.idle_time);
+    case.check("on the wire", case.either(due, NO_PROBE), seen);
     Ok(())
 }

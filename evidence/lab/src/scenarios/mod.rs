@@ -1,22 +1,22 @@
-//! The scenarios. To add one: a file here, a line in [`Scenario::plan`], and a variant with the
-//! description in [`Scenario`].
+//! The scenarios. A new scenario needs a file here, a line in [`Scenario::plan`], and a variant of
+//! [`Scenario`].
 
 use anyhow::Result;
 
 // Each scenario imports these by `use super::*`.
-use self::case::{Case, Connection, STILL_BLOCKED, TIMED_OUT};
+use self::case::{Case, Connection, NO_PROBE, PROBE, STILL_BLOCKED, TIMED_OUT};
 use crate::arguments::Scenario;
 use crate::capture::packet::{Packet, PacketKind};
-use crate::network::{Keepalive, Node, PLAIN, Shape};
-use crate::peer::witness;
+use crate::network::{Keepalive, Node};
+use crate::peer::sockopt;
 use crate::results::{Expected, LATE, Seen};
 
 pub mod case;
+mod cross_check;
 mod gvisor;
 mod idle_behind_nat;
 mod inherited;
 mod on_the_wire;
-mod others_agree;
 mod power_loss;
 mod reboot;
 mod server_side;
@@ -27,10 +27,30 @@ mod unacknowledged;
 mod unreachable;
 
 pub struct Plan {
-    /// The names of the cases with the scenario's subject, and of those without.
+    /// The names of the two sides that the scenario compares.
     pub sides: [&'static str; 2],
-    pub shape: Shape,
+    pub keepalive: Keepalive,
+    pub router_rules: &'static str,
+    pub router_sysctls: &'static [(&'static str, u32)],
     pub run: fn(&mut Case) -> Result<()>,
+}
+
+impl Plan {
+    /// Returns the plan of most scenarios. The router forwards all packets. As on most of the internet,
+    /// it does not report unreachable hosts.
+    const fn new(run: fn(&mut Case) -> Result<()>) -> Self {
+        Self {
+            sides: ["with keepalive", "without"],
+            keepalive: Keepalive { idle_time: 1.0, interval: 1.0, probes: 2 },
+            router_rules: "chain silent {
+                type filter hook output priority filter
+                icmp type destination-unreachable drop
+                icmpv6 type destination-unreachable drop
+            }",
+            router_sysctls: &[],
+            run,
+        }
+    }
 }
 
 impl Scenario {
@@ -47,11 +67,8 @@ impl Scenario {
             Self::Traffic => &traffic::PLAN,
             Self::States => &states::PLAN,
             Self::Inherited => &inherited::PLAN,
-            Self::OthersAgree => &others_agree::PLAN,
+            Self::CrossCheck => &cross_check::PLAN,
             Self::Gvisor => &gvisor::PLAN,
         }
     }
 }
-
-/// The sides of most scenarios.
-const WITH_KEEPALIVE: [&str; 2] = ["with keepalive", "without"];

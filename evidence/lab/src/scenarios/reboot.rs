@@ -1,27 +1,23 @@
-//! The server restarts with its address, and knows nothing of the connection.
+//! The server restarts with the same address, and without its connections.
 
 use super::*;
 
 pub const PLAN: Plan = Plan {
-    sides: WITH_KEEPALIVE,
     // The server is back after two seconds. On a busy machine, it may miss some of the probes.
-    shape: Shape { keepalive: Keepalive { time: 2, interval: 1, probes: 9 }, ..PLAIN },
-    run,
+    keepalive: Keepalive { idle_time: 2.0, interval: 1.0, probes: 9 },
+    ..Plan::new(run)
 };
 
 fn run(case: &mut Case) -> Result<()> {
     let Connection { mut client, server, .. } = case.connect()?;
-    let since = case.set_keepalive(Node::Client, &mut client)?;
-    client.send("read")?;
-    let idle_since = case.power_off(Node::Server, server, since)?;
+    let idle_since = case.power_off_server_during_read(&mut client, server)?;
     let off = case.power_on_server()? - idle_since;
 
-    let Keepalive { time, interval, .. } = case.keepalive;
-    let first_probe = f64::from(time);
+    let Keepalive { idle_time: first_probe, interval, .. } = case.keepalive;
     // The first probe that the new server receives.
-    let latest_probe = first_probe.max(off + f64::from(interval));
+    let latest_probe = first_probe.max(off + interval);
     let end = case.wait_for_read(&mut client, idle_since, 3.0 * latest_probe)?;
-    let reset = end.seconds.is_some();
+    let reset = end.time.is_some();
     let message = "ConnectionReset (os error 104)";
     let resets = Expected::between(message, first_probe, latest_probe + LATE);
     case.check("read", case.either(resets, STILL_BLOCKED), end);

@@ -1,34 +1,32 @@
-//! A server holds a descriptor for each client, until it notices that the client has vanished.
+//! A server holds a file descriptor for each vanished client until a read fails.
 
 use super::*;
 
-pub const PLAN: Plan = Plan { sides: WITH_KEEPALIVE, shape: PLAIN, run };
+pub const PLAN: Plan = Plan::new(run);
 
 const CLIENTS: usize = 1000;
-/// Less than a listener's backlog. A client beyond the backlog waits for a second.
-const BATCH: usize = 100;
 
 fn run(case: &mut Case) -> Result<()> {
     let (mut server, address) = case.listen()?;
     let mut client = case.peer(Node::Client)?;
     let descriptors_before: usize = server.call("descriptors")?.parse()?;
-    for _ in 0..CLIENTS / BATCH {
-        client.call(&format!("connect {address} {BATCH}"))?;
-        server.call_ok(&format!("accept {BATCH}"))?;
+    for _ in 0..CLIENTS {
+        client.call(&format!("connect {address}"))?;
+        server.call_ok("accept")?;
     }
 
     let since = case.set_keepalive(Node::Server, &mut server)?;
     let idle_since = case.power_off(Node::Client, client, since)?;
-    server.call_ok("thread drain")?;
+    server.send("thread drain")?;
 
-    let detection = case.keepalive.detection();
-    let end = case.wait_for(&mut server, "drain", idle_since, 3.0 * detection)?;
-    case.mark(Node::Server, format!("read(): {}", end.what));
+    let timeout = case.keepalive.timeout();
+    let end = case.wait_for(&mut server, "drain", idle_since, 3.0 * timeout)?;
+    case.mark(Node::Server, format!("read(): {}", end.value));
     let descriptors: usize = server.call("descriptors")?.parse()?;
-    // A busy machine needs a while for the end of a thousand connections.
+    // The end of a thousand connections takes time on a busy machine.
     let timed_out = format!("{CLIENTS} × {TIMED_OUT}");
-    let timed_out = Expected::between(timed_out, detection, 2.0 * detection);
-    case.check("reading from all", case.either(timed_out, STILL_BLOCKED), end);
+    let timed_out = Expected::between(timed_out, timeout, 2.0 * timeout);
+    case.check("read from all", case.either(timed_out, STILL_BLOCKED), end);
     let of_all = |number: usize| format!("{number} of {CLIENTS}");
     let seen = of_all(descriptors - descriptors_before);
     case.check("descriptors still held", case.either(of_all(0), of_all(CLIENTS)), seen);

@@ -1,11 +1,11 @@
-//! The option stays with the connection, whatever the program does with its stream.
+//! Probes are sent for a half-closed, nonblocking, cloned or moved stream.
 
 use super::*;
 
-pub const PLAN: Plan = Plan { sides: WITH_KEEPALIVE, shape: PLAIN, run };
+pub const PLAN: Plan = Plan::new(run);
 
-/// A name, and the commands for the client's stream before and after keepalive is set. The FIN of a
-/// half-close goes before, because its acknowledgement restarts the idle time.
+/// A name, and the client's commands before and after keepalive is set. The half-close comes before,
+/// because the acknowledgement of the FIN restarts the idle time.
 const STATES: [(&str, &[&str], &[&str]); 5] = [
     ("plain", &[], &[]),
     ("half-closed", &["shutdown"], &[]),
@@ -26,19 +26,11 @@ fn run(case: &mut Case) -> Result<()> {
         connections.push((name, since, connection));
     }
 
-    let time = f64::from(case.keepalive.time);
-    let probes = |packets: &[Packet], Connection { end, .. }: &Connection| -> Vec<f64> {
-        let ours = packets.iter().filter(|p| p.is_probe() && p.source == *end);
-        ours.map(|probe| probe.at).collect()
-    };
-    // Two probes of each connection, on two cables.
-    case.capture.wait(2.0 * (time + LATE), |packets| {
-        connections.iter().all(|(.., c)| probes(packets, c).len() >= 4).then_some(())
-    })?;
     for (name, since, connection) in &connections {
-        let first = probes(&case.capture.packets()?, connection).first().map(|at| at - since);
-        let seen = first.map_or("no probe".into(), |seconds| Seen::at("probes", seconds));
-        case.check(name, case.either(Expected::at("probes", time), "no probe"), seen);
+        let seen =
+            case.wait_for_probe(*since, |probe| probe.source == connection.client_address)?;
+        let due = Expected::at(PROBE, case.keepalive.idle_time);
+        case.check(name, case.either(due, NO_PROBE), seen);
     }
     Ok(())
 }

@@ -1,28 +1,24 @@
-//! Traffic leaves nothing to probe: each acknowledgement restarts the idle time.
+//! No probe is sent during traffic: each acknowledgement restarts the idle time.
 
 use super::*;
 
 pub const PLAN: Plan = Plan {
     sides: ["writing", "idle"],
-    shape: Shape { keepalive: Keepalive { time: 2, interval: 1, probes: 2 }, ..PLAIN },
-    run,
+    keepalive: Keepalive { idle_time: 2.0, interval: 1.0, probes: 2 },
+    ..Plan::new(run)
 };
 
 fn run(case: &mut Case) -> Result<()> {
     let Connection { mut client, mut server, .. } = case.connect()?;
     client.call_ok("set_keepalive true")?;
-    let half = f64::from(case.keepalive.time) / 2.0;
     for _ in 0..6 {
-        case.idle(half);
+        case.idle(case.keepalive.idle_time / 2.0);
         if case.with {
             client.call_ok("write ping")?;
-            // Reads, so that the next write is a segment of its own.
             server.call("read")?;
         }
     }
-    let probed = case.capture.packets()?.iter().any(|packet| packet.is_probe());
-    let seen = if probed { "seen" } else { "none" };
-    case.check("probes", case.either("none", "seen"), seen);
+    case.check("on the wire", case.either(NO_PROBE, PROBE), case.probe_after(0.0)?);
     case.check("keepalive()", "true", client.call("keepalive")?);
     Ok(())
 }
