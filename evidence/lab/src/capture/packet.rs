@@ -130,7 +130,7 @@ mod tests {
     const CLIENT: ([u8; 4], u16) = ([10, 0, 2, 2], 4000);
     const SERVER: ([u8; 4], u16) = ([10, 0, 3, 2], 7);
 
-    /// Returns a segment on the client's cable. `flag` is 'S', 'F', 'R' or '-' for none.
+    /// Returns a segment on the client's link. `flag` is 'S', 'F', 'R' or '-' for none.
     fn segment(from_client: bool, seq: u32, ack: u32, flag: char, data: &[u8]) -> Frame {
         let (from, to) = if from_client { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
         let tcp = PacketBuilder::ipv4(from.0, to.0, 64).tcp(from.1, to.1, seq, 1000).ack(ack);

@@ -54,13 +54,12 @@ struct Scene {
 }
 
 impl Scene {
-    /// The scene begins with the first packet, after the start of the programs. It shows the first
-    /// connection.
+    /// Returns the first connection, from the first packet to the last observation.
     fn new(case: &CaseResult) -> Self {
-        let (mut packets, mut events) =
-            (packet::read(&case.frames, case.start), case.events.clone());
-        let port = packets.first().map_or(0, |packet| packet.source.port());
-        packets.retain(|packet| packet.at <= case.end && is_drawn(packet, port));
+        let mut packets = packet::read(&case.frames, case.start);
+        let mut events = case.events.clone();
+        retain_first_connection(&mut packets);
+        packets.retain(|packet| packet.at <= case.end);
         let start = packets.first().map_or(0.0, |packet| packet.at);
         packets.iter_mut().for_each(|packet| packet.at -= start);
         events.iter_mut().for_each(|event| event.at -= start);
@@ -124,11 +123,13 @@ fn panel(scene: &Scene, seconds: f64) -> Group {
     panel
 }
 
-/// Returns whether a packet belongs to the client's port, or is an ICMP message. A NAT router keeps
-/// the port unless it is taken.
-fn is_drawn(packet: &Packet, port: u16) -> bool {
-    let ports = [packet.source.port(), packet.destination.port()];
-    packet.kind == PacketKind::Unreachable || ports.contains(&port)
+/// Retains the packets with the client's port, and ICMP messages. A NAT router keeps the port unless
+/// the port is taken.
+fn retain_first_connection(packets: &mut Vec<Packet>) {
+    let Some(port) = packets.first().map(|packet| packet.source.port()) else { return };
+    packets.retain(|Packet { source, destination, kind, .. }| {
+        *kind == PacketKind::Unreachable || [source.port(), destination.port()].contains(&port)
+    });
 }
 
 /// Places the packets. A packet that the router forwards is one arrow from the client to the server
@@ -318,9 +319,10 @@ mod tests {
 
     #[test]
     fn only_the_first_connection_is_drawn() {
-        let mut packets = [1.0, 2.0].map(|at| packet(at, Client, Router, Open));
+        let mut packets = Vec::from([1.0, 2.0].map(|at| packet(at, Client, Router, Open)));
         packets[1].source.set_port(4001);
         packets[1].destination.set_port(7);
-        assert_eq!(packets.map(|packet| is_drawn(&packet, 4000)), [true, false]);
+        retain_first_connection(&mut packets);
+        assert_eq!(packets.iter().map(|packet| packet.at).collect::<Vec<_>>(), [1.0]);
     }
 }

@@ -1,5 +1,5 @@
-//! The option is set on the listener, and Linux passes it on to accepted streams. POSIX does not say
-//! so, and std does not promise it.
+//! On Linux, accepted streams inherit the option from the listener. No standard says so, and std's
+//! documentation must not promise it.
 
 use super::*;
 

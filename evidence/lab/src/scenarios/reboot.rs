@@ -14,7 +14,7 @@ fn run(case: &mut Case) -> Result<()> {
     let off = case.power_on_server()? - idle_since;
 
     let Keepalive { idle_time: first_probe, interval, .. } = case.keepalive;
-    // The first probe that the new server receives.
+    // The server receives its first probe at `latest_probe` or before.
     let latest_probe = first_probe.max(off + interval);
     let end = case.wait_for_read(&mut client, idle_since, 3.0 * latest_probe)?;
     let reset = end.time.is_some();
