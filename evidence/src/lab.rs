@@ -55,7 +55,7 @@ fn lab(place: &Place, args: &[&Path]) -> Result<String> {
 
 /// Returns a sysroot with the std of the series, which all scenarios of the base share.
 fn sysroot(place: &Place) -> Result<PathBuf> {
-    let opened = place.opened()?;
+    let opened = place.opened();
     let dir = place.project().build.root.join("evidence/lab-std").join(&place.base().name);
     let _lock = lock(&dir)?;
     let sysroot = dir.join(opened.found_with()?);

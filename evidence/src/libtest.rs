@@ -105,7 +105,8 @@ pub fn require_tests_of(file: &str, printed: &str) -> Result<()> {
     let tests = file.split("#[test]").skip(1);
     let names = tests.map(|test| Some(test.split_once("fn ")?.1.split_once('(')?.0));
     let own: Vec<_> = names.collect::<Option<_>>().context("a test without a function")?;
-    let missing: Vec<_> = own.iter().filter(|name| !ran.contains_key(**name)).collect();
+    let has_run = |name: &&&str| ran.get(**name).is_some_and(|verdict| *verdict != "ignored");
+    let missing: Vec<_> = own.iter().filter(|name| !has_run(name)).collect();
     if own.is_empty() || !missing.is_empty() {
         bail!("{KEEPALIVE} has {} tests, and {missing:?} did not run", own.len());
     }
@@ -123,6 +124,7 @@ mod tests {
         assert!(require_tests_of(file, &format!("{a}test b ... ok\n")).is_ok());
         let error = require_tests_of(file, a).unwrap_err().to_string();
         assert!(error.ends_with("[\"b\"] did not run"), "{error}");
+        assert!(require_tests_of(file, &format!("{a}test b ... ignored\n")).is_err());
         assert!(require_tests_of("fn c() {}", a).is_err());
     }
 

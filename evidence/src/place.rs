@@ -79,8 +79,8 @@ impl Place {
     }
 
     /// Returns the base's store and compiler, which all trials of a process share.
-    pub fn opened(&self) -> Result<Arc<Opened>> {
-        Ok(self.opened.clone())
+    pub fn opened(&self) -> &Opened {
+        &self.opened
     }
 
     /// Returns a directory that no other running trial uses. Later trials of the suite and the base use the directory

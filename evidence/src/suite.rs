@@ -236,7 +236,7 @@ fn open_all<'b>(
     thread::scope(|scope| {
         let threads: Vec<_> = bases.map(|base| (base, scope.spawn(move || open(base)))).collect();
         let join = |thread: thread::ScopedJoinHandle<_>| {
-            thread.join().unwrap_or_else(|_| Err(anyhow!("opening it panicked")))
+            thread.join().unwrap_or_else(|_| Err(anyhow!("opening the base panicked")))
         };
         threads.into_iter().map(|(base, thread)| (base.name.clone(), join(thread))).collect()
     })
@@ -251,10 +251,7 @@ fn note_other_work(tree: &Path, store: &Store) {
             && clone.stdout_of(&["status", "--porcelain"]).is_ok_and(|changes| changes.is_empty())
     };
     if tree.exists() && !is_same() {
-        eprintln!(
-            "note: {0} has other files than the patches. The trials are about the patches",
-            shown(tree)
-        );
+        eprintln!("note: the trials test the patches, and {} has other files", shown(tree));
     }
 }
 

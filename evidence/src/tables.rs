@@ -43,8 +43,8 @@ const TABLES: [Table; 3] = [
                   calls*: in a trace, each call of a method is one system call with the right arguments, and there \
                   is no other. UEFI and WASI 0.1 do not support keepalive: on a connection, all three calls of the \
                   methods fail with `Unsupported`, and after that the connection sends and receives.\n\nSGX, Motor \
-                  OS, SOLID and Xous do not support keepalive either, and nothing was run there, as they need \
-                  hardware or images that cannot be had. std was type-checked for them ([targets.md](targets.md)), \
+                  OS, SOLID and Xous do not support keepalive either, and nothing was run there, because they \
+                  need hardware or images that this project does not have. std was type-checked for them ([targets.md](targets.md)), \
                   and the code of their backends was read: each method is a call of `unsupported()`, or of the \
                   macro `unimpl!()` on Xous.",
         header: &[
@@ -108,7 +108,7 @@ pub fn file(project: &Project, suite: &str, found_with: &str, trial: &str) -> Pa
 /// patches/ and the compiler on this machine.
 pub fn write_docs(project: &Project, suites: &[Suite], suite: &str, dirs: &[&str]) -> Result<()> {
     let Some(table) = TABLES.iter().find(|table| table.suite == suite) else {
-        bail!("there are tables of {}", TABLES.map(|table| table.suite).join(", "));
+        bail!("{suite} has no table. These have: {}", TABLES.map(|table| table.suite).join(", "));
     };
     let mut text = format!(
         "# {}\n\nWritten by `cargo run -p evidence -- docs {suite}`. {}\n",

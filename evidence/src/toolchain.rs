@@ -115,7 +115,7 @@ fn other_crates_stay_the_same(place: &Place) -> Result<String> {
 /// Runs the tests in examples/, among them the integration test of the series.
 fn examples_pass(place: &Place) -> Result<String> {
     let Made { patched, dir, .. } = make(place, "examples", &[])?;
-    let library = place.opened()?.library()?;
+    let library = place.opened().library()?;
     let mut cargo = patched.cargo();
     cargo.args(["test", "--locked", "--test=*", "--target-dir"]).arg(&dir);
     cargo.current_dir(place.project().root.join("examples"));

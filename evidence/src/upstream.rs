@@ -63,7 +63,7 @@ fn pass(place: &Place, args: &[&str]) -> Result<String> {
 /// Runs x.py like [`pass`]. The tests of the series must be among the tests that ran.
 fn pass_with_keepalive(place: &Place, args: &[&str]) -> Result<String> {
     let printed = x_py(place, args)?;
-    let file = place.opened()?.library()?.join(libtest::KEEPALIVE);
+    let file = place.opened().library()?.join(libtest::KEEPALIVE);
     libtest::require_tests_of(&fs::read_to_string(file)?, &printed)?;
     Ok(libtest::count(&printed)?.to_string())
 }
@@ -86,7 +86,7 @@ fn x_py(place: &Place, args: &[&str]) -> Result<String> {
 /// Runs std's tests of TCP with x.py, and as `cargo xtask test` compiles them, and compares the results.
 fn compare(place: &Place) -> Result<String> {
     let upstream = x_py(place, &["test", "library/std", "--no-doc", "--", "net::tcp"])?;
-    let (opened, library) = (place.opened()?, place.opened()?.library()?);
+    let (opened, library) = (place.opened(), place.opened().library()?);
     let std = Std::new(&opened.compiler, &library, &opened.compiler.host, &place.dir().join("std"));
     let mut tests = std::process::Command::new(std.unit_tests()?);
     let own = libtest::run(place, tests.arg("net::tcp").current_dir(library.join(UNIT_TESTS)))?;

@@ -288,8 +288,9 @@ impl<'a> Bootstrap<'a> {
             if !Git::at(self.src).stdout_of(&list)?.lines().any(|file| file.ends_with(".rs")) {
                 Err(NotRun(format!(
                     "{suite} has no tests in {}. Some archives lack them. To use another archive of base.toml:\n  \
-                     rm -rf build\n  {} --source PATH",
+                     rm -rf {}\n  {} --source PATH",
                     shown(self.src),
+                    shown(&self.project.dir(self.base).join("store.git")),
                     self.base.command("cargo xtask prepare")
                 )))?;
             }

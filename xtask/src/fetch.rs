@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use fs_err as fs;
 
 use crate::base::{Archive, Base, Place};
@@ -16,57 +16,57 @@ use crate::run::CommandExt;
 
 /// Returns the first of the base's archives that is cached or can be downloaded, and its path.
 pub fn archive_of(base: &Base) -> Result<(&Archive, PathBuf)> {
-    let cache = cache()?;
-    // Another clone of this repository may be downloading the archive.
-    let _lock = cache.lock(&cache.root)?;
-    // Prefer any cached archive to a download.
-    for archive in &base.archive {
-        if is_cached(archive)? {
-            return Ok((archive, cache.root.join(&archive.file)));
-        }
-    }
-    let (mut failures, mut is_wrong) = (String::new(), false);
-    for archive in &base.archive {
-        match download_to_cache(archive, &cache, &mut is_wrong) {
-            Ok(path) => return Ok((archive, path)),
-            Err(error) => writeln!(failures, "- {}: {error:#}", archive.file)?,
-        }
-    }
-    let message = format!(
-        "the sources of Rust {} cannot be downloaded:\n{failures}If you have one of these archives, or a \
-         clone of rust-lang/rust with commit {}, use it:\n  {} --source PATH",
-        base.release,
+    let advice = format!(
+        "If you have the archive, or a clone of rust-lang/rust with commit {}, use it:\n  {} --source PATH",
         base.commit,
         base.command("cargo xtask prepare")
     );
-    // `NotRun` says that the machine lacks something. A wrong hash is another error.
-    if is_wrong { bail!("{message}") } else { Err(NotRun(message))? }
+    first_of(&base.archive, &advice)
 }
 
 /// Returns the path of the archive in the cache. Downloads the archive if it is not cached.
 pub fn cached(archive: &Archive) -> Result<PathBuf> {
-    let cache = cache()?;
-    let _lock = cache.lock(&cache.root)?;
-    if is_cached(archive)? {
-        return Ok(cache.root.join(&archive.file));
-    }
-    let mut is_wrong = false;
-    download_to_cache(archive, &cache, &mut is_wrong).or_else(|error| {
-        let message = format!("{} cannot be downloaded: {error:#}", archive.file);
-        if is_wrong { bail!("{message}") } else { Err(NotRun(message))? }
-    })
+    Ok(first_of(std::slice::from_ref(archive), "")?.1)
 }
 
-/// Downloads an archive and returns its path in the cache. Sets `is_wrong` if its hash is wrong.
-fn download_to_cache(archive: &Archive, cache: &Owned, is_wrong: &mut bool) -> Result<PathBuf> {
+/// Returns the first archive that is cached or can be downloaded, and its path. `advice` ends the message if there is
+/// none.
+fn first_of<'a>(archives: &'a [Archive], advice: &str) -> Result<(&'a Archive, PathBuf)> {
+    let cache = cache()?;
+    // Another clone of this repository may be downloading the archive.
+    let _lock = cache.lock(&cache.root)?;
+    // Prefer any cached archive to a download.
+    for archive in archives {
+        if is_cached(archive)? {
+            return Ok((archive, cache.root.join(&archive.file)));
+        }
+    }
+    let (mut message, mut only_downloads_failed) =
+        (String::from("these downloads failed:\n"), true);
+    for archive in archives {
+        match download_to_cache(archive, &cache) {
+            Ok(path) => return Ok((archive, path)),
+            Err(error) => {
+                only_downloads_failed &= error.is::<NotRun>();
+                writeln!(message, "- {}: {error:#}", archive.file)?;
+            }
+        }
+    }
+    message += advice;
+    if only_downloads_failed { Err(NotRun(message))? } else { bail!(message) }
+}
+
+/// Downloads an archive and returns its path in the cache. A failed download is a [`NotRun`], and a wrong hash is
+/// another error.
+fn download_to_cache(archive: &Archive, cache: &Owned) -> Result<PathBuf> {
     let (partial, path) =
         (cache.root.join(format!("{}.part", archive.file)), cache.root.join(&archive.file));
     // `partial` may be a link, which must not be followed.
     cache.remove(&partial)?;
-    let fetched = download(archive, &partial).and_then(|()| {
+    let downloaded = download(archive, &partial).map_err(|error| NotRun(format!("{error:#}")));
+    let fetched = downloaded.map_err(Error::new).and_then(|()| {
         let found = sha256(&partial)?;
         if found != archive.sha256 {
-            *is_wrong = true;
             bail!("its SHA-256 is {found}, expected {}", archive.sha256);
         }
         cache.rename(&partial, &path)

@@ -15,9 +15,7 @@ const NAME: &str = "tcp-keepalive maintainers";
 const EMAIL: &str = "maintainers@tcp-keepalive.example";
 
 /// Settings that override those of the repository.
-const SETTINGS: [&str; 9] = [
-    // The store can be created again after a crash of the machine, so git need not wait for the disk.
-    "core.fsync=none",
+const SETTINGS: [&str; 8] = [
     // The store is one big pack, which needs no maintenance in the background.
     "gc.auto=0",
     "maintenance.auto=false",

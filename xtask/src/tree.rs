@@ -15,7 +15,7 @@ use crate::git::{Git, UPLOAD_PACK};
 use crate::out::{Step, shown};
 use crate::project::Project;
 use crate::run::CommandExt;
-use crate::store::Store;
+use crate::store::{Store, series_in};
 
 /// The store's series that the clone had last. The user's `git fetch` moves `origin/series`, but not this reference.
 const LAST_SERIES: &str = "refs/xtask/series";
@@ -67,6 +67,7 @@ impl Prepared {
         let store = Store::with_base(&project, &base, &compiler, source)?;
         let tree = Tree::at(&project, &base);
         let patches = project.patches(&base);
+        series_in(&patches)?;
         if let Err(error) = store.apply_patches(&patches) {
             // The user resolves the conflict in the clone.
             tree.clone_if_missing(&project, &compiler, &store)?;

@@ -24,6 +24,7 @@ static COMPILED: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/toolchain/launcher.rs");
     let mut rustc = Command::new("rustc");
     rustc.args(["--edition", "2024", "-Dwarnings", source, "-o"]).arg(&launcher);
+    rustc.env("ASSEMBLE_TOOLCHAIN", "cargo xtask toolchain --base b");
     assert!(rustc.env("STD_DIGEST", "0123456789ab").status().unwrap().success());
     (dir, launcher)
 });
@@ -162,7 +163,10 @@ fn missing_program_is_named() {
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(message.contains("cannot start its compiler"), "{message}");
-    assert!(message.contains("To assemble it again: `cargo xtask toolchain`"), "{message}");
+    assert!(
+        message.contains("in the repository that built it: `cargo xtask toolchain --base b`"),
+        "{message}"
+    );
 }
 
 /// A shell script would drop this variable.
@@ -186,7 +190,8 @@ fn missing_std_is_said_with_the_command_that_adds_it() {
     };
     assert_eq!(
         note("a-target"),
-        "note: `cargo xtask toolchain --target a-target` adds std for this target\n"
+        "note: `cargo xtask toolchain --base b --target a-target`, in the repository that built this toolchain, adds std \
+         for this target\n"
     );
     fs::create_dir_all(launched.dir.path().join("lib/rustlib/a-target")).unwrap();
     assert_eq!(note("a-target"), "");

@@ -58,17 +58,17 @@ fn makes_stable(project: &Project, base: &Base) -> Result<bool> {
 
 /// Checks a crate. Another verdict than the expected one is an error.
 fn check(place: &Place, krate: &Crate, expect: Verdict, is_patched: bool) -> Result<Outcome> {
-    let opened = place.opened()?;
+    let opened = place.opened();
     let mut checker = Checker::new(place, &opened.compiler, krate)?;
     if is_patched {
         checker = checker.patch_mio()?;
     }
     let title = checker.title()?;
-    let series = checker.check(&sysroot(place, &opened, "series")?)?;
+    let series = checker.check(&sysroot(place, opened, "series")?)?;
     // If the crate compiles with the series, the base need not be checked.
     let base = match series.built {
         true => None,
-        false => Some(checker.check(&sysroot(place, &opened, "base")?)?),
+        false => Some(checker.check(&sysroot(place, opened, "base")?)?),
     };
     let (verdict, decisive) = match &base {
         None => (Verdict::Same, &series),

@@ -56,7 +56,7 @@ fn archives(place: &Place) -> Result<Outcome> {
 
 /// Checks that each commit has an author, a subject and a body, and that the series has texts for submitting.
 fn descriptions(place: &Place) -> Result<Outcome> {
-    let store = &place.opened()?.store;
+    let store = &place.opened().store;
     for commit in commits(store)? {
         let show = ["show", "--no-patch", "--format=%ae%n%an%n%s%n%b", &commit];
         let shown = store.git.stdout_of(&show)?;
@@ -78,7 +78,7 @@ fn descriptions(place: &Place) -> Result<Outcome> {
 
 /// Checks that an export of the series would change no file of this repository.
 fn exported(place: &Place) -> Result<Outcome> {
-    let (project, base, opened) = (place.project(), place.base(), place.opened()?);
+    let (project, base, opened) = (place.project(), place.base(), place.opened());
     let exported = exported_files(project, base, &opened.store, "series")?;
     let differences = differences(&exported, &found_files(project, base)?);
     if !differences.is_empty() {
@@ -93,7 +93,7 @@ fn exported(place: &Place) -> Result<Outcome> {
 }
 
 fn code_fences(place: &Place) -> Result<Outcome> {
-    let store = &place.opened()?.store;
+    let store = &place.opened().store;
     for path in sources(store, "base", "series")? {
         let source = text(store, "series", &path)?;
         if let Some(line) = fences::unclosed(&String::from_utf8_lossy(&source)).first() {
@@ -104,7 +104,7 @@ fn code_fences(place: &Place) -> Result<Outcome> {
 }
 
 fn formatted(place: &Place) -> Result<Outcome> {
-    let opened = place.opened()?;
+    let opened = place.opened();
     let store = &opened.store;
     let dir = place.dir();
     fs::write(dir.join("rustfmt.toml"), text(store, "series", "rustfmt.toml".as_ref())?)?;

@@ -21,6 +21,8 @@ use std::{env, fs};
 
 /// The line that the launcher adds to `rustc -vV`.
 const STD: &str = concat!("std: with tcp_keepalive, ", env!("STD_DIGEST"));
+/// The command that assembles the toolchain, in the repository that built it.
+const ASSEMBLE: &str = env!("ASSEMBLE_TOOLCHAIN");
 const FEATURE: &str = "tcp_keepalive";
 const BOOTSTRAP: &str = "RUSTC_BOOTSTRAP";
 
@@ -41,7 +43,8 @@ fn main() {
         Err(error) => error,
     };
     eprintln!(
-        "error: this toolchain cannot start its compiler: {error}. To assemble it again: `cargo xtask toolchain`"
+        "error: this toolchain cannot start its compiler: {error}. To assemble it again, in the repository that built it: \
+         `{ASSEMBLE}`"
     );
     exit(1);
 }
@@ -57,7 +60,10 @@ fn note_missing_std(toolchain: &Path, arguments: &[OsString]) {
         separate.or(joined).filter(|target| is_compiling && !target.ends_with(".json"))
     {
         if !toolchain.join("lib/rustlib").join(target).exists() {
-            eprintln!("note: `cargo xtask toolchain --target {target}` adds std for this target");
+            eprintln!(
+                "note: `{ASSEMBLE} --target {target}`, in the repository that built this toolchain, adds std for this \
+                 target"
+            );
         }
     }
 }

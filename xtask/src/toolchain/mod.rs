@@ -118,7 +118,7 @@ pub fn bring_up_to_date(prepared: &Prepared, targets: &[String]) -> Result<bool>
         let (bin, libexec) = (new.join("bin"), new.join("libexec"));
         fs::create_dir_all(&libexec)?;
         let launcher = new.join("launcher");
-        compile_launcher(compiler, &digest, &launcher)?;
+        compile_launcher(prepared, &digest, &launcher)?;
         for program in LAUNCHED.iter().filter(|program| bin.join(program).exists()) {
             project.build.rename(&bin.join(program), &libexec.join(program))?;
             fs::copy(&launcher, bin.join(program))?;
@@ -200,8 +200,8 @@ pub fn musl_files(target: &str, linker: Option<&std::ffi::OsStr>, directory: &Pa
     let Some(gcc) = linker.map(Path::new).or(found.map(Path::new)) else {
         Err(NotRun(format!(
             "std for {target} needs musl's own files, and {} is missing. On Debian:\n  apt-get install \
-             musl-tools\nOr add the target to the rustup toolchain that this toolchain is made from:\n  rustup \
-             target add {target}",
+             musl-tools\nOr add the target to rustup's toolchain of this release:\n  rustup target add --toolchain \
+             RELEASE {target}",
             names.join(" or ")
         )))?
     };
@@ -230,19 +230,15 @@ pub fn musl_files(target: &str, linker: Option<&std::ffi::OsStr>, directory: &Pa
 }
 
 /// Compiles the launcher. It is no shell script, because a shell drops variables such as `CARGO_BIN_EXE_echo-server`.
-fn compile_launcher(compiler: &Compiler, digest: &str, launcher: &Path) -> Result<()> {
+fn compile_launcher(prepared: &Prepared, digest: &str, launcher: &Path) -> Result<()> {
     let source = launcher.with_extension("rs");
     fs::write(&source, LAUNCHER)?;
     let compile = |linkage: &[&str]| {
-        let mut rustc = compiler.rustc();
+        let mut rustc = prepared.compiler.rustc();
         rustc.args(["--edition", "2024", "-Copt-level=2", "-Cpanic=abort", "-Cstrip=symbols"]);
-        rustc
-            .args(linkage)
-            .env("STD_DIGEST", digest)
-            .arg(&source)
-            .arg("-o")
-            .arg(launcher)
-            .run_quiet()
+        rustc.args(linkage).arg(&source).arg("-o").arg(launcher);
+        rustc.env("ASSEMBLE_TOOLCHAIN", prepared.base.command("cargo xtask toolchain"));
+        rustc.env("STD_DIGEST", digest).run_quiet()
     };
     // A static program starts faster, but not every machine has a static C library.
     compile(&["-Ctarget-feature=+crt-static", "-Crelocation-model=static"])
