@@ -29,7 +29,7 @@ pub struct Frame {
     /// The kernel's time stamp, since the epoch.
     pub at: Duration,
     pub interface: usize,
-    /// Whether the router sent the packet. Otherwise, the router received it.
+    /// True if the router sent the packet, false if it received the packet.
     pub outgoing: bool,
     pub ip: Vec<u8>,
 }

@@ -55,7 +55,7 @@ type Flow = (Node, SocketAddr, SocketAddr);
 struct Sent {
     /// The next sequence number.
     next: u32,
-    /// Whether the last segment was a probe without an answer.
+    /// True if the last segment was a probe without an answer.
     probed: bool,
 }
 

@@ -18,7 +18,7 @@ pub type Cases = [[CaseResult; 2]; 2];
 
 pub struct CaseResult {
     pub scenario: Scenario,
-    /// Whether the case is on the scenario's first side, such as with keepalive.
+    /// True on the scenario's first side, such as with keepalive.
     pub with: bool,
     pub family: Family,
     /// The start of the case, since the epoch.

@@ -19,7 +19,7 @@ use crate::peer::Peer;
 use crate::results::{CaseResult, Cases, Event, Expected, LATE, Observation, Seen};
 
 pub struct Case<'a> {
-    /// Whether the case is on the scenario's first side, such as with keepalive.
+    /// True on the scenario's first side, such as with keepalive.
     pub with: bool,
     pub keepalive: Keepalive,
     pub capture: Arc<Capture>,
