@@ -12,7 +12,7 @@ use xtask::std::{Profile, Std};
 use crate::place::lock;
 use crate::suite::{Outcome, Place, Trial};
 
-/// The time limit of the lab in seconds. The longest scenario takes a minute and a half.
+/// The time limit of the lab in seconds. A scenario takes less than a minute.
 const LIMIT: u64 = 15 * 60;
 
 pub fn trials(project: &Project) -> Result<Vec<Trial>> {
