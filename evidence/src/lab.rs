@@ -24,6 +24,12 @@ pub fn trials(project: &Project) -> Result<Vec<Trial>> {
             trials.push(trial.quick(base.default).waits());
         }
     }
+    let base = project.base(None)?;
+    for scenario in lab::scenarios() {
+        let name = format!("{scenario} fails with methods that do nothing");
+        let trial = Trial::new("lab", &base, &name, move |place| fail(place, &scenario));
+        trials.push(trial.quick(false).waits());
+    }
     Ok(trials)
 }
 
@@ -38,6 +44,19 @@ fn run(place: &Place, scenario: &str) -> Result<Outcome> {
     let printed = lab(place, &args)?;
     let counts = printed.lines().find(|line| line.ends_with(" passed, 0 failed"));
     Ok(Outcome::Passed(counts.context("the lab printed no counts")?.into()))
+}
+
+/// Runs one scenario with methods that do nothing. A scenario that passes is an error.
+fn fail(place: &Place, scenario: &str) -> Result<Outcome> {
+    let out = place.dir().join("out");
+    let args = ["--methods".as_ref(), "noop".as_ref(), "--out".as_ref(), &*out, scenario.as_ref()];
+    let error = match lab(place, &args) {
+        Err(error) if error.is::<NotRun>() => return Err(error),
+        Err(error) => format!("{error:#}"),
+        Ok(_) => bail!("the scenario passes with methods that do nothing"),
+    };
+    let counts = error.lines().find(|line| line.ends_with(" failed") && line.contains(" passed, "));
+    Ok(Outcome::Passed(counts.with_context(|| format!("the lab broke off:\n{error}"))?.into()))
 }
 
 /// Runs the lab and returns its standard error.
