@@ -8,8 +8,10 @@ use xtask::project::Project;
 
 const USAGE: &str = "usage: cargo run -p evidence -- COMMAND
   docs SUITE [DIR]...    writes docs/SUITE.md from the results of the suite: targets, platforms or crates
-                         DIR: a directory in build/evidence/results/SUITE, for another series or compiler
-  targets                writes evidence/targets/BASE.txt: the targets of the base's compiler that may have a std";
+                         DIR: the name of a directory in build/evidence/results/SUITE, which has the results of
+                         another series or compiler
+  targets                writes evidence/targets/BASE.txt for each base: the targets of the base's compiler that may
+                         have a std";
 
 fn main() -> ExitCode {
     match run() {
