@@ -7,9 +7,8 @@ use evidence::{SUITES, tables, targets};
 use xtask::project::Project;
 
 const USAGE: &str = "usage: cargo run -p evidence -- COMMAND
-  docs SUITE [DIR]...    writes docs/SUITE.md from the results of the suite: targets, platforms or crates
-                         DIR: a directory in build/evidence/results/SUITE, for another series or compiler
-  targets                writes evidence/targets/BASE.txt: the targets of the base's compiler that may have a std";
+  docs SUITE   writes docs/SUITE.md from the results of the suite: targets, platforms or crates
+  targets      writes evidence/targets/BASE.txt for each base: the targets of its compiler that may have a std";
 
 fn main() -> ExitCode {
     match run() {
@@ -22,8 +21,12 @@ fn run() -> Result<()> {
     let args: Vec<_> = std::env::args().skip(1).collect();
     let project = Project::of_cargo()?;
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["docs", suite, ref dirs @ ..] => tables::write_docs(&project, &SUITES, suite, dirs),
+        ["docs", suite] => tables::write_docs(&project, &SUITES, suite),
         ["targets"] => targets::write_names(&project),
-        _ => bail!("{USAGE}"),
+        ["--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => bail!("there is no such command\n{USAGE}"),
     }
 }

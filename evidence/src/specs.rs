@@ -31,15 +31,17 @@ impl Specs {
         })?;
         // A specification names the endianness only if it is not the default.
         let endian = spec["target-endian"].as_str().unwrap_or("little");
-        let width =
-            spec["target-pointer-width"].as_u64().context("a target has no pointer width")?;
+        let width = spec["target-pointer-width"]
+            .as_u64()
+            .with_context(|| format!("the target-pointer-width of {target} is not a number"))?;
         Ok(format!("{endian}, {width}"))
     }
 
-    /// Returns the targets that may have a std: `metadata.std` of the specification is not `false`.
+    /// Returns the targets that may have a std. In the specification of a target that has none, `metadata.std` is
+    /// `false`.
     pub fn with_std(&self) -> impl Iterator<Item = &str> {
-        let all = self.0.iter().filter(|(_, spec)| spec["metadata"]["std"] != false);
-        all.map(|(name, _)| &**name)
+        let specs = self.0.iter().filter(|(_, spec)| spec["metadata"]["std"] != false);
+        specs.map(|(name, _)| &**name)
     }
 }
 
@@ -47,17 +49,23 @@ impl Specs {
 mod tests {
     use super::*;
 
+    const SPECS: &str = r#"{
+        "aarch64-apple-darwin": {"target-pointer-width": 64, "metadata": {"std": true}},
+        "s390x-linux": {"target-pointer-width": 64, "target-endian": "big", "metadata": {"std": null}},
+        "thumbv6m-none": {"target-pointer-width": 32, "metadata": {"std": false, "tier": 2}},
+        "x86_64-linux": {"target-pointer-width": 64}
+    }"#;
+
     #[test]
     fn targets_without_std_are_left_out() {
-        let specs = r#"{
-            "aarch64-apple-darwin": {"target-pointer-width": 64, "metadata": {"std": true}},
-            "s390x-linux": {"target-pointer-width": 64, "target-endian": "big", "metadata": {"std": null}},
-            "thumbv6m-none": {"target-pointer-width": 32, "metadata": {"std": false, "tier": 2}},
-            "x86_64-linux": {"target-pointer-width": 64}
-        }"#;
-        let specs = Specs::parse(specs).unwrap();
-        let all: Vec<_> = specs.with_std().collect();
-        assert_eq!(all, ["aarch64-apple-darwin", "s390x-linux", "x86_64-linux"]);
+        let specs = Specs::parse(SPECS).unwrap();
+        let names: Vec<_> = specs.with_std().collect();
+        assert_eq!(names, ["aarch64-apple-darwin", "s390x-linux", "x86_64-linux"]);
+    }
+
+    #[test]
+    fn missing_endianness_is_little() {
+        let specs = Specs::parse(SPECS).unwrap();
         assert_eq!(specs.endian_and_width("s390x-linux").unwrap(), "big, 64");
         assert_eq!(specs.endian_and_width("thumbv6m-none").unwrap(), "little, 32");
         assert!(specs.endian_and_width("none").is_err());

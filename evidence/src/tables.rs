@@ -104,9 +104,8 @@ pub fn file(project: &Project, suite: &str, found_with: &str, trial: &str) -> Pa
     dir.join(format!("{}.toml", trial.replace(['/', ' '], "-")))
 }
 
-/// Writes docs/SUITE.md. `dirs` names directories of rows. The default for a base is the directory for the series in
-/// patches/ and the compiler on this machine.
-pub fn write_docs(project: &Project, suites: &[Suite], suite: &str, dirs: &[&str]) -> Result<()> {
+/// Writes docs/SUITE.md from the rows for the series in patches/ and the compilers on this machine.
+pub fn write_docs(project: &Project, suites: &[Suite], suite: &str) -> Result<()> {
     let Some(table) = TABLES.iter().find(|table| table.suite == suite) else {
         bail!("{suite} has no table. These have: {}", TABLES.map(|table| table.suite).join(", "));
     };
@@ -122,11 +121,7 @@ pub fn write_docs(project: &Project, suites: &[Suite], suite: &str, dirs: &[&str
         if names.is_empty() {
             continue;
         }
-        let given = dirs.iter().find(|dir| dir.starts_with(&format!("{}-", base.name)));
-        let found_with = match given {
-            Some(dir) => dir.to_string(),
-            None => Opened::open(project, &base)?.found_with()?,
-        };
+        let found_with = Opened::open(project, &base)?.found_with()?;
         let (rest, compiler) = found_with.rsplit_once('-').context("no compiler in the name")?;
         let (_, series) = rest.rsplit_once('-').context("no series in the name")?;
         let rows = names.iter().map(|name| {

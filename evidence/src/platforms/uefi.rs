@@ -1,8 +1,8 @@
-//! Checks the methods on UEFI, on a connection that the firmware's own TCP makes.
+//! Calls the methods on UEFI, on a connection of the firmware's own TCP, and prints the results.
 
 #![feature(rustc_private, tcp_keepalive, uefi_std)]
 
-// std depends on this crate, so it is in the sysroot.
+// std depends on r_efi, so the sysroot has r_efi.
 extern crate r_efi;
 
 mod unsupported;
@@ -22,7 +22,7 @@ static TIMESTAMP: timestamp::Protocol =
     timestamp::Protocol { get_timestamp: counter, get_properties: properties };
 
 fn main() {
-    // SAFETY: the system table is valid until the boot services are left, which nothing here does.
+    // SAFETY: the system table is valid until `ExitBootServices`, which nothing here calls.
     let system = unsafe { env::system_table().cast::<efi::SystemTable>().as_ref() };
     install_timestamp(system);
     match connect() {
@@ -30,7 +30,7 @@ fn main() {
         Err(error) => println!("==> connect: {error:?}"),
     }
     // Without a shutdown, the firmware would start the next boot entry.
-    // SAFETY: a shutdown needs no data.
+    // SAFETY: a shutdown needs no data, so the size is 0 and the pointer null.
     unsafe {
         let reset = (*system.runtime_services).reset_system;
         reset(efi::RESET_SHUTDOWN, efi::Status::SUCCESS, 0, ptr::null_mut())
@@ -58,12 +58,12 @@ fn connect() -> std::io::Result<TcpStream> {
 /// Installs the protocol that `Instant::now` uses. `TcpStream::connect` calls `Instant::now`, which panics if there is
 /// neither this protocol nor CPUID leaf 0x15. QEMU and OVMF have neither.
 fn install_timestamp(system: &efi::SystemTable) {
-    let (mut handle, mut name) = (ptr::null_mut(), timestamp::PROTOCOL_GUID);
+    let (mut handle, mut guid) = (ptr::null_mut(), timestamp::PROTOCOL_GUID);
     // SAFETY: the protocol is static, and the firmware only reads it.
     let status = unsafe {
         let install = (*system.boot_services).install_protocol_interface;
         let protocol = (&raw const TIMESTAMP).cast_mut().cast();
-        install(&mut handle, &mut name, efi::NATIVE_INTERFACE, protocol)
+        install(&mut handle, &mut guid, efi::NATIVE_INTERFACE, protocol)
     };
     assert_eq!(status, efi::Status::SUCCESS);
 }
@@ -73,10 +73,10 @@ extern "efiapi" fn counter() -> u64 {
     unsafe { std::arch::x86_64::_rdtsc() }
 }
 
-/// Claims a frequency of 1 GHz. Nothing here depends on it.
+/// Returns a made-up frequency of 1 GHz: nothing here depends on the frequency.
 extern "efiapi" fn properties(properties: *mut timestamp::Properties) -> efi::Status {
-    let claimed = timestamp::Properties { frequency: 1_000_000_000, end_value: u64::MAX };
+    let made_up = timestamp::Properties { frequency: 1_000_000_000, end_value: u64::MAX };
     // SAFETY: std passes a pointer to a value of its own.
-    unsafe { properties.write(claimed) };
+    unsafe { properties.write(made_up) };
     efi::Status::SUCCESS
 }

@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-/// `stream` is connected to an echo server.
+/// Calls the methods on a stream that is connected to an echo server.
 pub fn print_answers(stream: &mut TcpStream) {
     let enabled = stream.set_keepalive(true).map_err(|error| error.kind());
     println!("==> set_keepalive(true): {enabled:?}");

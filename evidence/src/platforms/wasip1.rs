@@ -1,4 +1,5 @@
-//! Checks the methods on WASI 0.1, where a program cannot connect: the descriptor 0 is a connection.
+//! Calls the methods on WASI 0.1, and prints the results. A program cannot connect there, so descriptor 0 is a
+//! connection.
 
 #![feature(tcp_keepalive)]
 

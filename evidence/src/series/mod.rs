@@ -1,5 +1,5 @@
-//! Checks that a series is what an export writes, and that it is fit to be submitted. No trial checks that the
-//! patches apply: opening the base applies them.
+//! Checks that an export of a series changes no file, and that the series is ready to be submitted. No trial checks
+//! that the patches apply: opening the base applies them.
 
 mod fences;
 mod tidy;
@@ -21,12 +21,12 @@ use crate::suite::{Outcome, Place, Trial};
 type Check = fn(&Place) -> Result<Outcome>;
 
 const CHECKS: [(&str, Check); 6] = [
-    ("the archives in the cache have the right SHA-256", archives),
-    ("each patch has an author, a subject and a body", descriptions),
-    ("an export changes no file", exported),
-    ("each code fence closes", code_fences),
-    ("each patch is formatted", formatted),
-    ("tidy reports no error", tidy::check),
+    ("the archives in the cache have the right SHA-256", check_archives),
+    ("each patch has a description, and the series has texts", check_descriptions),
+    ("an export changes no file", check_export),
+    ("each code fence closes", check_code_fences),
+    ("each patch is formatted", check_formatting),
+    ("tidy reports no error about the series", tidy::check),
 ];
 
 pub fn trials(project: &Project) -> Result<Vec<Trial>> {
@@ -38,32 +38,37 @@ pub fn trials(project: &Project) -> Result<Vec<Trial>> {
 
 const PASSED: Outcome = Outcome::Passed(String::new());
 
-/// Compares each archive in the cache with its SHA-256.
-fn archives(place: &Place) -> Result<Outcome> {
-    let mut has_any = false;
-    for archive in &place.base().archive {
-        has_any |= fetch::is_cached(archive)?;
-    }
+/// Compares each archive in the cache with its SHA-256 in base.toml. `is_cached` returns an error for a wrong hash.
+fn check_archives(place: &Place) -> Result<Outcome> {
     let base = place.base();
-    let none = || {
-        let (release, store) = (&base.release, shown(&place.project().dir(base).join("store.git")));
-        format!(
-            "the cache has no archive of Rust {release}. After `rm -r {store}`, a run downloads it"
-        )
-    };
-    Ok(if has_any { PASSED } else { Outcome::Lacks(none()) })
+    let mut is_any_cached = false;
+    for archive in &base.archive {
+        is_any_cached |= fetch::is_cached(archive)?;
+    }
+    if is_any_cached {
+        return Ok(PASSED);
+    }
+    let (release, store) = (&base.release, shown(&place.project().dir(base).join("store.git")));
+    Ok(Outcome::Lacks(format!(
+        "the cache has no archive of Rust {release}. To download an archive, type `rm -r {store}`, and run the \
+         trial again"
+    )))
 }
 
 /// Checks that each commit has an author, a subject and a body, and that the series has texts for submitting.
-fn descriptions(place: &Place) -> Result<Outcome> {
+fn check_descriptions(place: &Place) -> Result<Outcome> {
     let store = &place.opened().store;
     for commit in commits(store)? {
         let show = ["show", "--no-patch", "--format=%ae%n%an%n%s%n%b", &commit];
-        let shown = store.git.stdout_of(&show)?;
-        let is_plausible = |email: &str| email.split_once('@').is_some_and(|a| a.1.contains('.'));
-        let parts: Vec<_> = shown.splitn(4, '\n').filter(|part| !part.trim().is_empty()).collect();
-        if parts.len() < 4 || !is_plausible(parts[0]) {
-            bail!("a patch lacks an author, a subject, or a body that says why:\n{shown}");
+        let description = store.git.stdout_of(&show)?;
+        let is_full_address =
+            |email: &str| email.split_once('@').is_some_and(|a| a.1.contains('.'));
+        let parts: Vec<_> =
+            description.splitn(4, '\n').filter(|part| !part.trim().is_empty()).collect();
+        if parts.len() < 4 || !is_full_address(parts[0]) {
+            bail!(
+                "a patch lacks its author's name or full email address, a subject, or a body:\n{description}"
+            );
         }
     }
     let patches = place.project().patches(place.base());
@@ -77,7 +82,7 @@ fn descriptions(place: &Place) -> Result<Outcome> {
 }
 
 /// Checks that an export of the series would change no file of this repository.
-fn exported(place: &Place) -> Result<Outcome> {
+fn check_export(place: &Place) -> Result<Outcome> {
     let (project, base, opened) = (place.project(), place.base(), place.opened());
     let exported = exported_files(project, base, &opened.store, "series")?;
     let differences = differences(&exported, &found_files(project, base)?);
@@ -92,10 +97,10 @@ fn exported(place: &Place) -> Result<Outcome> {
     Ok(PASSED)
 }
 
-fn code_fences(place: &Place) -> Result<Outcome> {
+fn check_code_fences(place: &Place) -> Result<Outcome> {
     let store = &place.opened().store;
-    for path in sources(store, "base", "series")? {
-        let source = text(store, "series", &path)?;
+    for path in changed_rust_files(store, "base", "series")? {
+        let source = file_at(store, "series", &path)?;
         if let Some(line) = fences::unclosed(&String::from_utf8_lossy(&source)).first() {
             bail!("the code fence at {}:{line} is not closed", path.display());
         }
@@ -103,27 +108,27 @@ fn code_fences(place: &Place) -> Result<Outcome> {
     Ok(PASSED)
 }
 
-fn formatted(place: &Place) -> Result<Outcome> {
+fn check_formatting(place: &Place) -> Result<Outcome> {
     let opened = place.opened();
     let store = &opened.store;
     let dir = place.dir();
-    fs::write(dir.join("rustfmt.toml"), text(store, "series", "rustfmt.toml".as_ref())?)?;
+    fs::write(dir.join("rustfmt.toml"), file_at(store, "series", "rustfmt.toml".as_ref())?)?;
     let source = dir.join("source");
     for commit in commits(store)? {
         let parent = format!("{commit}^");
-        // git finds trailing spaces and conflict markers, in all files.
+        // Finds trailing spaces and conflict markers, also in files that rustfmt does not read.
         store.git.run(&["diff", "--check", &parent, &commit])?;
-        for path in sources(store, &parent, &commit)? {
+        for path in changed_rust_files(store, &parent, &commit)? {
             // Upstream does not format ui tests, because some depend on the position of the code.
             if path.starts_with("tests/ui") {
                 continue;
             }
-            fs::write(&source, text(store, &commit, &path)?)?;
+            fs::write(&source, file_at(store, &commit, &path)?)?;
             let mut rustfmt = Command::new(opened.compiler.bin("rustfmt"));
             rustfmt.clean_env().args(["--check", "--edition", "2024", "--config-path"]).arg(&dir);
             // On standard input, so that rustfmt does not also check the file's modules.
             rustfmt.stdin(Stdio::from(fs::File::open(&source)?.into_parts().0));
-            // rustfmt --check on standard input always exits with 0, so its output decides.
+            // On standard input, rustfmt --check exits with 0 even if it prints differences, so the output decides.
             let differences = rustfmt.args(["--color", "never"]).stdout_of()?;
             if !differences.is_empty() {
                 bail!("{} is not formatted at {commit}:\n{differences}", path.display());
@@ -143,18 +148,19 @@ fn commits(store: &Store) -> Result<Vec<String>> {
 }
 
 /// Returns the files that differ between two commits and are in the second one.
-fn changed(store: &Store, from: &str, to: &str) -> Result<Vec<PathBuf>> {
+fn changed_files(store: &Store, from: &str, to: &str) -> Result<Vec<PathBuf>> {
     store.git.paths(&["diff", "--diff-filter=d", "--name-only", "-z", from, to])
 }
 
 /// Returns the Rust files that differ between two commits and are in the second one.
-fn sources(store: &Store, from: &str, to: &str) -> Result<Vec<PathBuf>> {
-    let mut changed = changed(store, from, to)?;
-    changed.retain(|path| path.extension() == Some("rs".as_ref()));
-    Ok(changed)
+fn changed_rust_files(store: &Store, from: &str, to: &str) -> Result<Vec<PathBuf>> {
+    let mut files = changed_files(store, from, to)?;
+    files.retain(|path| path.extension() == Some("rs".as_ref()));
+    Ok(files)
 }
 
-fn text(store: &Store, commit: &str, path: &Path) -> Result<Vec<u8>> {
-    let text = store.git.blob(commit, path)?;
-    text.with_context(|| format!("{} is not in {commit}", path.display()))
+/// Returns the contents of a file in a commit. A missing file is an error.
+fn file_at(store: &Store, commit: &str, path: &Path) -> Result<Vec<u8>> {
+    let contents = store.git.blob(commit, path)?;
+    contents.with_context(|| format!("{} is not in {commit}", path.display()))
 }

@@ -13,7 +13,7 @@ use xtask::compiler::Compiler;
 use xtask::run::CommandExt;
 use xtask::tree::Prepared;
 
-use super::{PASSED, changed};
+use super::{PASSED, changed_files};
 use crate::suite::{Outcome, Place};
 
 pub fn check(place: &Place) -> Result<Outcome> {
@@ -47,7 +47,7 @@ pub fn check(place: &Place) -> Result<Outcome> {
     let output = place.run(&mut tidy, 45 * 60)?;
     let printed = String::from_utf8_lossy(&output.stderr);
     require_end(&printed, output.status.code())?;
-    let errors = errors(&printed, tree, &changed(&own.store, "base", "series")?);
+    let errors = errors(&printed, tree, &changed_files(&own.store, "base", "series")?);
     if !errors.is_empty() {
         bail!("tidy reports errors about the series:\n{}", errors.join("\n"));
     }

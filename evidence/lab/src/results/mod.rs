@@ -19,7 +19,7 @@ pub type Cases = [[CaseResult; 2]; 2];
 pub struct CaseResult {
     pub scenario: Scenario,
     /// True on the scenario's first side, such as with keepalive.
-    pub with: bool,
+    pub is_first_side: bool,
     pub family: Family,
     /// The start of the case, since the epoch.
     pub start: Duration,
@@ -95,14 +95,14 @@ impl<S: Into<String>, T> From<S> for Timed<T> {
 }
 
 impl CaseResult {
-    pub fn new(scenario: Scenario, family: Family, with: bool) -> Self {
+    pub fn new(scenario: Scenario, family: Family, is_first_side: bool) -> Self {
         let (start, end) = (Duration::ZERO, 0.0);
         let (observations, events, frames) = (Vec::new(), Vec::new(), Vec::new());
-        Self { scenario, with, family, start, end, observations, events, frames }
+        Self { scenario, is_first_side, family, start, end, observations, events, frames }
     }
 
     pub fn side(&self) -> &'static str {
-        self.scenario.plan().sides[usize::from(!self.with)]
+        self.scenario.plan().sides[usize::from(!self.is_first_side)]
     }
 }
 
@@ -124,7 +124,7 @@ pub fn save(scenario: Scenario, cases: &Cases, table: &str, dir: &Path) -> Resul
     fs::create_dir_all(dir)?;
     fs::write(dir.join("results.md"), table)?;
     for case in cases.iter().flatten() {
-        let side = if case.with { "with" } else { "without" };
+        let side = if case.is_first_side { "with" } else { "without" };
         let name = format!("{side}.{:?}.pcap", case.family).to_lowercase();
         fs::write(dir.join(name), pcap::file(&case.frames))?;
     }

@@ -20,7 +20,7 @@ use crate::results::{CaseResult, Cases, Event, Expected, LATE, Observation, Seen
 
 pub struct Case<'a> {
     /// True on the scenario's first side, such as with keepalive.
-    pub with: bool,
+    pub is_first_side: bool,
     pub keepalive: Keepalive,
     pub capture: Arc<Capture>,
     network: Network,
@@ -47,8 +47,10 @@ pub const NO_PROBE: &str = "no probe";
 pub fn run_all(scenarios: &[Scenario], program: &Path) -> Vec<Cases> {
     thread::scope(|scope| {
         let start = |&scenario: &Scenario| {
-            [true, false].map(|with| {
-                Family::BOTH.map(|family| scope.spawn(move || run(scenario, family, with, program)))
+            [true, false].map(|is_first_side| {
+                Family::BOTH.map(|family| {
+                    scope.spawn(move || run(scenario, family, is_first_side, program))
+                })
             })
         };
         let running: Vec<_> = scenarios.iter().map(start).collect();
@@ -58,8 +60,8 @@ pub fn run_all(scenarios: &[Scenario], program: &Path) -> Vec<Cases> {
 }
 
 /// Runs a case. An error becomes an observation that fails.
-fn run(scenario: Scenario, family: Family, with: bool, program: &Path) -> CaseResult {
-    let mut result = CaseResult::new(scenario, family, with);
+fn run(scenario: Scenario, family: Family, is_first_side: bool, program: &Path) -> CaseResult {
+    let mut result = CaseResult::new(scenario, family, is_first_side);
     let outcome = Case::new(scenario.plan(), program, &mut result).and_then(|mut case| {
         let outcome = (scenario.plan().run)(&mut case);
         case.result.frames = case.capture.frames()?;
@@ -77,8 +79,8 @@ impl<'a> Case<'a> {
         let network = Network::new(plan.keepalive, plan.router_rules, plan.router_sysctls)?;
         let capture = Capture::start(network.namespace(Node::Router))?;
         result.start = capture.start;
-        let (with, keepalive) = (result.with, plan.keepalive);
-        Ok(Self { with, keepalive, network, capture, program, result })
+        let (is_first_side, keepalive) = (result.is_first_side, plan.keepalive);
+        Ok(Self { is_first_side, keepalive, network, capture, program, result })
     }
 
     /// Returns the seconds since the case began, by the clock of the packets' time stamps.
@@ -122,7 +124,7 @@ impl<'a> Case<'a> {
     pub fn set_keepalive(&mut self, node: Node, program: &mut Peer) -> Result<f64> {
         // The answer to the call may be late, and a probe must not seem to be early.
         let since = self.now();
-        if self.with {
+        if self.is_first_side {
             program.call_ok("set_keepalive true")?;
             self.mark(node, "set_keepalive(true)");
         }
@@ -182,7 +184,7 @@ impl<'a> Case<'a> {
         let timeout = self.keepalive.timeout();
         let end = self.wait_for_read(client, idle_since, 3.0 * timeout)?;
         let returned = end.time.is_some();
-        self.check("read", self.either(Expected::at(TIMED_OUT, timeout), STILL_BLOCKED), end);
+        self.check("read", self.by_side(Expected::at(TIMED_OUT, timeout), STILL_BLOCKED), end);
         Ok(returned)
     }
 
@@ -207,9 +209,9 @@ impl<'a> Case<'a> {
         self.result.events.push(Event { at, node, text: text.into() });
     }
 
-    /// Returns `with` on the first side, and `without` on the second side.
-    pub fn either(&self, with: impl Into<Expected>, without: impl Into<Expected>) -> Expected {
-        if self.with { with.into() } else { without.into() }
+    /// Returns `first` on the first side, and `second` on the second side.
+    pub fn by_side(&self, first: impl Into<Expected>, second: impl Into<Expected>) -> Expected {
+        if self.is_first_side { first.into() } else { second.into() }
     }
 
     pub fn check(&mut self, name: &str, expected: impl Into<Expected>, seen: impl Into<Seen>) {

@@ -6,7 +6,7 @@ pub const PLAN: Plan = Plan { sides: ["on", "off"], ..Plan::new(run) };
 
 fn run(case: &mut Case) -> Result<()> {
     let Connection { mut client, server: _server, .. } = case.connect()?;
-    let (value, opposite) = (case.with, !case.with);
+    let (value, opposite) = (case.is_first_side, !case.is_first_side);
     let hand_to = |command: String| format!("hand_stream_to {command}");
     let steps = [
         ("at first", "keepalive".to_string(), false),

@@ -17,7 +17,7 @@ fn run(case: &mut Case) -> Result<()> {
             packet.kind == PacketKind::Probe { bytes: 0 } && packet.at > idle_since;
         is_unanswered_probe && packet.from == Node::Client && packet.concerns(client_address)
     });
-    let expected = if case.with { case.keepalive.probes } else { 0 };
+    let expected = if case.is_first_side { case.keepalive.probes } else { 0 };
     case.check("probes", expected.to_string(), probes.count().to_string());
     Ok(())
 }

@@ -46,10 +46,10 @@ fn run(case: &mut Case) -> Result<()> {
         packet.at > written && packet.to == Node::Server && packet.kind == PacketKind::Data
     });
     let forwarded = if forwarded { "forwarded" } else { "dropped" };
-    case.check("the write, at the router", case.either("forwarded", "dropped"), forwarded);
-    let arrives = case.either(Expected::at("are you there?", 0.0), STILL_BLOCKED);
+    case.check("the write, at the router", case.by_side("forwarded", "dropped"), forwarded);
+    let arrives = case.by_side(Expected::at("are you there?", 0.0), STILL_BLOCKED);
     case.check("the write, in the server's read", arrives, arrived);
-    let replied = case.either(Expected::at("yes", 0.0), STILL_BLOCKED);
+    let replied = case.by_side(Expected::at("yes", 0.0), STILL_BLOCKED);
     case.check("the reply, in the client's read", replied, reply);
     Ok(())
 }

@@ -7,7 +7,7 @@ pub const PLAN: Plan = Plan { sides: ["set on the listener", "not set"], ..Plan:
 
 fn run(case: &mut Case) -> Result<()> {
     let (mut server, address) = case.listen()?;
-    if case.with {
+    if case.is_first_side {
         server.call(&format!("hand_listener_to {}", sockopt::python(Some(true))))?;
     }
     let mut client = case.peer(Node::Client)?;
@@ -21,11 +21,11 @@ fn run(case: &mut Case) -> Result<()> {
         ("socket2, of the accepted stream", format!("hand_stream_to {}", sockopt::socket2(None)?)),
     ];
     for (name, command) in reports {
-        case.check(name, case.with.to_string(), server.call(&command)?);
+        case.check(name, case.is_first_side.to_string(), server.call(&command)?);
     }
 
     let seen = case.wait_for_probe(idle_since, |probe| probe.from == Node::Server)?;
     let due = Expected::at(PROBE, case.keepalive.idle_time);
-    case.check("on the wire", case.either(due, NO_PROBE), seen);
+    case.check("on the wire", case.by_side(due, NO_PROBE), seen);
     Ok(())
 }

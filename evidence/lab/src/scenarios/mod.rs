@@ -1,5 +1,5 @@
-//! The scenarios. A new scenario needs a file here, a line in [`Scenario::plan`], and a variant of
-//! [`Scenario`].
+//! The scenarios. A new scenario needs a variant of [`Scenario`], a file in this directory, and a
+//! line in [`Scenario::plan`].
 
 use anyhow::Result;
 
@@ -26,18 +26,21 @@ mod traffic;
 mod unacknowledged;
 mod unreachable;
 
+/// The sides of a scenario, the network of its cases, and the function that runs a case.
 pub struct Plan {
     /// The names of the two sides that the scenario compares.
     pub sides: [&'static str; 2],
     pub keepalive: Keepalive,
+    /// The chains of the router's nftables table.
     pub router_rules: &'static str,
+    /// The router's settings: names below `/proc/sys/net/`, and values.
     pub router_sysctls: &'static [(&'static str, u32)],
     pub run: fn(&mut Case) -> Result<()>,
 }
 
 impl Plan {
-    /// Returns the plan of most scenarios. The router forwards all packets. As on most of the internet,
-    /// it does not report unreachable hosts.
+    /// Returns the plan of most scenarios: the router forwards all packets and, like most routers of
+    /// the internet, does not report unreachable hosts.
     const fn new(run: fn(&mut Case) -> Result<()>) -> Self {
         Self {
             sides: ["with keepalive", "without"],

@@ -38,7 +38,7 @@ fn run(case: &mut Case) -> Result<()> {
     case.power_off(Node::Server, server, idle_since)?;
 
     let packets = wait(case, &TIMETABLE)?;
-    let expected = if case.with { TIMETABLE.len() } else { 0 };
+    let expected = if case.is_first_side { TIMETABLE.len() } else { 0 };
     case.check("packets", expected.to_string(), packets.len().to_string());
     let mut before = idle_since;
     for (packet, (why, kind, after)) in packets.iter().zip(TIMETABLE) {

@@ -10,7 +10,7 @@ fn run(case: &mut Case) -> Result<()> {
     if case.check_read_times_out(&mut client, idle_since)? {
         case.check("the next read", "end of stream", client.call("read")?);
         case.check("the next write", "BrokenPipe (os error 32)", client.call("write ping")?);
-        case.check("keepalive() then", "true", client.call("keepalive")?);
+        case.check("keepalive() after the timeout", "true", client.call("keepalive")?);
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ fn run(case: &mut Case) -> Result<()> {
     let reset = end.time.is_some();
     let message = "ConnectionReset (os error 104)";
     let resets = Expected::between(message, first_probe, latest_probe + LATE);
-    case.check("read", case.either(resets, STILL_BLOCKED), end);
+    case.check("read", case.by_side(resets, STILL_BLOCKED), end);
     if reset {
         case.check("the next read", "end of stream", client.call("read")?);
         case.check("the next write", "BrokenPipe (os error 32)", client.call("write ping")?);

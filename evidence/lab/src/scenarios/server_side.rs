@@ -26,9 +26,9 @@ fn run(case: &mut Case) -> Result<()> {
     // The end of a thousand connections takes time on a busy machine.
     let timed_out = format!("{CLIENTS} × {TIMED_OUT}");
     let timed_out = Expected::between(timed_out, timeout, 2.0 * timeout);
-    case.check("read from all", case.either(timed_out, STILL_BLOCKED), end);
+    case.check("read from all", case.by_side(timed_out, STILL_BLOCKED), end);
     let of_all = |number: usize| format!("{number} of {CLIENTS}");
     let seen = of_all(descriptors - descriptors_before);
-    case.check("descriptors still held", case.either(of_all(0), of_all(CLIENTS)), seen);
+    case.check("descriptors still held", case.by_side(of_all(0), of_all(CLIENTS)), seen);
     Ok(())
 }

@@ -4,8 +4,8 @@ use super::*;
 
 pub const PLAN: Plan = Plan::new(run);
 
-/// A name, and the client's commands before and after keepalive is set. The half-close comes before,
-/// because the acknowledgement of the FIN restarts the idle time.
+/// Each state: its name, and the client's commands before and after `set_keepalive`. The half-close
+/// comes before, because the acknowledgement of the FIN restarts the idle time.
 const STATES: [(&str, &[&str], &[&str]); 5] = [
     ("plain", &[], &[]),
     ("half-closed", &["shutdown"], &[]),
@@ -15,7 +15,7 @@ const STATES: [(&str, &[&str], &[&str]); 5] = [
 ];
 
 fn run(case: &mut Case) -> Result<()> {
-    // The programs must not end before the packets are read.
+    // Dropping a connection ends its programs, so all connections are kept until the probes arrive.
     let mut connections = Vec::new();
     for (name, before, after) in STATES {
         let mut connection = case.connect()?;
@@ -30,7 +30,7 @@ fn run(case: &mut Case) -> Result<()> {
         let seen =
             case.wait_for_probe(*since, |probe| probe.source == connection.client_address)?;
         let due = Expected::at(PROBE, case.keepalive.idle_time);
-        case.check(name, case.either(due, NO_PROBE), seen);
+        case.check(name, case.by_side(due, NO_PROBE), seen);
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ fn run(case: &mut Case) -> Result<()> {
     let idle_time = case.keepalive.idle_time;
     let seen = case.wait_for_probe(idle_since, |_| true)?;
     case.check("while on", Expected::at(PROBE, idle_time), seen);
-    if case.with {
+    if case.is_first_side {
         client.call_ok("set_keepalive false")?;
         case.mark(Node::Client, "set_keepalive(false)");
     }
@@ -19,7 +19,7 @@ fn run(case: &mut Case) -> Result<()> {
     case.idle(3.0 * idle_time);
     case.check(
         "after set_keepalive(false)",
-        case.either(NO_PROBE, PROBE),
+        case.by_side(NO_PROBE, PROBE),
         case.probe_after(since)?,
     );
     Ok(())

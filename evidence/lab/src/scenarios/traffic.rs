@@ -13,12 +13,12 @@ fn run(case: &mut Case) -> Result<()> {
     client.call_ok("set_keepalive true")?;
     for _ in 0..6 {
         case.idle(case.keepalive.idle_time / 2.0);
-        if case.with {
+        if case.is_first_side {
             client.call_ok("write ping")?;
             server.call("read")?;
         }
     }
-    case.check("on the wire", case.either(NO_PROBE, PROBE), case.probe_after(0.0)?);
+    case.check("on the wire", case.by_side(NO_PROBE, PROBE), case.probe_after(0.0)?);
     case.check("keepalive()", "true", client.call("keepalive")?);
     Ok(())
 }

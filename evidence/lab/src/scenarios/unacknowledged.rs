@@ -11,7 +11,7 @@ fn run(case: &mut Case) -> Result<()> {
     let since = case.now();
     client.call_ok("set_keepalive true")?;
     let idle_since = case.power_off(Node::Server, server, since)?;
-    if !case.with {
+    if !case.is_first_side {
         client.call_ok("write ping")?;
         case.mark(Node::Client, "write()");
     }

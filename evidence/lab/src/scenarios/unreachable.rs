@@ -14,6 +14,6 @@ fn run(case: &mut Case) -> Result<()> {
     let packets = case.capture.packets()?;
     let reported = packets.iter().any(|packet| packet.kind == PacketKind::Unreachable);
     let seen = if reported { "seen" } else { "none" };
-    case.check("ICMP message", case.either("seen", "none"), seen);
+    case.check("ICMP message", case.by_side("seen", "none"), seen);
     Ok(())
 }
