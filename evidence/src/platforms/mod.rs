@@ -264,8 +264,9 @@ impl On<'_> {
         let (first, mut remark) = (run(), None);
         let (output, printed) = match first {
             Ok(Some(output)) => output,
-            _ => {
-                remark = Some("the program printed no answer in its first run".into());
+            first => {
+                let why = first.err().map_or("no answer".into(), |error| format!("{error:#}"));
+                remark = Some(format!("the program was started twice; the first run: {why}"));
                 run()?.context("the program printed no answer, twice")?
             }
         };
