@@ -61,7 +61,10 @@ const TABLES: [Table; 3] = [
     Table {
         suite: "crates",
         title: "Published crates, with the methods made stable",
-        meaning: "*breaks*: the crate compiles at the base, and not with the series. *not built*: with neither.",
+        meaning: "*same*: the crate compiles with the series. *breaks*: it compiles at the base, and not with the \
+                  series. *not built*: with neither. In parentheses: *patched mio* is `mio` with the patch in \
+                  patches/mio-0.6, *today* are the networking crates that were most used in 2026, and *made-up* are \
+                  crates of this suite. All others are from earlier years.",
         header: &["crate", "why it is here", "because of", "verdict"],
         methods: |_| Ok(BTreeMap::new()),
     },
