@@ -4,15 +4,13 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
 
 use assert_cmd::assert::Assert;
 use fs_err as fs;
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
-use support::{Fixture, advice, finish, snapshot, stderr_of, write_script};
+use support::{Fixture, Snapshot, advice, finish, snapshot, stderr_of};
 
 /// Returns a project in git, whose patches are as an export writes them.
 fn exported() -> Fixture {
@@ -31,17 +29,15 @@ fn with_new_commit() -> Fixture {
 }
 
 /// Returns everything in the project but build/ and rust/.
-fn written(fixture: &Fixture) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = snapshot(&fixture.root);
+fn written(fixture: &Fixture) -> Snapshot {
     let others = ["build", "rust", ".git"].map(|directory| fixture.root.join(directory));
-    found.retain(|path, _| !others.iter().any(|other| path.starts_with(other)));
-    found
+    snapshot(&fixture.root, &others)
 }
 
 /// Checks that an export stops with code 1 and writes nothing.
 fn assert_stops(fixture: &Fixture) -> Assert {
     let before = written(fixture);
-    let assert = fixture.run(&["export"]).code(1);
+    let assert = fixture.run("export").code(1);
     assert!(written(fixture) == before, "something was written: {assert}");
     assert
 }
@@ -50,16 +46,16 @@ fn assert_stops(fixture: &Fixture) -> Assert {
 fn writes_patches_and_the_files_that_they_add() {
     let fixture = with_new_commit();
     // `git format-patch --cover-letter` writes it.
-    let letter = fixture.patches.join("0000-cover-letter.patch");
+    let letter = fixture.root.join("patches/1.95/0000-cover-letter.patch");
     fs::write(&letter, "text\n").unwrap();
-    fixture.run(&["export"]).success().stdout(contains("0002-Add-a-ui-test.patch"));
-    fixture.run(&["prepare"]).success();
+    fixture.run("export").success().stdout(contains("0002-Add-a-ui-test.patch"));
+    fixture.run("prepare").success();
     assert_eq!(fs::read_to_string(letter).unwrap(), "text\n");
 
-    let patch = fs::read_to_string(fixture.patches.join("0002-Add-a-ui-test.patch")).unwrap();
+    let patch = fixture.read("patches/1.95/0002-Add-a-ui-test.patch");
     assert!(patch.contains("\nFrom: Worker <worker@project.example>\n"), "{patch}");
     assert!(patch.contains("\nThere was none.\n"), "{patch}");
-    let mirrored = fs::read_to_string(fixture.root.join("tests/ui/std/new.rs")).unwrap();
+    let mirrored = fixture.read("tests/ui/std/new.rs");
     assert_eq!(mirrored, "fn main() { new(); }\n");
     // None of upstream's files is written, changed or not.
     assert!(!fixture.root.join("library/std/src/lib.rs").exists());
@@ -69,13 +65,13 @@ fn writes_patches_and_the_files_that_they_add() {
 #[test]
 fn exported_patches_give_the_same_commits() {
     let fixture = with_new_commit();
-    fixture.run(&["export"]).success();
-    let (commit, exported) = (fixture.git(&["rev-parse", "HEAD"]), written(&fixture));
-    assert_eq!(fixture.git(&["status", "--porcelain", "--branch"]), "## series...origin/series");
+    fixture.run("export").success();
+    let (commit, exported) = (fixture.git("rev-parse HEAD"), written(&fixture));
+    assert_eq!(fixture.git("status --porcelain --branch"), "## series...origin/series");
     fixture.shell("rm -rf build rust").success();
-    fixture.run(&["prepare"]).success();
-    assert_eq!(fixture.git(&["rev-parse", "HEAD"]), commit);
-    fixture.run(&["export"]).success();
+    fixture.run("prepare").success();
+    assert_eq!(fixture.git("rev-parse HEAD"), commit);
+    fixture.run("export").success();
     assert!(written(&fixture) == exported, "unchanged files are not written again");
 }
 
@@ -83,8 +79,8 @@ fn exported_patches_give_the_same_commits() {
 fn removes_files_that_the_series_no_longer_adds_and_names_all_others() {
     let fixture = with_new_commit();
     // Neither git's index nor HEAD has these files: the store knows them.
-    fixture.run(&["export"]).success();
-    fixture.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+    fixture.run("export").success();
+    fixture.git("reset --quiet --hard HEAD~1");
     let theirs = "tests/my-notes.txt library/std/mine.rs tests/ui/std/new.rs";
     let edit = "mkdir -p library/std; for file in $FILES; do echo mine >$file; done";
     fixture
@@ -118,8 +114,8 @@ fn replaces_a_file_only_if_git_or_the_last_export_has_its_contents_at_its_path()
                     note() { sed -i 's/^---$/---\\nA note./' $1; }";
         fixture.shell(&format!("{note}; {change}")).success();
         if is_known {
-            fixture.run(&["export"]).success();
-            let first = fixture.patches.join("0001-std-Say-hello-patched.patch");
+            fixture.run("export").success();
+            let first = fixture.root.join("patches/1.95/0001-std-Say-hello-patched.patch");
             let first = fs::read_to_string(first).unwrap();
             assert!(first.contains("[PATCH 1/2]") && !first.contains("A note."), "{change}");
         } else {
@@ -154,17 +150,12 @@ fn never_follows_a_link() {
 #[test]
 fn error_of_git_is_an_error() {
     let fixture = with_new_commit();
-    let before = fixture.git(&["rev-parse", "HEAD", "origin/series"]);
-    let git = which::which("git").unwrap();
+    let before = fixture.git("rev-parse HEAD origin/series");
     for command in ["cat-file --batch-check", "cat-file blob"] {
-        let script = format!(
-            "case \"$*\" in *'{command}'*) echo 'error: broken' >&2; exit 1;; *) exec '{}' \"$@\";; esac",
-            git.display()
-        );
-        write_script(&fixture.bin.join("git"), &script);
+        fixture.stand_in_for_git(&format!("'{command}'"), "echo 'error: broken' >&2; exit 1");
         assert_stops(&fixture).stderr(contains("cat-file").and(contains("nothing was").not()));
     }
-    assert_eq!(fixture.git(&["rev-parse", "HEAD", "origin/series"]), before);
+    assert_eq!(fixture.git("rev-parse HEAD origin/series"), before);
 }
 
 #[test]
@@ -207,8 +198,8 @@ fn printed_rebase_merges_the_fixup() {
         .success();
     let stop = assert_stops(&fixture);
     fixture.shell(&advice(&stop).join("\n")).success();
-    fixture.run(&["export"]).success();
-    let patch = fs::read_to_string(fixture.patches.join("0002-Add-a-ui-test.patch")).unwrap();
+    fixture.run("export").success();
+    let patch = fixture.read("patches/1.95/0002-Add-a-ui-test.patch");
     assert!(patch.contains("\n+x\n"), "{patch}");
 }
 
@@ -226,9 +217,9 @@ fn exports_the_branch_that_is_checked_out() {
     ] {
         let fixture = with_new_commit();
         fixture.shell(&format!("cd rust; {leave}")).success();
-        let export = fixture.run(&["export"]).success();
+        let export = fixture.run("export").success();
         export.stdout(contains("0002-Add-a-ui-test.patch")).stderr(contains(said));
-        fixture.run(&["prepare"]).success();
+        fixture.run("prepare").success();
     }
 }
 
@@ -243,12 +234,12 @@ fn writes_nothing_that_does_not_come_back() {
     ] {
         let fixture = exported();
         fs::write(fixture.tree.join("tests/ui/std/new.rs"), text).unwrap();
-        fixture.git(&["add", "."]);
-        fixture.git(&["commit", "--quiet", "--cleanup=verbatim", "-m", message]);
+        fixture.git("add .");
+        fixture.git(&format!("commit --quiet --cleanup=verbatim -m '{message}'"));
         assert_stops(&fixture).stderr(contains("cannot be written as patches"));
     }
     let fixture = exported();
-    fixture.git(&["commit", "--quiet", "--allow-empty", "-m", "Nothing\n\nAt all."]);
+    fixture.git("commit --quiet --allow-empty -m 'Nothing\n\nAt all.'");
     assert_stops(&fixture).stderr(contains("no commit without a change"));
 }
 
@@ -258,21 +249,21 @@ fn interrupted_export_is_completed() {
     let fixture = with_new_commit();
     fixture.commit("tests/ui/std/newer.rs", "fn main() {}\n", "Add a newer ui test");
     // The next command finds a file that is half written under its temporary name.
-    let unfinished = fixture.patches.join(".0002-Add-a-ui-test.patch.unfinished");
+    let unfinished = fixture.root.join("patches/1.95/.0002-Add-a-ui-test.patch.unfinished");
     fs::write(&unfinished, "From 0000").unwrap();
-    fixture.run(&["prepare"]).success();
+    fixture.run("prepare").success();
     // The tool was killed when its files were written, and the store and the clone did not have the series yet.
     fixture.shell("cp -a build $OUT/build; cp -a rust $OUT/rust").success();
-    fixture.run(&["export"]).success();
+    fixture.run("export").success();
     assert!(!unfinished.exists());
     let exported = written(&fixture);
     fixture.shell("rm -rf build rust; mv $OUT/build $OUT/rust .").success();
-    let stop = fixture.run(&["prepare"]).code(1);
+    let stop = fixture.run("prepare").code(1);
     let commands = advice(&stop);
     fixture.copy().shell(&format!("{}; cargo xtask prepare", commands[..2].join(";"))).success();
     assert_eq!(commands[2], "cargo xtask export");
-    fixture.run(&["export"]).success();
-    fixture.run(&["prepare"]).success();
+    fixture.run("export").success();
+    fixture.run("prepare").success();
     assert!(written(&fixture) == exported);
 }
 
@@ -280,13 +271,13 @@ fn interrupted_export_is_completed() {
 #[test]
 fn settings_of_git_change_nothing() {
     let fixture = with_new_commit();
-    fixture.run(&["export"]).success();
+    fixture.run("export").success();
     let before = written(&fixture);
-    fixture.git(&["config", "diff.noprefix", "true"]);
-    fixture.git(&["config", "format.subjectPrefix", "MINE"]);
+    fixture.git("config diff.noprefix true");
+    fixture.git("config format.subjectPrefix MINE");
     let elsewhere = fixture.dir.join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
-    let mut export = fixture.xtask(&["export"]);
+    let mut export = fixture.xtask("export");
     export.env("GIT_DIFF_OPTS", "-u1").env("GIT_CONFIG_PARAMETERS", "'diff.context'='1'");
     export.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", "diff.context");
     export.env("GIT_CONFIG_VALUE_0", "1").env("GIT_EXTERNAL_DIFF", "false");
@@ -303,7 +294,7 @@ fn names_the_base_in_the_command_to_type() {
     let fixture = exported();
     fixture.add_base();
     fs::create_dir(fixture.root.join("patches/1.96")).unwrap();
-    let said = fixture.run(&["export", "--base", "1.96"]).code(1);
+    let said = fixture.run("export --base 1.96").code(1);
     said.stderr(contains("Create it with `cargo xtask prepare --base 1.96`"));
 }
 

@@ -6,14 +6,13 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use support::{Fixture, finish, snapshot, stderr_of, stdout_of, write_script};
+use support::{Entry, Fixture, Snapshot, finish, snapshot, stderr_of, stdout_of, write_script};
 
 /// Scripts of a person who works in rust/. `TOKEN` stands for bytes that are nowhere else, `$OUT` is a directory
 /// outside of the project, and `fails` runs a command that has to fail.
@@ -185,16 +184,15 @@ impl Round {
 
     /// Returns what is the person's: everything but build/ and the lock in the cache. In a repository, contents count
     /// and times do not, and objects are named by their contents.
-    fn persons_files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        let mut files = snapshot(&self.fixture.dir);
-        let (build, lock) = (self.fixture.root.join("build"), self.fixture.cache.join(".lock"));
-        files.retain(|path, _| !path.starts_with(&build) && *path != lock);
+    fn persons_files(&self) -> Snapshot {
+        let Fixture { dir, root, cache, .. } = &self.fixture;
+        let mut files = snapshot(dir, &[root.join("build"), cache.join(".lock")]);
         for (path, state) in &mut files {
             let text = path.to_str().unwrap();
             if text.contains("/.git/objects") {
-                state.clear();
+                *state = Entry::default();
             } else if text.contains("/.git/") {
-                *state = [b"\n\n", contents(state)].concat();
+                (state.mode, state.changed) = Default::default();
             }
         }
         files
@@ -212,7 +210,7 @@ impl Round {
         let [head, series, origin] = ["HEAD", "refs/heads/series", "refs/xtask/series"].map(rev);
         let has_own = head.is_none() || head != origin || head != series;
         let before = self.persons_files();
-        let assert = self.fixture.run(&command.split(' ').collect::<Vec<_>>());
+        let assert = self.fixture.run(command);
         let (said, code) = (stderr_of(&assert), assert.get_output().status.code());
         self.history += &format!("$ cargo xtask {command}\n{}{said}", stdout_of(&assert));
         assert!(!said.contains("panicked") && code.is_some(), "{}", self.history);
@@ -220,7 +218,8 @@ impl Round {
         let all = before.keys().chain(after.keys().filter(|path| !before.contains_key(*path)));
         // New objects harm nothing.
         let changed = all.filter(|path| before.get(*path) != after.get(*path));
-        let changed = changed.filter(|path| after.get(*path).is_none_or(|state| !state.is_empty()));
+        let is_object = |path: &Path| path.to_str().unwrap().contains("/.git/objects");
+        let changed = changed.filter(|path| !is_object(path) || !after.contains_key(*path));
         let changed: Vec<_> = changed.collect();
         let is_export = command.starts_with("export");
         if code != Some(0) {
@@ -228,7 +227,7 @@ impl Round {
             assert!(changed.is_empty(), "{changed:?} changed by a refusal:\n{}", self.history);
         }
         for path in changed {
-            let old = before.get(path).map(|state| String::from_utf8_lossy(contents(state)));
+            let old = before.get(path).map(|state| String::from_utf8_lossy(&state.contents));
             let old = old.as_deref().map(str::trim_end);
             let is_right = if let Ok(inside) = path.strip_prefix(&tree) {
                 let text = inside.to_str().unwrap();
@@ -288,11 +287,6 @@ impl Round {
     }
 }
 
-/// Returns the contents in a snapshot's entry.
-fn contents(state: &[u8]) -> &[u8] {
-    state.splitn(3, |byte| *byte == b'\n').nth(2).unwrap_or_default()
-}
-
 /// Returns a project with two bases, whose patches are committed as an export writes them, and a stand-in for cargo
 /// that finds one test.
 fn template() -> Fixture {
@@ -309,8 +303,8 @@ fn template() -> Fixture {
     let commit = "printf '/build/\\n/rust*/\\n' >.gitignore; git init -q; git add .; cargo xtask export; \
                   mkdir patches/1.96; cp patches/1.95/*.patch patches/1.96; git add .; git commit -qm Project";
     template.shell(commit).success();
-    template.run(&["toolchain"]).success();
-    template.run(&["prepare", "--base", "1.96"]).success();
+    template.run("toolchain").success();
+    template.run("prepare --base 1.96").success();
     template
 }
 
