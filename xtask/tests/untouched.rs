@@ -187,27 +187,26 @@ fn assert_untouched(states: &[&str]) {
             }
         }
     }
-    assert!(refusals * 4 >= states.len(), "hardly any command refuses");
+    assert!(refusals * 4 >= states.len(), "hardly any command refuses: {refusals}");
 }
 
-/// A project, what was typed and printed there, and the files of the person.
+/// A project, the person's script that brought it into its state, and the person's files.
 struct Session {
     fixture: Fixture,
-    history: String,
+    state: String,
     files: Snapshot,
 }
 
 impl Session {
     /// Types a state's script in rust/, and then a script in the project.
     fn new(fixture: Fixture, state: &str, change: &str) -> Session {
-        let mut typed = state.to_owned();
+        let mut state = format!("(cd rust; {state}); {change}");
         for number in 1..=state.matches("TOKEN").count() {
-            typed = typed.replacen("TOKEN", &format!("userbyte{number:04}"), 1);
+            state = state.replacen("TOKEN", &format!("userbyte{number:04}"), 1);
         }
-        let assert = fixture.shell(&format!("(cd rust; {typed}); {change}")).success();
-        let history = format!("$ {typed}; {change}\n{}", stderr_of(&assert));
+        fixture.shell(&state).success();
         let files = files_of_the_person(&fixture);
-        Session { fixture, history, files }
+        Session { fixture, state, files }
     }
 
     /// Runs a command, checks what it changed, and returns whether it succeeds.
@@ -224,8 +223,8 @@ impl Session {
 
         let assert = self.fixture.run(command);
         let (said, code) = (stderr_of(&assert), assert.get_output().status.code());
-        self.history += &format!("$ cargo xtask {command}\n{}{said}", stdout_of(&assert));
-        assert!(!said.contains("panicked") && code.is_some(), "{}", self.history);
+        let case = format!("{command}, after: {}", self.state);
+        assert!(!said.contains("panicked") && code.is_some(), "{case}");
         let after = files_of_the_person(&self.fixture);
         let before = std::mem::replace(&mut self.files, after);
         let after = &self.files;
@@ -235,7 +234,7 @@ impl Session {
         let changed = all.filter(|path| before.get(*path) != after.get(*path));
         let changed: Vec<_> = changed.filter(|path| !is_new_object(path)).collect();
         if code != Some(0) {
-            assert!(changed.is_empty(), "{changed:?} changed by a refusal:\n{}", self.history);
+            assert!(changed.is_empty(), "{changed:?} changed by a refusal: {case}");
             return false;
         }
         let is_export = command.starts_with("export");
@@ -261,13 +260,13 @@ impl Session {
             } else {
                 is_export && self.may_export_change(path, base, old)
             };
-            assert!(is_right, "{} changed:\n{}", path.display(), self.history);
+            assert!(is_right, "{} changed: {case}", path.display());
         }
         if is_export {
             let log = |tip: &str| {
                 self.git(&tree, &format!("log --format=%T%an%ae%ad%B origin/base..{tip}")).unwrap()
             };
-            assert!(log(head.unwrap()) == log("HEAD"), "{}", self.history);
+            assert!(log(head.unwrap()) == log("HEAD"), "{case}");
         }
         true
     }
@@ -336,8 +335,7 @@ fn template() -> Fixture {
     write_script(&template.toolchain.join("bin/a-test"), "echo 'a: test'");
     template.commit("tests/ui/std/of-the-series.rs", "fn main() {}\n", "Add a ui test");
     template.add_base();
-    let commit = "printf '/build/\\n/rust*/\\n' >.gitignore; git init -q --template=; git add .; \
-                  cargo xtask export; mkdir patches/1.96; cp patches/1.95/*.patch patches/1.96; \
+    let commit = "track; cargo xtask export; mkdir patches/1.96; cp patches/1.95/*.patch patches/1.96; \
                   cargo xtask prepare --base 1.96; git add .; git commit -qm Project; \
                   for git in . rust* build/*/store.git; do git -C $git repack -adq; done; \
                   rm -r build/*/prebuilt";

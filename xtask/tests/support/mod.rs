@@ -88,12 +88,13 @@ const GITCONFIG: &str = "[user]\nname = Worker\nemail = worker@project.example\n
                          [maintenance]\nauto = false\n";
 
 /// The variables and functions of a person's scripts: two files of rust/, a commit of one file, a command that has to
-/// fail, and a rebase that stops at its first commit.
+/// fail, a rebase that stops at its first commit, and a repository of the project.
 const SHELL: &str = r#"
 LIB=library/std/src/lib.rs OTHER=library/std/src/lines.rs
 save() { echo "$2" >>"$1"; git add . 2>/dev/null; git commit -qm "Say $2"; }
 fails() { if "$@"; then exit 1; fi; }
 stop_in_rebase() { git -c sequence.editor='sed -i s/^pick/edit/' rebase -qi "$@"; }
+track() { printf '/build/\n/rust*/\n' >.gitignore; git init -q --template=; git add .; }
 "#;
 
 pub struct Fixture {
@@ -322,7 +323,7 @@ impl Fixture {
 
     /// Runs `xtask COMMAND`.
     pub fn run(&self, command: &str) -> Assert {
-        finish(self.xtask(command))
+        shown(&format!("cargo xtask {command}"), finish(self.xtask(command)))
     }
 
     /// Runs a script of a person who works in the project. `cargo xtask` is the tool, `$OUT` a directory outside of
@@ -334,7 +335,7 @@ impl Fixture {
             .env("OUT", self.dir.join("outside"))
             .env("CACHE", &self.cache);
         shell.env("GIT_CONFIG_GLOBAL", self.dir.join("home/.gitconfig"));
-        finish(shell)
+        shown(script, finish(shell))
     }
 
     /// Runs `git ARGS` in rust/ as a person, and returns its output.
@@ -360,6 +361,12 @@ pub static PYTHON: LazyLock<String> = LazyLock::new(|| {
 /// Runs a program to its end.
 pub fn finish(command: Command) -> Assert {
     assert_cmd::Command::from_std(command).timeout(LIMIT).assert()
+}
+
+/// Prints a command and its output. libtest shows that if the test fails.
+fn shown(command: &str, said: Assert) -> Assert {
+    println!("$ {command}\n{}\n{}", stdout_of(&said), stderr_of(&said));
+    said
 }
 
 pub fn stdout_of(said: &Assert) -> String {
