@@ -83,20 +83,20 @@ const BY_DEFAULT: [&str; 3] =
 #[test]
 fn tests_of_tcp_and_of_the_series_run_by_default() {
     let fixture = fixture();
-    let said = fixture.run(&["test"]).success();
+    let said = fixture.run("test").success();
     ran(said.stderr(contains("`./x.py test library/std`")), &BY_DEFAULT);
     // git does not look at the file.
-    fixture.git(&["update-index", "--assume-unchanged", "library/std/tests/old.rs"]);
+    fixture.git("update-index --assume-unchanged library/std/tests/old.rs");
     write(&fixture, "tests/old.rs", "#[test] fn edited() {}");
     let all = [&["edited"], &BY_DEFAULT[..]].concat();
-    ran(fixture.run(&["test"]).success(), &all);
+    ran(fixture.run("test").success(), &all);
 
     fixture.add_base();
     fixture.shell("mkdir patches/1.96; cp patches/1.95/*.patch patches/1.96").success();
-    fixture.run(&["--base=1.96", "prepare"]).success();
+    fixture.run("--base=1.96 prepare").success();
     let std = fixture.root.join("rust-1.96/library/std/src/lib.rs");
     fs::write(std, "#[test] fn other() {}").unwrap();
-    let said = fixture.run(&["--base=1.96", "test", "other"]).success();
+    let said = fixture.run("--base=1.96 test other").success();
     ran(said.stderr(contains("`./x.py --base 1.96 test library/std`")), &["other"]);
 }
 
@@ -104,32 +104,32 @@ fn tests_of_tcp_and_of_the_series_run_by_default() {
 fn words_are_filters_also_after_two_dashes() {
     let fixture = fixture();
     let both = ["keepalive_at_both_ends", "net::tcp::keepalive"];
-    ran(fixture.run(&["test", "--", "keepalive"]).success(), &both);
-    ran(fixture.run(&["test", "keepalive"]).success(), &both);
-    ran(fixture.run(&["test", "udp", "ends"]).success(), &["keepalive_at_both_ends", "net::udp"]);
-    let exact = ["test", "--", "--exact", "net::tcp::nodelay"];
-    ran(fixture.run(&exact).success(), &["net::tcp::nodelay"]);
+    ran(fixture.run("test -- keepalive").success(), &both);
+    ran(fixture.run("test keepalive").success(), &both);
+    ran(fixture.run("test udp ends").success(), &["keepalive_at_both_ends", "net::udp"]);
+    let exact = "test -- --exact net::tcp::nodelay";
+    ran(fixture.run(exact).success(), &["net::tcp::nodelay"]);
     // The value of an option is no filter.
-    let skip = ["test", "--", "--skip", "keepalive", "--test-threads=1"];
-    ran(fixture.run(&skip).code(0), &["net::tcp::nodelay"]);
+    let skip = "test -- --skip keepalive --test-threads=1";
+    ran(fixture.run(skip).code(0), &["net::tcp::nodelay"]);
 }
 
 #[test]
 fn arguments_after_two_dashes_reach_libtest() {
     let fixture = fixture();
-    ran(fixture.run(&["test", "--test=fresh"]).success(), &["keepalive_at_both_ends"]);
-    let list = fixture.run(&["test", "--", "--list"]).success();
+    ran(fixture.run("test --test=fresh").success(), &["keepalive_at_both_ends"]);
+    let list = fixture.run("test -- --list").success();
     list.stdout(contains("net::tcp::nodelay: test\n").and(contains("both_ends: test\n")));
-    let loud = fixture.run(&["test", "udp", "--", "--nocapture"]).success();
+    let loud = fixture.run("test udp -- --nocapture").success();
     loud.stdout(contains("printed"));
-    let unknown = fixture.run(&["test", "--", "--odd"]).code(101);
+    let unknown = fixture.run("test -- --odd").code(101);
     unknown.stderr(contains("Unrecognized option: 'odd'"));
 }
 
 #[test]
 fn selecting_no_test_is_an_error() {
     let fixture = fixture();
-    for arguments in [&["test", "tpc"][..], &["test", "net", "--", "--exact"]] {
+    for arguments in ["test tpc", "test net -- --exact"] {
         let none = fixture.run(arguments).code(1).stdout("");
         none.stderr(contains("no test was selected in fresh and std").and(contains("note:").not()));
     }
@@ -139,12 +139,12 @@ fn selecting_no_test_is_an_error() {
 fn program_without_tests_is_an_error_if_it_was_asked_for() {
     let fixture = fixture();
     write(&fixture, "tests/fresh.rs", "#![cfg(any())] #[test] fn keepalive_at_both_ends() {}");
-    for arguments in [&["test"][..], &["test", "--test=fresh"]] {
+    for arguments in ["test", "test --test=fresh"] {
         let said = fixture.run(arguments).code(1);
         said.stderr(contains("no test was selected in fresh"));
     }
     // With a filter, the tests may be in one program alone.
-    ran(fixture.run(&["test", "udp"]).success(), &["net::udp"]);
+    ran(fixture.run("test udp").success(), &["net::udp"]);
 }
 
 #[test]
@@ -152,9 +152,9 @@ fn failure_has_the_exit_code_of_libtest() {
     let fixture = fixture();
     write(&fixture, "src/lib.rs", &STD.replace("1 + 1", "1 + 2"));
     // The other program runs, too.
-    ran(fixture.run(&["test"]).code(101), &BY_DEFAULT);
+    ran(fixture.run("test").code(101), &BY_DEFAULT);
     write(&fixture, "src/lib.rs", &STD.replace("1 + 1", "1 +"));
-    let said = fixture.run(&["test"]).code(1).stdout("");
+    let said = fixture.run("test").code(1).stdout("");
     said.stderr(contains("error: expected expression").and(contains("do not compile")));
 }
 
@@ -165,9 +165,9 @@ fn after_an_interruption_the_next_run_goes_on() {
     let whole = fs::read_to_string(&cargo).unwrap();
     let killing = "[ $1 != test ] || { kill -9 $PPID; exit 1; }";
     write_script(&cargo, &format!("{killing}\n{whole}"));
-    assert_eq!(fixture.run(&["test"]).get_output().status.signal(), Some(9));
+    assert_eq!(fixture.run("test").get_output().status.signal(), Some(9));
     write_script(&cargo, &whole);
-    ran(fixture.run(&["test"]).success(), &BY_DEFAULT);
+    ran(fixture.run("test").success(), &BY_DEFAULT);
 }
 
 /// A made-up workspace in the place of library/, for the real cargo. Its crates are called as std's are.
@@ -217,14 +217,14 @@ fn edit_of_the_same_length_in_the_same_second_is_compiled() {
     write_script(&rustc, &real_rustc);
     let cargo = fixture.toolchain.join("bin/cargo");
     write_script(&cargo, &format!("exec '{real}/bin/cargo' \"$@\""));
-    ran(fixture.run(&["test"]).success(), &["net::tcp::keepalive"]);
+    ran(fixture.run("test").success(), &["net::tcp::keepalive"]);
     let lib = fixture.tree.join("library/std/src/lib.rs");
     let text = fs::read_to_string(&lib).unwrap();
     for before in ["checkout", "update-index --assume-unchanged", "update-index --skip-worktree"] {
         fixture.shell(&format!("git -C rust {before} library/std/src/lib.rs")).success();
         fs::write(&lib, text.replace("raw != 0", "raw == 0")).unwrap();
-        fixture.run(&["test"]).code(101);
+        fixture.run("test").code(101);
         fs::write(&lib, &text).unwrap();
-        fixture.run(&["test"]).success();
+        fixture.run("test").success();
     }
 }

@@ -17,29 +17,21 @@ use fs_err as fs;
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use support::{
-    ARCHIVE, COMMIT, Fixture, HOST, advice, finish, snapshot, stderr_of, stdout_of, write_script,
+    ARCHIVE, COMMIT, Fixture, HOST, LIB, advice, finish, snapshot, stderr_of, stdout_of,
 };
-
-/// Returns a git that runs `instead` for commands that contain `what`.
-fn replace_git(fixture: &Fixture, what: &str, instead: &str) {
-    let git = which::which("git").unwrap();
-    let script =
-        format!("case \"$*\" in *{what}*) {instead};; *) exec '{}' \"$@\";; esac", git.display());
-    write_script(&fixture.bin.join("git"), &script);
-}
 
 #[test]
 fn x_prepares_once_and_exits_with_the_code_of_upstreams_x_py() {
     let fixture = Fixture::new();
-    let said = fixture.run(&["x", "test", "library/std", "--", "net::tcp"]).success();
+    let said = fixture.run("x test library/std -- net::tcp").success();
     said.stdout(contains("with ['test', 'library/std', '--', 'net::tcp']"))
         .stderr(contains("unpacking"));
-    assert_eq!(fixture.std_line(), "hello, patched\n");
+    assert_eq!(fixture.read(LIB), "hello, patched\n");
     assert!(!fixture.tree.join("vendor").exists());
     assert!(fixture.tree.join("src/llvm-project/llvm").is_dir());
-    assert_eq!(fixture.git(&["status", "--porcelain"]), "");
+    assert_eq!(fixture.git("status --porcelain"), "");
 
-    let mut again = fixture.xtask(&["x", "build", "library/std"]);
+    let mut again = fixture.xtask("x build library/std");
     again.env("EXIT_CODE", "37");
     finish(again).code(37).stderr("");
 }
@@ -48,30 +40,30 @@ fn x_prepares_once_and_exits_with_the_code_of_upstreams_x_py() {
 #[test]
 fn suites_get_the_patched_std_and_must_have_tests() {
     let fixture = Fixture::prepared();
-    fixture.run(&["x", "test", "library/std"]).success().stdout(contains("['released std']"));
+    fixture.run("x test library/std").success().stdout(contains("['released std']"));
     for args in [
-        &["test", "tests/ui/std"][..],
-        &["-j", "2", "test", "./tests/ui/std", "--force-rerun"],
-        &["test", fixture.tree.join("tests/ui/std").to_str().unwrap()],
+        "tests/ui/std",
+        "-j 2 ./tests/ui/std --force-rerun",
+        &format!("'{}'", fixture.tree.join("tests/ui/std").display()),
     ] {
         let line = format!("hello, {}", args.len());
         fs::write(fixture.tree.join("library/std/src/lib.rs"), format!("{line}\n")).unwrap();
-        let said = fixture.run(&[&["x"], args].concat()).success();
+        let said = fixture.run(&format!("x test {args}")).success();
         said.stdout(contains(format!("['patched std: {line}\\n']")));
     }
     // Some archives have no tests, but the files that bootstrap insists on.
     let empty = "git rm -rqf tests; mkdir -p tests/ui; touch tests/ui/README.md";
     fixture.shell(&format!("cd rust; {empty}")).success();
     let said = contains("tests/ui has no tests");
-    fixture.run(&["x", "test", "library/std", "tests/ui"]).code(3).stderr(said);
-    fixture.run(&["x", "test", "library/std", "--", "tests/ui"]).success();
+    fixture.run("x test library/std tests/ui").code(3).stderr(said);
+    fixture.run("x test library/std -- tests/ui").success();
 }
 
 #[test]
 fn wrong_arguments_are_refused_before_anything_is_prepared() {
     let fixture = Fixture::new();
     for name in ["llvm-config", "llvm-config-21", "llvm-config-22", "cmake", "ninja"] {
-        write_script(&fixture.bin.join(name), "echo 14.0.6");
+        fixture.stand_in(name, "echo 14.0.6");
     }
     for (args, code, said) in [
         ("x", 2, "Usage: ./x.py [OPTIONS] ARGS..."),
@@ -83,26 +75,25 @@ fn wrong_arguments_are_refused_before_anything_is_prepared() {
         // No llvm-config is of version 21 or 22.
         ("x --full test library/std", 3, "apt-get install llvm-22-dev"),
     ] {
-        let words: Vec<_> = args.split(' ').collect();
-        fixture.run(&words).code(code).stderr(contains(said));
+        fixture.run(args).code(code).stderr(contains(said));
         assert!(!fixture.root.join("build/1.95").exists(), "{args}");
     }
-    write_script(&fixture.bin.join("llvm-config"), "echo 22.1.2");
-    fixture.run(&["prepare", "--full"]).success();
-    let config = fs::read_to_string(fixture.root.join("build/1.95/full/bootstrap.toml")).unwrap();
+    fixture.stand_in("llvm-config", "echo 22.1.2");
+    fixture.run("prepare --full").success();
+    let config = fixture.read("build/1.95/full/bootstrap.toml");
     assert!(config.contains("x.py-config-full.toml\"") && config.contains("/llvm-config\""));
 }
 
 #[test]
 fn bootstrap_gets_a_configuration_and_the_installed_compiler() {
     let fixture = Fixture::new();
-    fixture.run(&["prepare"]).success();
+    fixture.run("prepare").success();
     let out = fixture.root.join("build/1.95/prebuilt");
     let config = || fs::read_to_string(out.join("bootstrap.toml")).unwrap();
     assert!(config().contains("/x.py-config.toml\"]"), "{}", config());
     let ci_rustc = out.join(HOST).join("ci-rustc");
     // bootstrap takes the newest commit of this author for upstream's.
-    let base = fixture.git(&["log", "-1", "--format=%H", "--author=bors@rust-lang.org"]);
+    let base = fixture.git("log -1 --format=%H --author=bors@rust-lang.org");
     let stamp = fs::read_to_string(ci_rustc.join(".rustc-stamp")).unwrap();
     assert_eq!(stamp, format!("{base}-false"));
     let listed = fs::read_to_string(ci_rustc.join(".rust-std-contents")).unwrap();
@@ -113,15 +104,15 @@ fn bootstrap_gets_a_configuration_and_the_installed_compiler() {
     let rustup = fixture.bin.join("rustup");
     let known = fs::read_to_string(&rustup).unwrap();
     let nightly = "[ \"$*\" = 'which --toolchain nightly rustfmt' ] && { echo /nightly; exit; }";
-    write_script(&rustup, &format!("{nightly}\n{known}"));
-    fixture.run(&["prepare"]).success();
+    fixture.stand_in("rustup", &format!("{nightly}\n{known}"));
+    fixture.run("prepare").success();
     assert!(config().contains("rustfmt = \"/nightly\""), "{}", config());
 }
 
 #[test]
 fn configuration_of_the_callers_environment_is_not_used_and_that_of_arguments_is() {
     let fixture = Fixture::prepared();
-    let mut x = fixture.xtask(&["x", "test", "library/std", "--config", "mine.toml"]);
+    let mut x = fixture.xtask("x test library/std --config mine.toml");
     x.env("RUST_BOOTSTRAP_CONFIG", "/elsewhere.toml");
     x.env("GIT_DIR", "/elsewhere").env("GIT_CONFIG_COUNT", "0").env("GIT_SSL_CAINFO", "/needed");
     finish(x).success().stdout(
@@ -139,21 +130,21 @@ fn clone_is_set_up_once_for_work_inside_it() {
     assert!(fixture.tree.join(text.split('"').nth(1).unwrap()).is_file(), "{text}");
     assert!(fs::read_to_string(alias).unwrap().contains("--manifest-path ../xtask/Cargo.toml"));
     fixture.shell("cd rust; git fetch -q; mkdir build; touch build/x").success();
-    assert_eq!(fixture.git(&["status", "--porcelain"]), "");
+    assert_eq!(fixture.git("status --porcelain"), "");
     // The file is the person's from then on.
     fs::write(&config, "profile = \"library\"\n").unwrap();
     fixture.write_patch("0001-first.patch", "hello", "hello, again");
-    fixture.run(&["x", "test", "library/std"]).success();
+    fixture.run("x test library/std").success();
     assert_eq!(fs::read_to_string(&config).unwrap(), "profile = \"library\"\n");
 }
 
 #[test]
 fn download_that_failed_is_named_and_leaves_nothing() {
     let fixture = Fixture::new();
-    let [whole, curl] = [fixture.archive.with_extension("whole"), fixture.bin.join("curl")];
+    let whole = fixture.archive.with_extension("whole");
     fs::rename(&fixture.archive, &whole).unwrap();
     let fails = |code: i32, said: &str| {
-        let stop = fixture.run(&["prepare"]).code(code).stderr(contains(said));
+        let stop = fixture.run("prepare").code(code).stderr(contains(said));
         stop.stderr(contains(ARCHIVE).and(contains("--source PATH")).and(contains("disk").not()));
         assert_eq!(fs::read_dir(&fixture.cache).unwrap().count(), 1, "only the lock is there");
     };
@@ -161,9 +152,10 @@ fn download_that_failed_is_named_and_leaves_nothing() {
     // A wrong hash does not mean that the machine lacks something.
     fs::write(&fixture.archive, "another archive").unwrap();
     fails(1, "its SHA-256 is ");
-    write_script(&curl, "echo half; echo 'curl: (18) transfer closed' >&2; exit 18");
+    fixture.stand_in("curl", "echo half; echo 'curl: (18) transfer closed' >&2; exit 18");
     fails(3, "curl: (18)");
-    write_script(&curl, "echo 'curl: (23) Failure writing output to destination' >&2; exit 23");
+    fixture
+        .stand_in("curl", "echo 'curl: (23) Failure writing output to destination' >&2; exit 23");
     fails(3, "curl: (23)");
     // The tool writes through no link.
     let precious = fixture.dir.join("precious");
@@ -174,17 +166,17 @@ fn download_that_failed_is_named_and_leaves_nothing() {
     // snap's curl may not create files in hidden directories, such as ~/.cache.
     let script =
         "case \" $* \" in *' -o '*|*' -O '*|*' --output'*|*' --remote-name'*) exit 23;; esac; cat";
-    write_script(&curl, &format!("{script} '{}'", whole.display()));
-    fixture.run(&["prepare"]).success();
+    fixture.stand_in("curl", &format!("{script} '{}'", whole.display()));
+    fixture.run("prepare").success();
 }
 
 #[test]
 fn full_disk_is_named_when_a_program_reports_it() {
     let fixture = Fixture::new();
     let said = "echo 'tar: x.py: Cannot write: No space left on device' >&2; exit 2";
-    write_script(&fixture.bin.join("tar"), said);
-    fixture.run(&["prepare"]).code(1).stderr(contains("help: the disk is full"));
-    let left = snapshot(&fixture.root.join("build"));
+    fixture.stand_in("tar", said);
+    fixture.run("prepare").code(1).stderr(contains("help: the disk is full"));
+    let left = snapshot(&fixture.root.join("build"), &[]);
     assert_eq!(left.len(), 2, "only a directory and its lock are left: {:?}", left.keys());
 }
 
@@ -193,11 +185,11 @@ fn place_that_cannot_be_used_is_named() {
     let fixture = Fixture::new();
     let build = fixture.root.join("build");
     symlink("/nowhere/build", &build).unwrap();
-    fixture.run(&["prepare"]).code(1).stderr(contains("cannot create build/"));
+    fixture.run("prepare").code(1).stderr(contains("cannot create build/"));
     fs::remove_file(&build).unwrap();
     let root = fixture.dir.join(OsStr::from_bytes(b"K\xf6ln"));
     fs::rename(&fixture.root, &root).unwrap();
-    let mut prepare = fixture.xtask(&["prepare"]);
+    let mut prepare = fixture.xtask("prepare");
     prepare.env("CARGO_MANIFEST_DIR", root.join("xtask")).current_dir(&root);
     finish(prepare).code(1).stderr(contains("is not UTF-8"));
 }
@@ -208,11 +200,11 @@ fn damaged_file_in_the_cache_is_refused_and_left_alone() {
     for damage in ["echo damaged >", "mkfifo", "mkdir", "ln -s /nowhere/archive"] {
         let cached = fixture.cache.join(ARCHIVE);
         fixture.shell(&format!("{damage} '{}'", cached.display())).success();
-        let stop = fixture.run(&["prepare"]).code(1).stderr(contains("has a wrong SHA-256"));
+        let stop = fixture.run("prepare").code(1).stderr(contains("has a wrong SHA-256"));
         assert!(fs::symlink_metadata(&cached).is_ok(), "{damage}");
         fixture.shell(&advice(&stop).concat()).success();
     }
-    fixture.run(&["prepare"]).success();
+    fixture.run("prepare").success();
 }
 
 /// Replace references, attributes and what is checked out in the clone do not matter.
@@ -220,7 +212,7 @@ fn damaged_file_in_the_cache_is_refused_and_left_alone() {
 fn source_is_an_archive_of_base_toml_or_a_clone_with_the_commit_of_the_base() {
     let fixture = Fixture::new();
     fs::write(fixture.root.join("mine.tar.xz"), "something else").unwrap();
-    let stop = fixture.run(&["prepare", "--source", "mine.tar.xz"]).code(1);
+    let stop = fixture.run("prepare --source mine.tar.xz").code(1);
     stop.stderr(contains("mine.tar.xz is none of the archives of Rust 1.95.0"));
 
     let made = fixture.shell(
@@ -240,23 +232,24 @@ fn source_is_an_archive_of_base_toml_or_a_clone_with_the_commit_of_the_base() {
     fixture.write_toolchain(&commit);
     // A submodule that was never fetched.
     fixture.shell("mv src/library/backtrace away; mkdir src/library/backtrace").success();
-    let stop = fixture.run(&["prepare", "--source", "src"]).code(1);
+    let stop = fixture.run("prepare --source src").code(1);
     assert_eq!(advice(&stop), ["git -C src submodule update --init library/backtrace"]);
     fixture.shell("rmdir src/library/backtrace; mv away src/library/backtrace").success();
 
-    let before = snapshot(&fixture.root.join("src"));
-    fixture.run(&["prepare", "--source", "src"]).success();
-    assert!(snapshot(&fixture.root.join("src")) == before);
-    assert_eq!(fixture.std_line(), "hello, patched\n");
-    assert_eq!(fixture.git(&["show", "origin/base:x.py"]), "print(\"made up\")");
-    let tracked = fixture.git(&["ls-files", "library", "src/tools", "vendor", "new", "tree"]);
+    let before = snapshot(&fixture.root.join("src"), &[]);
+    fixture.run("prepare --source src").success();
+    assert!(snapshot(&fixture.root.join("src"), &[]) == before);
+    assert_eq!(fixture.read(LIB), "hello, patched\n");
+    assert_eq!(fixture.git("show origin/base:x.py"), "print(\"made up\")");
+    let tracked = fixture.git("ls-files library src/tools vendor new tree");
     let expected = ["library/backtrace/inside", "library/std/src/lib.rs", "src/tools/vendor/kept"];
     assert_eq!(tracked.lines().collect::<Vec<_>>(), expected);
-    let again = fixture.run(&["prepare", "--source", "/no/such/file"]).success();
+    let again = fixture.run("prepare --source /no/such/file").success();
     again.stderr(contains("is unpacked already; /no/such/file is not used"));
 
     let other = Fixture::new();
-    let stop = other.run(&["prepare", "--source", fixture.tree.to_str().unwrap()]).code(1);
+    let prepare = format!("prepare --source '{}'", fixture.tree.display());
+    let stop = other.run(&prepare).code(1);
     assert!(advice(&stop)[0].ends_with(" fetch origin tag 1.95.0") && !other.tree.exists());
 }
 
@@ -275,8 +268,8 @@ fn files_have_the_permissions_that_the_umask_leaves() {
 fn killed_anywhere_it_goes_on() {
     let fixture = Fixture::new();
     let kill_at = |command: &str| {
-        replace_git(&fixture, command, "kill -9 $PPID");
-        let ended = fixture.run(&["prepare"]).get_output().status;
+        fixture.stand_in_for_git(command, "kill -9 $PPID; exit");
+        let ended = fixture.run("prepare").get_output().status;
         assert_eq!(ended.signal(), Some(9), "{command}");
     };
     ["init", "write-tree", "update-ref", "\" am \"", "clone", "set-url"]
@@ -286,14 +279,14 @@ fn killed_anywhere_it_goes_on() {
         [("hello, 1", "fetch"), ("hello, 2", "switch"), ("hello, 3", "origin/series")]
     {
         fs::remove_file(fixture.bin.join("git")).unwrap();
-        fixture.run(&["prepare"]).success();
+        fixture.run("prepare").success();
         fixture.write_patch("0001-first.patch", "hello", line);
         kill_at(command);
     }
     fs::remove_file(fixture.bin.join("git")).unwrap();
-    fixture.run(&["prepare"]).success();
-    assert_eq!(fixture.git(&["status", "--porcelain"]), "");
-    assert_eq!(fixture.git(&["log", "--format=%s", "origin/base.."]), "std: Say `hello, 3`");
+    fixture.run("prepare").success();
+    assert_eq!(fixture.git("status --porcelain"), "");
+    assert_eq!(fixture.git("log --format=%s origin/base.."), "std: Say `hello, 3`");
 }
 
 #[test]
@@ -301,9 +294,9 @@ fn changed_patches_are_applied_and_edits_elsewhere_stay() {
     let fixture = Fixture::prepared();
     fixture.shell("echo mine >rust/library/std/src/lines.rs; echo mine >rust/new").success();
     fixture.write_patch("0002-second.patch", "hello, patched", "hello twice");
-    fixture.run(&["prepare"]).success();
-    assert_eq!(fixture.std_line(), "hello twice\n");
-    let status = fixture.git(&["status", "--porcelain"]);
+    fixture.run("prepare").success();
+    assert_eq!(fixture.read(LIB), "hello twice\n");
+    let status = fixture.git("status --porcelain");
     assert_eq!(status, " M library/std/src/lines.rs\n?? new");
 }
 
@@ -335,24 +328,24 @@ fn work_in_the_clone_is_left_alone_and_the_printed_commands_are_the_way_on() {
                          stop_in_rebase() { git -c sequence.editor='sed -i s/^pick/edit/' rebase -qi HEAD~1; }";
         fixture.shell(&format!("{functions}; cd rust; {work}")).success();
         // Without changed patches, x.py is for work in progress.
-        fixture.run(&["x", "test", "library/std"]).success();
+        fixture.run("x test library/std").success();
         fixture.write_patch("0001-first.patch", "hello", "hello, again");
-        let before = snapshot(&fixture.tree.join("library"));
-        let stop = fixture.run(&["x", "test", "library/std"]).code(1);
+        let before = snapshot(&fixture.tree.join("library"), &[]);
+        let stop = fixture.run("x test library/std").code(1);
         let stop = stop.stderr(contains("could lose work").and(contains(named)));
-        assert!(snapshot(&fixture.tree.join("library")) == before, "{work}");
+        assert!(snapshot(&fixture.tree.join("library"), &[]) == before, "{work}");
         let commands = advice(&stop);
         let [fetch, rebase, export] = &commands[..] else { panic!("{commands:?}") };
         assert_eq!(export, "cargo xtask export");
         let way = format!("{functions}; git -C rust {finish_it}; {fetch}; {rebase}");
         fixture.shell(&way).success();
-        fixture.run(&["x", "test", "library/std"]).success();
-        assert_eq!(fixture.std_line(), "hello, again\n", "{work}");
+        fixture.run("x test library/std").success();
+        assert_eq!(fixture.read(LIB), "hello, again\n", "{work}");
         if work.contains("-qam Mine") {
-            assert_eq!(fixture.git(&["show", "HEAD:library/std/src/lines.rs"]), "mine", "{work}");
+            assert_eq!(fixture.git("show HEAD:library/std/src/lines.rs"), "mine", "{work}");
         }
         if finish_it.ends_with("stash") {
-            assert!(fixture.git(&["stash", "show", "-p"]).contains("+mine"), "{work}");
+            assert!(fixture.git("stash show -p").contains("+mine"), "{work}");
         }
     }
 }
@@ -366,7 +359,7 @@ fn clone_whose_repository_is_broken_is_left_alone() {
     fixture.shell(&format!("{commit}; : >rust/.git/HEAD")).success();
     fixture.write_patch("0001-first.patch", "hello", "hello, again");
     for command in ["prepare", "export", "test", "toolchain"] {
-        fixture.run(&[command]).code(1).stderr(contains("rust is not a clone that this tool made"));
+        fixture.run(command).code(1).stderr(contains("rust is not a clone that this tool made"));
     }
     let project = fixture.shell("git log -1 --format=%s; git branch").success();
     project.stdout(contains("Project").and(contains("series").not()));
@@ -376,9 +369,9 @@ fn clone_whose_repository_is_broken_is_left_alone() {
 fn only_files_are_patches() {
     let fixture = Fixture::new();
     fixture.shell("mkfifo patches/1.95/0002-x.patch").success();
-    fixture.run(&["prepare"]).code(1).stderr(contains("0002-x.patch is not a file"));
+    fixture.run("prepare").code(1).stderr(contains("0002-x.patch is not a file"));
     fixture.shell("rm patches/1.95/*").success();
-    fixture.run(&["prepare"]).code(1).stderr(contains("has no patch"));
+    fixture.run("prepare").code(1).stderr(contains("has no patch"));
 }
 
 #[test]
@@ -389,8 +382,8 @@ fn ignored_file_in_the_way_stays() {
     let make = "git add -f mine.rs; git commit -qm Add; git format-patch -q --start-number=2 -o ../patches/1.95 -1; \
                 git switch -q series; echo mine >mine.rs";
     fixture.shell(&format!("cd rust; {make}")).success();
-    fixture.run(&["prepare"]).code(1).stderr(contains("mine.rs"));
-    assert_eq!(fs::read_to_string(fixture.tree.join("mine.rs")).unwrap(), "mine\n");
+    fixture.run("prepare").code(1).stderr(contains("mine.rs"));
+    assert_eq!(fixture.read("rust/mine.rs"), "mine\n");
 }
 
 #[test]
@@ -398,10 +391,10 @@ fn conflicts_of_patches_are_resolved_in_the_clone() {
     for fixture in [Fixture::prepared(), Fixture::new()] {
         fixture.write_patch("0002-second.patch", "something else", "hello twice");
         let line = fs::read_to_string(fixture.tree.join("library/std/src/lib.rs")).ok();
-        let stop = fixture.run(&["prepare"]).code(1);
+        let stop = fixture.run("prepare").code(1);
         let stop = stop.stderr(contains("patch failed: library/std/src/lib.rs:1"));
         // From nothing, the clone has the base.
-        assert_eq!(fixture.std_line(), line.unwrap_or("hello\n".into()));
+        assert_eq!(fixture.read(LIB), line.unwrap_or("hello\n".into()));
         let commands = advice(&stop);
         let [am, export] = &commands[..] else { panic!("{commands:?}") };
         fixture.shell(am).failure();
@@ -409,8 +402,8 @@ fn conflicts_of_patches_are_resolved_in_the_clone() {
             "cd rust; echo resolved >library/std/src/lib.rs; git add .; git am --continue";
         fixture.shell(resolve).success();
         fixture.shell(&format!("git init -q; git add patches; {export}")).success();
-        fixture.run(&["prepare"]).success();
-        assert_eq!(fixture.std_line(), "resolved\n");
+        fixture.run("prepare").success();
+        assert_eq!(fixture.read(LIB), "resolved\n");
     }
 }
 
@@ -424,23 +417,23 @@ fn changed_base_makes_a_new_store_and_the_clone_follows_or_stays() {
     let (head, rest) = text.split_once("[base.\"1.95\"]").unwrap();
     let (_, next) = rest.split_once("[base.\"1.96\"]").unwrap();
     let changed = format!("{head}[base.\"1.95\"]{}", next.replace("1.96", "1.95"));
-    let lines = || fs::read_to_string(fixture.tree.join("library/std/src/lines.rs")).unwrap();
+    let lines = || fixture.read("rust/library/std/src/lines.rs");
     fixture.commit("library/std/src/mine.rs", "mine\n", "Add a file");
     fs::write(&file, &changed).unwrap();
-    let refs = fixture.git(&["for-each-ref"]);
-    let stop = fixture.run(&["prepare"]).code(1).stderr(contains("Add a file"));
+    let refs = fixture.git("for-each-ref");
+    let stop = fixture.run("prepare").code(1).stderr(contains("Add a file"));
     assert!(lines().contains("five"));
-    assert_eq!(fixture.git(&["for-each-ref"]), refs);
+    assert_eq!(fixture.git("for-each-ref"), refs);
     fixture.shell(&advice(&stop)[..2].join("\n")).success();
-    fixture.run(&["prepare"]).success();
+    fixture.run("prepare").success();
     assert!(lines().contains("cinq") && fixture.tree.join("library/std/src/mine.rs").exists());
 
     // A clone without work of its own follows.
-    fixture.git(&["reset", "--quiet", "--hard", "origin/series"]);
+    fixture.git("reset --quiet --hard origin/series");
     fs::write(&file, text).unwrap();
-    fixture.run(&["x", "test", "library/std"]).success();
+    fixture.run("x test library/std").success();
     assert!(lines().contains("five"));
-    assert_eq!(fixture.git(&["log", "--format=%s"]).lines().count(), 2);
+    assert_eq!(fixture.git("log --format=%s").lines().count(), 2);
 }
 
 #[test]
@@ -449,49 +442,45 @@ fn patches_are_merged_into_a_new_base() {
     fixture
         .shell("git init -q; git add patches; sed -i s/eight/acht/ rust/library/std/src/lines.rs")
         .success();
-    fixture.git(&["commit", "--quiet", "--all", "-m", "Say acht\n\nIt was eight."]);
-    fixture.run(&["export"]).success();
+    fixture.git("commit --quiet --all -m 'Say acht\n\nIt was eight.'");
+    fixture.run("export").success();
     fixture.add_base();
     fixture.shell("mkdir patches/1.96; cp patches/1.95/* patches/1.96; git add patches").success();
-    let stop = fixture.run(&["prepare", "--base", "1.96"]).code(1);
+    let stop = fixture.run("prepare --base 1.96").code(1);
     // git merges where the clone has the objects of the other base.
     fixture.shell("git -C rust-1.96 fetch -q ../rust series").success();
     fixture.shell(&advice(&stop).join("\n")).success();
     let lines = fixture.root.join("rust-1.96/library/std/src/lines.rs");
     let lines = fs::read_to_string(lines).unwrap();
     assert_eq!(lines, "one\ntwo\nthree\nfour\ncinq\nsix\nseven\nacht\nnine\n");
-    fixture.run(&["prepare", "--base", "1.96"]).success();
+    fixture.run("prepare --base 1.96").success();
 }
 
 /// In a container, the clone often belongs to another user. git refuses such repositories at first.
 #[test]
 fn repositories_of_another_owner_are_used() {
     let fixture = Fixture::prepared();
-    let git = which::which("git").unwrap();
-    let script = format!("GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec '{}' \"$@\"", git.display());
-    write_script(&fixture.bin.join("git"), &script);
+    fixture.stand_in_for_git("", "export GIT_TEST_ASSUME_DIFFERENT_OWNER=1");
     fixture.write_patch("0001-first.patch", "hello", "hello, again");
-    fixture.run(&["prepare"]).success();
-    assert_eq!(fixture.std_line(), "hello, again\n");
+    fixture.run("prepare").success();
+    assert_eq!(fixture.read(LIB), "hello, again\n");
 }
 
 #[test]
 fn compiler_is_found_with_rustup_or_on_the_path_and_never_installed() {
     let fixture = Fixture::new();
-    let [rustup, rustc] = ["rustup", "rustc"].map(|name| fixture.bin.join(name));
-    let known = fs::read_to_string(&rustup).unwrap();
+    let known = fixture.read(fixture.bin.join("rustup"));
     let lacks = "[ \"$RUSTUP_AUTO_INSTALL\" = 0 ] && { echo 'error: not installed' >&2; exit 1; }";
-    write_script(&rustup, &format!("{lacks}\n{known}"));
-    write_script(&rustc, "exit 1");
-    let stop = fixture.run(&["prepare"]).code(3).stderr(contains("not installed"));
+    fixture.stand_in("rustup", &format!("{lacks}\n{known}"));
+    let stop = fixture.run("prepare").code(3).stderr(contains("not installed"));
     let install =
         "rustup toolchain install 1.95.0 --profile minimal --component clippy --component rustfmt";
     assert_eq!(advice(&stop), [install]);
 
     let other = "0123456789012345678901234567890123456789";
     fixture.write_toolchain(other);
-    write_script(&rustup, &known);
-    fixture.run(&["prepare"]).code(3).stderr(contains(other).and(contains(COMMIT)));
+    fixture.stand_in("rustup", &known);
+    fixture.run("prepare").code(3).stderr(contains(other).and(contains(COMMIT)));
     assert!(!fixture.root.join("build/1.95").exists());
 
     // A machine without rustup, on which a distribution or Nix has the release.
@@ -502,7 +491,7 @@ fn compiler_is_found_with_rustup_or_on_the_path_and_never_installed() {
         symlink(which::which(name).unwrap(), system.join(name)).unwrap();
     }
     symlink(&*support::PYTHON, system.join("python3")).unwrap();
-    let mut x = fixture.xtask(&["x", "test", "tests/ui/std"]);
+    let mut x = fixture.xtask("x test tests/ui/std");
     x.env("PATH", std::env::join_paths([fixture.toolchain.join("bin"), system]).unwrap());
     finish(x).success().stdout(contains("patched std: hello, patched"));
 }
@@ -512,7 +501,7 @@ fn second_command_waits_for_the_first() {
     let fixture = Fixture::prepared();
     let lock = fs::File::open(fixture.root.join("build/1.95/.lock")).unwrap().into_parts().0;
     lock.lock().unwrap();
-    let mut waiting = fixture.xtask(&["prepare"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut waiting = fixture.xtask("prepare").stderr(Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines();
     let line = said.next().unwrap().unwrap();
     assert_eq!(line, "waiting for another command that works in build/1.95");
@@ -530,7 +519,7 @@ fn build_may_be_on_another_disk() {
     let mut others = others.filter(|other| !fixture.dir.starts_with(other));
     let disk = others.find_map(|other| tempfile::tempdir_in(other).ok()).unwrap();
     symlink(disk.path(), fixture.root.join("build")).unwrap();
-    fixture.run(&["x", "test", "library/std"]).success();
+    fixture.run("x test library/std").success();
     fixture.commit("tests/ui/std/new.rs", "fn main() {}\n", "Add a ui test");
     fixture.shell("git init -q; git add patches; cargo xtask export").success();
     assert!(fixture.root.join("tests/ui/std/new.rs").exists());
@@ -542,24 +531,24 @@ fn port_of_stds_tests_that_is_in_use_is_named_before_the_run() {
     let fixture = Fixture::prepared();
     // Where another program has the port already, the tool finds the same.
     let _port = TcpListener::bind(("127.0.0.1", 19899));
-    let said = fixture.run(&["x", "test", "library/std"]).success();
+    let said = fixture.run("x test library/std").success();
     said.stderr(contains("is in use").and(contains("unshare --map-root-user --net")));
-    fixture.run(&["x", "build", "library/std"]).success().stderr("");
+    fixture.run("x build library/std").success().stderr("");
 }
 
 #[test]
 fn project_without_git_is_worked_on() {
     let fixture = Fixture::new();
-    for command in [&["prepare"][..], &["x", "test", "library/std"], &["toolchain"]] {
+    for command in ["prepare", "x test library/std", "toolchain"] {
         fixture.run(command).success();
     }
     fixture.commit("tests/ui/std/new.rs", "fn main() {}\n", "Add a ui test");
     // The given patch differs from an exported one, and no git has it.
-    let stop = fixture.run(&["export"]).code(1);
+    let stop = fixture.run("export").code(1);
     stop.stderr(contains("0001-first.patch").and(contains("git add").not()));
     fixture.shell("mv patches/1.95 patches/given; cargo xtask export").success();
-    fixture.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
-    fixture.run(&["export"]).success();
+    fixture.git("reset --quiet --hard HEAD~1");
+    fixture.run("export").success();
     assert!(!fixture.root.join("tests/ui/std/new.rs").exists());
 }
 
@@ -574,7 +563,7 @@ fn front_door(fixture: &Fixture, root: &Path, args: &[&str]) -> Command {
          while [ $# -gt 0 ]; do case $1 in --target-dir) mkdir -p \"$2\";; esac; shift; done\n\
          echo '{\"reason\": \"compiler-artifact\", \"executable\": null}'\n\
          printf '{\"reason\": \"compiler-artifact\", \"executable\": \"%s\"}\\n' \"$XTASK\"";
-    write_script(&fixture.bin.join("cargo"), cargo);
+    fixture.stand_in("cargo", cargo);
     let mut x_py = fixture.command(root.join("x.py"));
     x_py.args(args).current_dir(root);
     x_py
@@ -612,7 +601,7 @@ fn front_door_says_that_it_compiles_and_runs_upstreams_x_py() {
 fn ctrl_c_while_the_tool_compiles_shows_no_traceback() {
     let fixture = Fixture::new();
     let x_py = front_door(&fixture, &fixture.root, &["test", "library/std"]);
-    write_script(&fixture.bin.join("cargo"), "kill -INT $PPID");
+    fixture.stand_in("cargo", "kill -INT $PPID");
     let ended = finish(x_py);
     assert_eq!(ended.get_output().status.signal(), Some(2), "{ended}");
     assert_eq!(stderr_of(&ended), "compiling the tool (once, up to a minute)\n");
@@ -624,14 +613,14 @@ fn copied_and_moved_projects_are_worked_on_where_they_are() {
     let fixture = Fixture::prepared();
     let [copy, moved] = ["copy", "moved"].map(|name| fixture.dir.join(name));
     fixture.shell(&format!("cp -a . '{}'", copy.display())).success();
-    let before = snapshot(&fixture.root);
+    let before = snapshot(&fixture.root, &[]);
     let ran_in = |root: &Path| contains(format!("x.py ran in {}", root.join("rust").display()));
     let x_py = front_door(&fixture, &copy, &["test", "library/std"]);
     finish(x_py).success().stdout(ran_in(&copy));
     let script =
         "cd ../copy; git init -q; git add patches; CARGO_MANIFEST_DIR=$PWD/xtask \"$XTASK\" export";
     fixture.shell(script).success().stdout(contains("0001-std-Say-hello-patched.patch"));
-    assert!(snapshot(&fixture.root) == before);
+    assert!(snapshot(&fixture.root, &[]) == before);
 
     fs::rename(&copy, &moved).unwrap();
     let x_py = front_door(&fixture, &moved, &["test", "library/std"]);
@@ -643,8 +632,8 @@ fn fetch_without_a_rebase_is_not_taken_for_one() {
     let fixture = Fixture::prepared();
     fixture.commit("library/std/src/own.rs", "// own\n", "Add own.rs");
     fixture.write_patch("0001-first.patch", "hello", "hello, changed");
-    fixture.run(&["prepare"]).code(1);
-    fixture.git(&["fetch", "--quiet"]);
+    fixture.run("prepare").code(1);
+    fixture.git("fetch --quiet");
     // The clone still lacks the changed patches, so an export would undo them.
-    fixture.run(&["prepare"]).code(1).stderr(contains("rebase --onto origin/series"));
+    fixture.run("prepare").code(1).stderr(contains("rebase --onto origin/series"));
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use predicates::str::contains;
-use support::{Fixture, HOST, advice, snapshot, write_script};
+use support::{Fixture, HOST, LIB, advice, snapshot};
 
 fn assembled(fixture: &Fixture) -> PathBuf {
     fixture.root.join("build/1.95/toolchain")
@@ -34,7 +34,7 @@ fn holds_the_release_with_the_patched_std() {
     fs::write(release_sources.join("of_the_release.rs"), "").unwrap();
     // The sysroot is copied from the toolchain as it is now.
     fs::remove_dir_all(fixture.root.join("build/1.95/prebuilt")).unwrap();
-    fixture.run(&["toolchain"]).success().stdout(contains("build/1.95/toolchain is ready"));
+    fixture.run("toolchain").success().stdout(contains("build/1.95/toolchain is ready"));
     let (ours, theirs) = (assembled(&fixture), &fixture.toolchain);
 
     assert_eq!(std_of(&fixture), "patched std: hello, patched\n");
@@ -59,17 +59,17 @@ fn holds_the_release_with_the_patched_std() {
 #[test]
 fn follows_patches_and_edits() {
     let fixture = Fixture::prepared();
-    fixture.run(&["toolchain"]).success();
+    fixture.run("toolchain").success();
     let launcher = || fs::read_to_string(assembled(&fixture).join("bin/rustc")).unwrap();
-    let (first, all) = (launcher(), snapshot(&assembled(&fixture)));
-    fixture.run(&["toolchain"]).success().stdout(contains("toolchain is up to date"));
-    assert!(snapshot(&assembled(&fixture)) == all);
+    let (first, all) = (launcher(), snapshot(&assembled(&fixture), &[]));
+    fixture.run("toolchain").success().stdout(contains("toolchain is up to date"));
+    assert!(snapshot(&assembled(&fixture), &[]) == all);
     fixture.write_patch("0001-first.patch", "hello", "hello, twice");
-    fixture.run(&["toolchain"]).success();
+    fixture.run("toolchain").success();
     assert_eq!(std_of(&fixture), "patched std: hello, twice\n");
     assert_ne!(launcher(), first, "cargo would take the compiler for the one before");
-    fs::write(fixture.tree.join("library/std/src/lib.rs"), "my work\n").unwrap();
-    fixture.run(&["toolchain"]).success();
+    fixture.write(LIB, "my work\n");
+    fixture.run("toolchain").success();
     assert_eq!(std_of(&fixture), "patched std: my work\n");
 }
 
@@ -97,22 +97,17 @@ fn toolchain_of_the_user_stays_as_it_is_behind_links_too() {
             .success();
         let users = || {
             let [toolchain, outside] =
-                ["toolchain", "outside"].map(|d| snapshot(&fixture.dir.join(d)));
+                ["toolchain", "outside"].map(|d| snapshot(&fixture.dir.join(d), &[]));
             (toolchain, outside)
         };
         let before = users();
-        for command in [
-            &["prepare"][..],
-            &["x", "test", "library/std"],
-            &["x", "test", "tests/ui/std"],
-            &["toolchain"],
-        ] {
+        for command in ["prepare", "x test library/std", "x test tests/ui/std", "toolchain"] {
             fixture.run(command).success();
             assert!(users() == before, "{command:?}: {links}");
         }
         assert_eq!(std_of(&fixture), "patched std: hello, patched\n");
-        fs::write(fixture.tree.join("library/std/src/lib.rs"), "my work\n").unwrap();
-        fixture.run(&["toolchain"]).success();
+        fixture.write(LIB, "my work\n");
+        fixture.run("toolchain").success();
         assert_eq!(std_of(&fixture), "patched std: my work\n");
         fs::remove_dir_all(fixture.root.join("build")).unwrap();
         assert!(users() == before, "{links}");
@@ -130,15 +125,15 @@ fn compiler_that_finds_the_released_std_from_everywhere_is_refused() {
         .replace("cd \"${0%/*}/..\" && pwd", &format!("echo '{}'", fixture.toolchain.display()));
     assert_ne!(script, fixed);
     fs::write(&rustc, fixed).unwrap();
-    fixture.run(&["prepare"]).code(3).stderr(contains("cannot use the patched std"));
+    fixture.run("prepare").code(3).stderr(contains("cannot use the patched std"));
 }
 
 #[test]
 fn std_that_does_not_compile_leaves_the_toolchain_in_use() {
     let fixture = Fixture::prepared();
-    fixture.run(&["toolchain"]).success();
+    fixture.run("toolchain").success();
     fixture.write_patch("0001-first.patch", "hello", "does not compile");
-    fixture.run(&["toolchain"]).code(1).stderr(contains("the patched std does not build"));
+    fixture.run("toolchain").code(1).stderr(contains("the patched std does not build"));
     assert_eq!(std_of(&fixture), "patched std: hello, patched\n");
     assert!(!assembled(&fixture).with_file_name(".toolchain.unfinished").exists());
 }
@@ -146,15 +141,15 @@ fn std_that_does_not_compile_leaves_the_toolchain_in_use() {
 #[test]
 fn killed_while_it_assembles_it_starts_over() {
     let fixture = Fixture::prepared();
-    fixture.run(&["toolchain"]).success();
+    fixture.run("toolchain").success();
     fixture.write_patch("0001-first.patch", "hello", "hello, twice");
     let cp = which::which("cp").unwrap();
     let script = format!("'{0}' \"$@\"; case $1 in -RPl) kill -9 $PPID;; esac", cp.display());
-    write_script(&fixture.bin.join("cp"), &script);
-    fixture.run(&["toolchain"]).interrupted();
+    fixture.stand_in("cp", &script);
+    fixture.run("toolchain").interrupted();
     assert_eq!(std_of(&fixture), "patched std: hello, patched\n");
     fs::remove_file(fixture.bin.join("cp")).unwrap();
-    fixture.run(&["toolchain"]).success();
+    fixture.run("toolchain").success();
     assert_eq!(std_of(&fixture), "patched std: hello, twice\n");
     assert!(!assembled(&fixture).with_file_name(".toolchain.unfinished").exists());
 }
@@ -163,9 +158,9 @@ fn killed_while_it_assembles_it_starts_over() {
 fn rustup_knows_it_until_it_is_uninstalled() {
     let fixture = Fixture::prepared();
     let link = fixture.dir.join("rustup/toolchains").join("tcp-keepalive");
-    fixture.run(&["toolchain", "--link"]).success().stdout(contains("cargo +tcp-keepalive run"));
+    fixture.run("toolchain --link").success().stdout(contains("cargo +tcp-keepalive run"));
     assert_eq!(fs::read_link(&link).unwrap(), assembled(&fixture).canonicalize().unwrap());
-    let again = fixture.run(&["toolchain", "--link"]).success();
+    let again = fixture.run("toolchain --link").success();
     again.stdout(contains("To unlink it: `rustup toolchain uninstall tcp-keepalive`"));
     fixture.shell("rustup toolchain uninstall tcp-keepalive").success();
     assert!(fs::symlink_metadata(&link).is_err());
@@ -176,23 +171,23 @@ fn toolchain_of_the_same_name_stays() {
     let fixture = Fixture::prepared();
     let link = fixture.dir.join("rustup/toolchains").join("tcp-keepalive");
     symlink("/somewhere/else", &link).unwrap();
-    let said = fixture.run(&["toolchain", "--link"]).code(1).stderr(contains("left alone"));
+    let said = fixture.run("toolchain --link").code(1).stderr(contains("left alone"));
     assert_eq!(fs::read_link(&link).unwrap(), Path::new("/somewhere/else"));
     fixture.shell(&advice(&said).concat()).success();
-    fixture.run(&["toolchain", "--link"]).success();
+    fixture.run("toolchain --link").success();
 
     // A toolchain that rustup installed is a directory.
     fs::remove_file(&link).unwrap();
     fs::create_dir(&link).unwrap();
-    fixture.run(&["toolchain", "--link"]).code(1).stderr(contains("left alone"));
+    fixture.run("toolchain --link").code(1).stderr(contains("left alone"));
     assert!(link.is_dir());
 }
 
 #[test]
 fn without_rustup_the_path_of_its_cargo_is_named() {
     let fixture = Fixture::prepared();
-    write_script(&fixture.bin.join("rustup"), "exit 127");
-    write_script(&fixture.bin.join("rustc"), "exec \"${0%/*}/../toolchain/bin/rustc\" \"$@\"");
-    let said = fixture.run(&["toolchain", "--link"]).code(3).stderr(contains("needs rustup"));
+    fixture.stand_in("rustup", "exit 127");
+    fixture.stand_in("rustc", "exec \"${0%/*}/../toolchain/bin/rustc\" \"$@\"");
+    let said = fixture.run("toolchain --link").code(3).stderr(contains("needs rustup"));
     said.stderr(contains("build/1.95/toolchain/bin/cargo"));
 }

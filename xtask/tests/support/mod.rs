@@ -5,8 +5,8 @@
 #![allow(dead_code, clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::ffi::OsStr;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex, Weak};
@@ -20,6 +20,9 @@ pub const COMMIT: &str = "59807616e1fa2540724bfbac14d7976d7e4a3860";
 pub const ARCHIVE: &str = "rustc-src.tar.xz";
 pub const HOST: &str = "x86_64-unknown-linux-gnu";
 
+/// The file whose one line the patch changes.
+pub const LIB: &str = "rust/library/std/src/lib.rs";
+
 /// The time after which a program of a test is ended, and the test fails.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -32,11 +35,9 @@ config = os.environ["RUST_BOOTSTRAP_CONFIG"]
 source = open("library/std/src/lib.rs").read()
 out = os.path.join(os.path.dirname(config), "{host}")
 if args[0] == "--dry-run":
-    before = args[:args.index("--")] if "--" in args else args
-    for suite in ("ui", "codegen-llvm"):
-        paths = [os.path.abspath(arg) for arg in before]
-        if "test" in before and any(path.startswith(os.path.abspath("tests/" + suite)) for path in paths):
-            print(f"Testing stage2 with compiletest suite={suite} mode={suite} ({host})")
+    ui = os.path.abspath("tests/ui")
+    if any(os.path.abspath(arg).startswith(ui) for arg in args[:(args + ["--"]).index("--")]):
+        print("Testing stage2 with compiletest suite=ui mode=ui ({host})")
     print("Testing stage2 {std} ({host})")
     sys.exit()
 if args == ["build", "library"]:
@@ -70,6 +71,7 @@ done
 echo 'rustc 1.95.0'; echo 'commit-hash: {commit}'; echo 'host: {host}'; echo 'LLVM version: 22.1.2'
 "#;
 
+/// A stand-in for rustup. It has one toolchain, and keeps links.
 const RUSTUP: &str = r#"
 dir=$(cd "${0%/*}/.." && pwd)
 case "$*" in
@@ -81,42 +83,88 @@ case "$*" in
 esac
 "#;
 
+/// The settings of the person's git.
+const GITCONFIG: &str = "[user]\nname = Worker\nemail = worker@project.example\n[core]\neditor = true\n\
+                         [maintenance]\nauto = false\n";
+
+/// The variables and functions of a person's scripts: two files of rust/, a commit of one file, a command that has to
+/// fail, a rebase that stops at its first commit, and a repository of the project.
+const SHELL: &str = r#"
+LIB=library/std/src/lib.rs OTHER=library/std/src/lines.rs
+save() { echo "$2" >>"$1"; git add . 2>/dev/null; git commit -qm "Say $2"; }
+fails() { if "$@"; then exit 1; fi; }
+stop_in_rebase() { git -c sequence.editor='sed -i s/^pick/edit/' rebase -qi "$@"; }
+track() { printf '/build/\n/rust*/\n' >.gitignore; git init -q --template=; git add .; }
+"#;
+
 pub struct Fixture {
     /// The directory that holds everything: the project, the cache, the stand-ins, `home/` and `outside/`.
     pub dir: PathBuf,
     pub root: PathBuf,
     pub tree: PathBuf,
-    pub patches: PathBuf,
     pub cache: PathBuf,
-    /// The archive, where it is downloaded from.
+    /// The archive on the server.
     pub archive: PathBuf,
     /// The directory of the stand-ins, which is first on the PATH.
     pub bin: PathBuf,
     /// The stand-in for the user's toolchain.
     pub toolchain: PathBuf,
-    _removed_at_the_end: TempDir,
-    /// The prepared project that this one is a copy of.
+    _temporary: TempDir,
+    /// The project that this one is a copy of.
     _template: Option<Arc<Fixture>>,
 }
 
+/// A project that is made once, and copied. It is removed after its last copy.
+pub struct Template(Mutex<Weak<Fixture>>);
+
+impl Template {
+    pub const fn new() -> Template {
+        Template(Mutex::new(Weak::new()))
+    }
+
+    pub fn get(&self, make: fn() -> Fixture) -> Arc<Fixture> {
+        let mut made = self.0.lock().unwrap();
+        let template = made.upgrade().unwrap_or_else(|| Arc::new(make()));
+        *made = Arc::downgrade(&template);
+        template
+    }
+
+    pub fn copy(&self, make: fn() -> Fixture) -> Fixture {
+        let template = self.get(make);
+        Fixture { _template: Some(template.clone()), ..template.copy() }
+    }
+}
+
+/// The directory for projects. Without TMPDIR, it is in memory if programs can run there: file systems on disks take a
+/// large part of the tests' processor time.
+static DISK: LazyLock<PathBuf> = LazyLock::new(|| {
+    let memory = PathBuf::from("/dev/shm");
+    let can_run = || {
+        let dir = tempfile::tempdir_in(&memory).ok()?;
+        write_script(&dir.path().join("script"), "");
+        Command::new(dir.path().join("script")).status().ok()
+    };
+    let is_free = std::env::var_os("TMPDIR").is_none() && can_run().is_some();
+    if is_free { memory } else { std::env::temp_dir() }
+});
+
 static ARCHIVE_BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| archive(LINES));
-static PREPARED: Mutex<Weak<Fixture>> = Mutex::new(Weak::new());
+static PREPARED: Template = Template::new();
 
 impl Fixture {
     fn empty() -> Fixture {
-        let temporary = tempfile::tempdir().unwrap();
+        let temporary = tempfile::tempdir_in(&*DISK).unwrap();
         let dir = temporary.path().to_owned();
         let root = dir.join("a checkout in Köln");
         Fixture {
             tree: root.join("rust"),
-            patches: root.join("patches/1.95"),
             cache: dir.join("cache/rust-tcp-keepalive"),
             archive: dir.join("server").join(ARCHIVE),
             bin: dir.join("bin"),
             toolchain: dir.join("toolchain"),
             root,
             dir,
-            _removed_at_the_end: temporary,
+            _temporary: temporary,
             _template: None,
         }
     }
@@ -124,13 +172,15 @@ impl Fixture {
     /// Returns a project on which no command was run.
     pub fn new() -> Fixture {
         let fixture = Fixture::empty();
-        let directories = [&fixture.root, &fixture.patches, &fixture.cache, &fixture.bin];
-        directories.into_iter().for_each(|directory| fs::create_dir_all(directory).unwrap());
+        for directory in [&fixture.root, &fixture.cache, &fixture.bin] {
+            fs::create_dir_all(directory).unwrap();
+        }
         for directory in ["home", "outside", "rustup/toolchains", "server"] {
             fs::create_dir_all(fixture.dir.join(directory)).unwrap();
         }
+        fs::write(fixture.dir.join("home/.gitconfig"), GITCONFIG).unwrap();
         fs::write(&fixture.archive, &*ARCHIVE_BYTES).unwrap();
-        let text = format!(
+        let base_toml = format!(
             r#"
             default = "1.95"
             [sources]
@@ -150,26 +200,25 @@ impl Fixture {
             sha256 = xtask::fetch::sha256(&fixture.archive).unwrap(),
             url = fixture.dir.join("server").display(),
         );
-        fs::write(fixture.root.join("base.toml"), text).unwrap();
+        fixture.write("base.toml", &base_toml);
         fixture.write_toolchain(COMMIT);
-        write_script(&fixture.bin.join("rustup"), RUSTUP);
-        write_script(&fixture.bin.join("cargo"), "shift; exec \"$XTASK\" \"$@\"");
-        symlink(&*PYTHON, fixture.bin.join("python3")).unwrap();
+        fixture.stand_in("rustup", RUSTUP);
+        // This machine's rustc is not asked.
+        fixture.stand_in("rustc", "exit 1");
+        fixture.stand_in("cargo", "shift; exec \"$XTASK\" \"$@\"");
+        // Without site-packages, Python starts in a quarter of the time.
+        fixture.stand_in("python3", &format!("exec '{}' -S \"$@\"", *PYTHON));
         fixture.write_patch("0001-first.patch", "hello", "hello, patched");
         fixture
     }
 
     /// Returns a project after `cargo xtask prepare`.
     pub fn prepared() -> Fixture {
-        let mut prepared = PREPARED.lock().unwrap();
-        let template = prepared.upgrade().unwrap_or_else(|| {
+        PREPARED.copy(|| {
             let fixture = Fixture::new();
-            fixture.run(&["prepare"]).success();
-            Arc::new(fixture)
-        });
-        *prepared = Arc::downgrade(&template);
-        drop(prepared);
-        Fixture { _template: Some(template.clone()), ..template.copy() }
+            fixture.run("prepare").success();
+            fixture
+        })
     }
 
     /// Returns a copy of everything, with stand-ins of its own.
@@ -185,12 +234,23 @@ impl Fixture {
     pub fn add_base(&self) {
         let next = self.cache.join("next.tar.xz");
         fs::write(&next, archive(&LINES.replace("five", "cinq"))).unwrap();
-        let file = self.root.join("base.toml");
-        let first = fs::read_to_string(&file).unwrap();
+        let first = self.read("base.toml");
         let second = first.replace("1.95\"", "1.96\"").replace(ARCHIVE, "next.tar.xz");
         let [old, new] = [&self.archive, &next].map(|file| xtask::fetch::sha256(file).unwrap());
         let (_, second) = second.split_once("[base.").unwrap();
-        fs::write(&file, format!("{first}\n[base.{}", second.replace(&old, &new))).unwrap();
+        self.write("base.toml", &format!("{first}\n[base.{}", second.replace(&old, &new)));
+    }
+
+    /// Reads a file of the project.
+    pub fn read(&self, path: impl AsRef<Path>) -> String {
+        fs::read_to_string(self.root.join(path)).unwrap()
+    }
+
+    /// Writes a file of the project. Creates its directory.
+    pub fn write(&self, path: impl AsRef<Path>, text: &str) {
+        let file = self.root.join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
     }
 
     /// Writes a patch that changes the line of library/std/src/lib.rs.
@@ -201,12 +261,11 @@ impl Fixture {
              Subject: [PATCH] std: Say `{to}`\n\nIt was `{from}` before.\n---\n\
              diff --git a/{file} b/{file}\n--- a/{file}\n+++ b/{file}\n@@ -1 +1 @@\n-{from}\n+{to}\n"
         );
-        fs::write(self.patches.join(name), text).unwrap();
+        self.write(Path::new("patches/1.95").join(name), &text);
     }
 
     /// Writes a toolchain whose compiler says that it was built from `commit`.
     pub fn write_toolchain(&self, commit: &str) {
-        let toolchain = &self.toolchain;
         for (file, text) in [
             ("lib/rustlib/{host}/lib/libstd-0.rlib", "released std"),
             ("lib/rustlib/{host}/lib/librt.asan.a", "a run-time library"),
@@ -214,40 +273,46 @@ impl Fixture {
             ("lib/librustc_driver.so", "the compiler itself"),
             ("share/doc/index.html", "documentation"),
         ] {
-            let file = toolchain.join(file.replace("{host}", HOST));
-            fs::create_dir_all(file.parent().unwrap()).unwrap();
-            fs::write(file, text).unwrap();
+            self.write(self.toolchain.join(file.replace("{host}", HOST)), text);
         }
         let rustc = RUSTC.replace("{commit}", commit).replace("{host}", HOST);
-        write_script(&toolchain.join("bin/rustc"), &rustc);
+        write_script(&self.toolchain.join("bin/rustc"), &rustc);
         for program in ["cargo", "rustdoc", "rustfmt", "clippy-driver"] {
-            write_script(&toolchain.join("bin").join(program), "");
+            write_script(&self.toolchain.join("bin").join(program), "");
         }
     }
 
-    /// Returns the search path with the stand-ins in front.
-    pub fn path(&self) -> OsString {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let own = std::iter::once(self.bin.clone());
-        std::env::join_paths(own.chain(std::env::split_paths(&path))).unwrap()
+    /// Puts a script onto the PATH, in front of this machine's programs.
+    pub fn stand_in(&self, program: &str, script: &str) {
+        write_script(&self.bin.join(program), script);
     }
 
-    /// Returns the tool's command, started in the project as cargo starts it.
-    pub fn xtask(&self, args: &[&str]) -> Command {
+    /// Puts a git onto the PATH that runs `first` if its arguments contain `pattern`.
+    pub fn stand_in_for_git(&self, pattern: &str, first: &str) {
+        let git = which::which("git").unwrap();
+        let script =
+            format!("case \"$*\" in *{pattern}*) {first};; esac\nexec '{}' \"$@\"", git.display());
+        self.stand_in("git", &script);
+    }
+
+    /// Returns `xtask COMMAND`, started in the project as cargo starts it.
+    pub fn xtask(&self, command: &str) -> Command {
         let mut xtask = self.command(env!("CARGO_BIN_EXE_xtask"));
-        xtask.args(args);
+        xtask.args(shlex::split(command).unwrap());
         xtask
     }
 
     /// Returns a command that runs in the project and finds the stand-ins.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let path = std::env::var_os("PATH").unwrap();
+        let path = std::iter::once(self.bin.clone()).chain(std::env::split_paths(&path));
         let mut command = Command::new(program);
         command
             .current_dir(&self.root)
             .env("CARGO_MANIFEST_DIR", self.root.join("xtask"))
             .env("XDG_CACHE_HOME", self.dir.join("cache"))
             .env("HOME", self.dir.join("home"))
-            .env("PATH", self.path())
+            .env("PATH", std::env::join_paths(path).unwrap())
             .env("XTASK", env!("CARGO_BIN_EXE_xtask"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GIT_")) {
             // A hook of git may run the tests.
@@ -256,40 +321,33 @@ impl Fixture {
         command
     }
 
-    pub fn run(&self, args: &[&str]) -> Assert {
-        finish(self.xtask(args))
+    /// Runs `xtask COMMAND`.
+    pub fn run(&self, command: &str) -> Assert {
+        shown(&format!("cargo xtask {command}"), finish(self.xtask(command)))
     }
 
     /// Runs a script of a person who works in the project. `cargo xtask` is the tool, `$OUT` a directory outside of
     /// the project, and `$CACHE` the tool's cache.
     pub fn shell(&self, script: &str) -> Assert {
         let mut shell = self.command("sh");
-        shell.args(["-ec", script]);
-        for role in ["AUTHOR", "COMMITTER"] {
-            shell.env(format!("GIT_{role}_NAME"), "Worker");
-            shell.env(format!("GIT_{role}_EMAIL"), "worker@project.example");
-        }
-        shell.env("GIT_EDITOR", "true").env("GIT_CONFIG_GLOBAL", "/dev/null");
-        shell.env("OUT", self.dir.join("outside")).env("CACHE", &self.cache);
-        finish(shell)
+        shell
+            .args(["-ec", &format!("{SHELL}{script}")])
+            .env("OUT", self.dir.join("outside"))
+            .env("CACHE", &self.cache);
+        shell.env("GIT_CONFIG_GLOBAL", self.dir.join("home/.gitconfig"));
+        shown(script, finish(shell))
     }
 
     /// Runs `git ARGS` in rust/ as a person, and returns its output.
-    pub fn git(&self, args: &[&str]) -> String {
-        let words: Vec<_> = args.iter().map(|arg| shlex::try_quote(arg).unwrap()).collect();
-        stdout_of(&self.shell(&format!("git -C rust {}", words.join(" "))).success())
+    pub fn git(&self, args: &str) -> String {
+        stdout_of(&self.shell(&format!("git -C rust {args}")).success())
     }
 
     /// Commits a file in rust/, as a person.
     pub fn commit(&self, file: &str, text: &str, subject: &str) {
-        fs::write(self.tree.join(file), text).unwrap();
-        self.git(&["add", "."]);
-        self.git(&["commit", "--quiet", "-m", &format!("{subject}\n\nThere was none.")]);
-    }
-
-    /// Returns the one line that the made-up std consists of.
-    pub fn std_line(&self) -> String {
-        fs::read_to_string(self.tree.join("library/std/src/lib.rs")).unwrap()
+        self.write(self.tree.join(file), text);
+        let commit = format!("git add .; git commit -qm '{subject}' -m 'There was none.'");
+        self.shell(&format!("cd rust; {commit}")).success();
     }
 }
 
@@ -303,6 +361,12 @@ pub static PYTHON: LazyLock<String> = LazyLock::new(|| {
 /// Runs a program to its end.
 pub fn finish(command: Command) -> Assert {
     assert_cmd::Command::from_std(command).timeout(LIMIT).assert()
+}
+
+/// Prints a command and its output. libtest shows that if the test fails.
+fn shown(command: &str, said: Assert) -> Assert {
+    println!("$ {command}\n{}\n{}", stdout_of(&said), stderr_of(&said));
+    said
 }
 
 pub fn stdout_of(said: &Assert) -> String {
@@ -324,26 +388,37 @@ pub fn advice(said: &Assert) -> Vec<String> {
     commands
 }
 
-/// Returns everything below a directory by path: kind, permissions, time of change and contents. Links are not
-/// followed. Directories have no time.
-pub fn snapshot(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
+/// A file, directory or link as it was. Directories and links have no time of change.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Entry {
+    pub mode: u32,
+    pub changed: (i64, i64),
+    pub contents: Vec<u8>,
+}
+
+pub type Snapshot = BTreeMap<PathBuf, Entry>;
+
+/// Returns everything below a directory by path, without the directories `except`. Links are not followed.
+pub fn snapshot(directory: &Path, except: &[PathBuf]) -> Snapshot {
+    let mut found = Snapshot::new();
     let mut directories = vec![directory.to_owned()];
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
             let metadata = fs::symlink_metadata(&path).unwrap();
-            let (mode, time) = (metadata.mode(), (metadata.mtime(), metadata.mtime_nsec()));
-            let mut state = format!("{mode:o}\n").into_bytes();
-            if metadata.is_dir() {
+            let mut entry = Entry { mode: metadata.mode(), ..Entry::default() };
+            if except.contains(&path) {
+                continue;
+            } else if metadata.is_dir() {
                 directories.push(path.clone());
             } else if metadata.is_symlink() {
-                state.extend(fs::read_link(&path).unwrap().as_os_str().as_encoded_bytes());
+                let target = fs::read_link(&path).unwrap();
+                entry.contents = target.into_os_string().into_encoded_bytes();
             } else if metadata.is_file() {
-                state.extend(format!("{time:?}\n").into_bytes());
-                state.extend(fs::read(&path).unwrap());
+                entry.changed = (metadata.mtime(), metadata.mtime_nsec());
+                entry.contents = fs::read(&path).unwrap();
             }
-            found.insert(path, state);
+            found.insert(path, entry);
         }
     }
     found
