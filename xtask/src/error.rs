@@ -27,7 +27,7 @@ pub fn report(error: &Error) -> ExitCode {
     if is_disk_full(error) {
         eprintln!(
             "help: the disk is full. Free some space and run the command again: it continues where it \
-             stopped. build/ takes 3 to 10 GB, and rust/ takes 1 GB."
+             stopped. build/ takes 1 to 10 GB, and rust/ takes 0.6 GB."
         );
     }
     if error.is::<NotRun>() { ExitCode::from(NOT_RUN) } else { ExitCode::FAILURE }
