@@ -159,6 +159,7 @@ fn failed_tests(place: &Place, table: &Table, mutant: &str) -> Result<BTreeSet<S
 fn build(place: &Place, table: &Table) -> Result<PathBuf> {
     let owned = &place.project().build;
     let parent = owned.root.join("evidence/mutants");
+    fs::create_dir_all(&parent)?;
     let opened = place.opened();
     let made_from = [&*table.text, BSD_ANSWER, include_str!("mutants.rs")].concat();
     let hash = opened.store.git.filter(&["hash-object", "--stdin"], made_from.as_bytes())?;

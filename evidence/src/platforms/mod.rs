@@ -180,7 +180,7 @@ fn test(place: &Place, platform: &Platform) -> Result<Outcome> {
     std.rustflags = platform.rustflags.iter().map(expand).collect();
     let [sysroot, programs] = ["sysroot", "programs"].map(|name| dir.join(name));
     owned.remove(&programs)?;
-    fs::create_dir(&programs)?;
+    fs::create_dir_all(&programs)?;
     let on = On { place, platform, std, sysroot, made, programs };
     on.std.sysroot(Profile::Dev, &on.sysroot)?;
 
