@@ -91,7 +91,6 @@ fn tests_of_tcp_and_of_the_series_run_by_default() {
     let all = [&["edited"], &BY_DEFAULT[..]].concat();
     ran(fixture.run("test").success(), &all);
 
-    fixture.add_base();
     fixture.shell("mkdir patches/1.96; cp patches/1.95/*.patch patches/1.96").success();
     fixture.run("--base=1.96 prepare").success();
     let std = fixture.root.join("rust-1.96/library/std/src/lib.rs");

@@ -55,7 +55,7 @@ fn writes_patches_and_the_files_that_they_add() {
     assert!(patch.contains("\nThere was none.\n"), "{patch}");
     assert_eq!(fixture.read("tests/ui/std/new.rs"), "fn main() { new(); }\n");
     // None of upstream's files is written, changed or not.
-    fixture.shell("! ls library/std/src/lib.rs; ! ls tests/ui/std/old.rs").success();
+    fixture.shell("fails ls library/std/src/lib.rs; fails ls tests/ui/std/old.rs").success();
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn removes_files_that_the_series_no_longer_adds_and_names_all_others() {
     // Neither git's index nor HEAD has these files: the store knows them.
     fixture.run("export").success();
     fixture.git("reset --quiet --hard HEAD~1");
-    let export = "cargo xtask export; ! ls tests/ui/std/new.rs patches/1.95/0002*";
+    let export = "cargo xtask export; fails ls tests/ui/std/new.rs patches/1.95/0002*";
     fixture.copy().shell(export).success();
     let theirs = ["tests/my-notes.txt", "library/std/mine.rs", "tests/ui/std/new.rs"];
     theirs.iter().for_each(|file| fixture.write(file, "mine\n"));
@@ -130,7 +130,7 @@ fn error_of_git_is_an_error() {
     let fixture = with_new_commit();
     let before = fixture.git("rev-parse HEAD origin/series");
     for command in ["'cat-file --batch-check'", "'cat-file blob'"] {
-        fixture.stand_in_for_git(command, "echo 'error: broken' >&2; exit 1");
+        fixture.wrap("git", command, "echo 'error: broken' >&2; exit 1");
         stop(&fixture, "cat-file").stderr(contains("nothing was").not());
     }
     assert_eq!(fixture.git("rev-parse HEAD origin/series"), before);

@@ -148,7 +148,7 @@ fn killed_while_it_assembles_it_starts_over() {
     fixture.stand_in("cp", &script);
     fixture.run("toolchain").interrupted();
     assert_eq!(std_of(&fixture), "patched std: hello, patched\n");
-    fs::remove_file(fixture.bin.join("cp")).unwrap();
+    fs::remove_file(fixture.dir.join("bin").join("cp")).unwrap();
     fixture.run("toolchain").success();
     assert_eq!(std_of(&fixture), "patched std: hello, twice\n");
     assert!(!assembled(&fixture).with_file_name(".toolchain.unfinished").exists());
