@@ -4,7 +4,6 @@
 
 mod support;
 
-use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
 use assert_cmd::assert::Assert;
@@ -139,17 +138,6 @@ fn failure_has_the_exit_code_of_libtest() {
     fixture.write(LIB, &STD.replace("1 + 1", "1 +"));
     let said = fixture.run("test").code(1).stdout("").stderr(contains("do not compile"));
     said.stderr(contains("error: expected expression"));
-}
-
-#[test]
-fn after_an_interruption_the_next_run_goes_on() {
-    let fixture = fixture();
-    let cargo = fixture.toolchain.join("bin/cargo");
-    let whole = fixture.read(&cargo);
-    write_script(&cargo, &format!("[ $1 != test ] || {{ kill -9 $PPID; exit 1; }}\n{whole}"));
-    assert_eq!(fixture.run("test").get_output().status.signal(), Some(9));
-    write_script(&cargo, &whole);
-    expect(&fixture, "test", 0, BY_DEFAULT);
 }
 
 /// Writes a made-up workspace in the place of library/, for the real cargo. Its crates are called as std's are.
