@@ -4,14 +4,11 @@
 
 mod support;
 
-use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
 use assert_cmd::assert::Assert;
-use fs_err as fs;
-use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
-use support::{Fixture, finish, stdout_of, write_script};
+use support::{Fixture, LIB, finish, stderr_of, stdout_of, write_script};
 
 /// A stand-in for cargo. The real one would compile a std.
 const CARGO: &str = r#"
@@ -32,8 +29,9 @@ mkdir -p "$deps"
 touch "$deps/libstd-0.rlib"
 printf '{"filenames": ["%s"]}\n' "$deps/libstd-0.rlib"
 for program in $programs; do
-    name=${program%%=*}
-    '{rustc}' --test --crate-name "$name" "std/${program#*=}" -o "$deps/$name" || exit 101
+    name=${program%%=*} source=std/${program#*=}
+    [ "$deps/$name" -nt "$source" ] ||
+        '{sysroot}/bin/rustc' --test --crate-name "$name" "$source" -o "$deps/$name" || exit 101
     printf '{"target": {"name": "%s"}, "executable": "%s"}\n' "$name" "$deps/$name"
 done
 "#;
@@ -47,184 +45,141 @@ mod net {
     #[test] fn udp() { println!(\"printed\") }
 }";
 
+const FRESH: &str = "rust/library/std/tests/fresh.rs";
+const BY_DEFAULT: &str = "keepalive_at_both_ends net::tcp::keepalive net::tcp::nodelay";
+
 /// Returns a project with unit tests in std, and an integration test that is not committed. The base has another
 /// integration test, which does not compile.
 fn fixture() -> Fixture {
     let fixture = Fixture::prepared();
-    write(&fixture, "src/lib.rs", STD);
-    write(&fixture, "tests/fresh.rs", "#[test] fn keepalive_at_both_ends() {}");
-    let cargo = CARGO.replace("{rustc}", &format!("{}/bin/rustc", sysroot()));
+    fixture.write(LIB, STD);
+    fixture.write(FRESH, "#[test] fn keepalive_at_both_ends() {}");
+    let cargo = CARGO.replace("{sysroot}", &sysroot());
     write_script(&fixture.toolchain.join("bin/cargo"), &cargo);
     fixture
 }
 
+/// Returns the sysroot of this machine's compiler.
 fn sysroot() -> String {
     let mut rustc = Command::new("rustc");
     rustc.arg("--print=sysroot");
     stdout_of(&finish(rustc).success())
 }
 
-fn write(fixture: &Fixture, file: &str, text: &str) {
-    fs::write(fixture.tree.join("library/std").join(file), text).unwrap();
-}
-
-/// Checks which tests libtest ran.
-fn ran(said: Assert, tests: &[&str]) {
-    let said = stdout_of(&said);
-    let name = |line: &str| Some(line.strip_prefix("test ")?.split_once(" ... ")?.0.to_owned());
-    let mut names: Vec<_> = said.lines().filter_map(name).collect();
+/// Runs `cargo xtask COMMAND`, and compares its exit code and the tests that libtest runs.
+#[track_caller]
+fn expect(fixture: &Fixture, command: &str, code: i32, tests: &str) -> Assert {
+    let said = fixture.run(command).code(code);
+    let stdout = stdout_of(&said);
+    let name = |line: &'_ str| Some(line.strip_prefix("test ")?.split_once(" ... ")?.0.to_owned());
+    let mut names: Vec<_> = stdout.lines().filter_map(name).collect();
     names.sort();
-    assert_eq!(names, tests, "{said}");
+    assert_eq!(names.join(" "), tests, "{command}");
+    said
 }
-
-const BY_DEFAULT: [&str; 3] =
-    ["keepalive_at_both_ends", "net::tcp::keepalive", "net::tcp::nodelay"];
 
 #[test]
-fn tests_of_tcp_and_of_the_series_run_by_default() {
+fn arguments_select_tests_and_reach_libtest() {
     let fixture = fixture();
-    let said = fixture.run("test").success();
-    ran(said.stderr(contains("`./x.py test library/std`")), &BY_DEFAULT);
+    for (arguments, code, tests, said) in [
+        ("", 0, BY_DEFAULT, "`./x.py test library/std`"),
+        ("keepalive", 0, "keepalive_at_both_ends net::tcp::keepalive", ""),
+        ("-- keepalive", 0, "keepalive_at_both_ends net::tcp::keepalive", ""),
+        ("udp ends", 0, "keepalive_at_both_ends net::udp", ""),
+        ("-- --exact net::tcp::nodelay", 0, "net::tcp::nodelay", ""),
+        // The value of an option is no filter.
+        ("-- --skip keepalive --test-threads=1", 0, "net::tcp::nodelay", ""),
+        ("--test=fresh", 0, "keepalive_at_both_ends", ""),
+        ("-- --list", 0, "", "net::tcp::nodelay: test\n"),
+        ("-- --list", 0, "", "both_ends: test\n"),
+        ("udp -- --nocapture", 0, "net::udp", "printed"),
+        ("-- --odd", 101, "", "Unrecognized option: 'odd'"),
+        ("tpc", 1, "", "error: no test was selected in fresh and std"),
+        ("net -- --exact", 1, "", "error: no test was selected in fresh and std"),
+    ] {
+        let output = expect(&fixture, &format!("test {arguments}"), code, tests);
+        let printed = stdout_of(&output) + "\n" + &stderr_of(&output);
+        assert!(printed.contains(said), "{arguments}");
+        assert!(code != 1 || stdout_of(&output).is_empty() && !printed.contains("note:"));
+    }
+}
+
+#[test]
+fn tests_that_the_series_changes_run_by_default_for_each_base() {
+    let fixture = fixture();
     // git does not look at the file.
     fixture.git("update-index --assume-unchanged library/std/tests/old.rs");
-    write(&fixture, "tests/old.rs", "#[test] fn edited() {}");
-    let all = [&["edited"], &BY_DEFAULT[..]].concat();
-    ran(fixture.run("test").success(), &all);
+    fixture.write("rust/library/std/tests/old.rs", "#[test] fn edited() {}");
+    expect(&fixture, "test", 0, &format!("edited {BY_DEFAULT}"));
 
-    fixture.add_base();
-    fixture.shell("mkdir patches/1.96; cp patches/1.95/*.patch patches/1.96").success();
-    fixture.run("--base=1.96 prepare").success();
-    let std = fixture.root.join("rust-1.96/library/std/src/lib.rs");
-    fs::write(std, "#[test] fn other() {}").unwrap();
-    let said = fixture.run("--base=1.96 test other").success();
-    ran(said.stderr(contains("`./x.py --base 1.96 test library/std`")), &["other"]);
-}
-
-#[test]
-fn words_are_filters_also_after_two_dashes() {
-    let fixture = fixture();
-    let both = ["keepalive_at_both_ends", "net::tcp::keepalive"];
-    ran(fixture.run("test -- keepalive").success(), &both);
-    ran(fixture.run("test keepalive").success(), &both);
-    ran(fixture.run("test udp ends").success(), &["keepalive_at_both_ends", "net::udp"]);
-    let exact = "test -- --exact net::tcp::nodelay";
-    ran(fixture.run(exact).success(), &["net::tcp::nodelay"]);
-    // The value of an option is no filter.
-    let skip = "test -- --skip keepalive --test-threads=1";
-    ran(fixture.run(skip).code(0), &["net::tcp::nodelay"]);
-}
-
-#[test]
-fn arguments_after_two_dashes_reach_libtest() {
-    let fixture = fixture();
-    ran(fixture.run("test --test=fresh").success(), &["keepalive_at_both_ends"]);
-    let list = fixture.run("test -- --list").success();
-    list.stdout(contains("net::tcp::nodelay: test\n").and(contains("both_ends: test\n")));
-    let loud = fixture.run("test udp -- --nocapture").success();
-    loud.stdout(contains("printed"));
-    let unknown = fixture.run("test -- --odd").code(101);
-    unknown.stderr(contains("Unrecognized option: 'odd'"));
-}
-
-#[test]
-fn selecting_no_test_is_an_error() {
-    let fixture = fixture();
-    for arguments in ["test tpc", "test net -- --exact"] {
-        let none = fixture.run(arguments).code(1).stdout("");
-        none.stderr(contains("no test was selected in fresh and std").and(contains("note:").not()));
-    }
+    fixture.shell("cp -r patches/1.95 patches/1.96; cargo xtask --base=1.96 prepare").success();
+    fixture.write("rust-1.96/library/std/src/lib.rs", "#[test] fn other() {}");
+    let said = expect(&fixture, "--base=1.96 test other", 0, "other");
+    said.stderr(contains("`./x.py --base 1.96 test library/std`"));
 }
 
 #[test]
 fn program_without_tests_is_an_error_if_it_was_asked_for() {
     let fixture = fixture();
-    write(&fixture, "tests/fresh.rs", "#![cfg(any())] #[test] fn keepalive_at_both_ends() {}");
-    for arguments in ["test", "test --test=fresh"] {
-        let said = fixture.run(arguments).code(1);
-        said.stderr(contains("no test was selected in fresh"));
+    fixture.write(FRESH, "#![cfg(any())] #[test] fn keepalive_at_both_ends() {}");
+    for command in ["test", "test --test=fresh"] {
+        fixture.run(command).code(1).stderr(contains("no test was selected in fresh"));
     }
     // With a filter, the tests may be in one program alone.
-    ran(fixture.run("test udp").success(), &["net::udp"]);
+    expect(&fixture, "test udp", 0, "net::udp");
 }
 
 #[test]
 fn failure_has_the_exit_code_of_libtest() {
     let fixture = fixture();
-    write(&fixture, "src/lib.rs", &STD.replace("1 + 1", "1 + 2"));
+    fixture.write(LIB, &STD.replace("1 + 1", "1 + 2"));
     // The other program runs, too.
-    ran(fixture.run("test").code(101), &BY_DEFAULT);
-    write(&fixture, "src/lib.rs", &STD.replace("1 + 1", "1 +"));
-    let said = fixture.run("test").code(1).stdout("");
-    said.stderr(contains("error: expected expression").and(contains("do not compile")));
+    expect(&fixture, "test", 101, BY_DEFAULT);
+    fixture.write(LIB, &STD.replace("1 + 1", "1 +"));
+    let said = fixture.run("test").code(1).stdout("").stderr(contains("do not compile"));
+    said.stderr(contains("error: expected expression"));
 }
 
-#[test]
-fn after_an_interruption_the_next_run_goes_on() {
-    let fixture = fixture();
-    let cargo = fixture.toolchain.join("bin/cargo");
-    let whole = fs::read_to_string(&cargo).unwrap();
-    let killing = "[ $1 != test ] || { kill -9 $PPID; exit 1; }";
-    write_script(&cargo, &format!("{killing}\n{whole}"));
-    assert_eq!(fixture.run("test").get_output().status.signal(), Some(9));
-    write_script(&cargo, &whole);
-    ran(fixture.run("test").success(), &BY_DEFAULT);
-}
-
-/// A made-up workspace in the place of library/, for the real cargo. Its crates are called as std's are.
-const WORKSPACE: &[(&str, &str)] = &[
-    ("Cargo.toml", "[workspace]\nmembers = [\"std\", \"test\"]\nresolver = \"3\"\n"),
-    (
-        "Cargo.lock",
-        "version = 4\n[[package]]\nname = \"std\"\nversion = \"0.0.0\"\n[[package]]\nname = \"test\"\n\
-         version = \"0.0.0\"\ndependencies = [\"std\"]\n",
-    ),
-    (
-        "std/Cargo.toml",
-        "[package]\nname = \"std\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[features]\npanic-unwind = []\n",
-    ),
-    (
-        "std/src/lib.rs",
-        "#![cfg_attr(not(test), no_std)]\npub fn is_on(raw: i32) -> bool { raw != 0 }\nmod net;\n",
-    ),
-    ("std/src/net.rs", "mod tcp { #[test] fn keepalive() { assert!(crate::is_on(1)) } }\n"),
-    (
-        "test/Cargo.toml",
-        "[package]\nname = \"test\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[dependencies]\nstd = { path = \"../std\" }\n",
-    ),
-    ("test/src/lib.rs", "#![no_std]\n"),
-];
+/// Writes a made-up workspace in the place of library/, for the real cargo. Its crates are called as std's are.
+const WORKSPACE: &str = r#"
+cd rust/library; rm -r std; mkdir -p std/src test/src
+echo 'workspace = { members = ["std", "test"], resolver = "3" }' >Cargo.toml
+echo 'package = { name = "std", version = "0.0.0", edition = "2024" }
+features.panic-unwind = []' >std/Cargo.toml
+echo 'package = { name = "test", version = "0.0.0", edition = "2024" }
+dependencies.std.path = "../std"' >test/Cargo.toml
+echo '#![cfg_attr(not(test), no_std)] pub fn is_on(raw: i32) -> bool { raw != 0 } mod net;' >std/src/lib.rs
+echo 'mod tcp { #[test] fn keepalive() { assert!(crate::is_on(1)) } }' >std/src/net.rs
+echo '#![no_std]' >test/src/lib.rs
+export RUSTC=$PWD/../../../toolchain/bin/rustc
+../../../toolchain/bin/cargo generate-lockfile --offline; git add .; git commit -qm Workspace
+"#;
 
 /// git's check for racy files misses such an edit in a copied index. git may also be told to hide it.
 #[test]
 fn edit_of_the_same_length_in_the_same_second_is_compiled() {
     let fixture = Fixture::prepared();
-    fixture.shell("rm -r rust/library/std/src rust/library/std/tests").success();
-    for (file, text) in WORKSPACE {
-        let file = fixture.tree.join("library").join(file);
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, text).unwrap();
-    }
-    fixture.shell("cd rust; git add .; git commit -qm Workspace").success();
     // The made-up crates use the real std.
     let real = sysroot();
     let rustc = fixture.toolchain.join("bin/rustc");
-    let known = fs::read_to_string(&rustc).unwrap();
     // Cargo sets the variable RUSTC.
     let real_rustc = format!(
         "[ -z \"$RUSTC\" ] || {{ for word; do shift; case \"$word\" in --sysroot=*|-Zforce-*) ;; *) set -- \"$@\" \
-         \"$word\";; esac; done; exec '{real}/bin/rustc' \"$@\"; }}\n{known}"
+         \"$word\";; esac; done; exec '{real}/bin/rustc' \"$@\"; }}\n{}",
+        fixture.read(&rustc)
     );
     write_script(&rustc, &real_rustc);
     let cargo = fixture.toolchain.join("bin/cargo");
     write_script(&cargo, &format!("exec '{real}/bin/cargo' \"$@\""));
-    ran(fixture.run("test").success(), &["net::tcp::keepalive"]);
-    let lib = fixture.tree.join("library/std/src/lib.rs");
-    let text = fs::read_to_string(&lib).unwrap();
-    for before in ["checkout", "update-index --assume-unchanged", "update-index --skip-worktree"] {
-        fixture.shell(&format!("git -C rust {before} library/std/src/lib.rs")).success();
-        fs::write(&lib, text.replace("raw != 0", "raw == 0")).unwrap();
-        fixture.run("test").code(101);
-        fs::write(&lib, &text).unwrap();
-        fixture.run("test").success();
+    fixture.shell(WORKSPACE).success();
+    expect(&fixture, "test", 0, "net::tcp::keepalive");
+    for (hide, from, to, code) in [
+        ("checkout", "raw != 0", "raw == 0", 101),
+        ("update-index --assume-unchanged", "raw == 0", "raw != 0", 0),
+        ("update-index --skip-worktree", "raw != 0", "raw == 0", 101),
+    ] {
+        fixture.git(&format!("{hide} library/std/src/lib.rs"));
+        fixture.write(LIB, &fixture.read(LIB).replace(from, to));
+        expect(&fixture, "test", code, "net::tcp::keepalive");
     }
 }

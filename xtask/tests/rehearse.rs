@@ -1,124 +1,93 @@
 //! Tests `patches/1.98/rehearse` with a made-up series and clones of a made-up repository.
 #![cfg(unix)]
-// The programs of tests are started here.
-#![allow(clippy::disallowed_methods)]
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output};
+mod support;
 
+use std::process::Command;
+
+use assert_cmd::assert::Assert;
+use predicates::str::{contains, ends_with};
 use tempfile::TempDir;
 
-const TABLE: &str = "| pull request | patches | on top of | text |\n|---|---|---|---|\n\
-    | documentation | 0002 | 0001 | `letter.md` |\n| tests | 0003 | | `letter.md` |\n";
+/// Makes the series, and `clone`, at the commit that the series is for.
+const SETUP: &str = "
+mkdir series tmp; cp \"$REHEARSE\" series/rehearse
+printf '| pull request | patches | on top of | text |\\n|---|---|---|---|\\n' >series/pull-requests.md
+echo '| documentation | 0002 | 0001 | `letter.md` |' >>series/pull-requests.md
+echo '| tests | 0003 | | `letter.md` |' >>series/pull-requests.md
+git init -q --initial-branch=main upstream; cd upstream; git config uploadpack.allowFilter true
+echo same >neighbor; seq 9 >other; seq 9 >file; commit; git branch base
+sed -i s/2/two/ file; commit; sed -i s/3/three/ file; commit; echo new >new; sed -i s/6/six/ other; commit
+git format-patch -q --full-index base -o ../series; cd ..
+git clone -q upstream clone; git -C clone checkout -q origin/base";
 
-const LINES: &str = "1\n2\n3\n4\n5\n6\n7\n8\n9\n";
+const COMMIT: &str =
+    "commit() { git add --all; git -c user.name=a -c user.email=b commit -qm Change; }";
 
 struct Fixture(TempDir);
 
 impl Fixture {
-    /// Makes the series and `clone`, at the commit that the series is for.
     fn new() -> Fixture {
-        let it = Fixture(tempfile::Builder::new().prefix("with space ").tempdir().unwrap());
-        let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap());
-        fs::create_dir(it.path("series")).unwrap();
-        fs::copy(root.join("../patches/1.98/rehearse"), it.path("series/rehearse")).unwrap();
-        fs::write(it.path("series/pull-requests.md"), TABLE).unwrap();
-        it.git(".", &["init", "--quiet", "--initial-branch=main", "upstream"]);
-        it.git("upstream", &["config", "uploadpack.allowFilter", "true"]);
-        it.commit("upstream", "neighbor", "not changed\n");
-        it.commit("upstream", "other", LINES);
-        it.commit("upstream", "file", LINES);
-        it.git("upstream", &["branch", "base"]);
-        it.commit("upstream", "file", &LINES.replace("2", "two"));
-        it.commit("upstream", "file", &LINES.replace("2\n3", "two\nthree"));
-        fs::write(it.path("upstream/new"), "new\n").unwrap();
-        it.commit("upstream", "other", &LINES.replace("6", "six"));
-        it.git("upstream", &["format-patch", "--quiet", "--full-index", "base", "-o", "../series"]);
-        it.git(".", &["clone", "--quiet", "upstream", "clone"]);
-        it.git("clone", &["checkout", "--quiet", "origin/base"]);
-        it
+        let fixture = Fixture(tempfile::Builder::new().prefix("with space ").tempdir().unwrap());
+        fixture.shell(SETUP).success();
+        fixture
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+    /// Runs a script in the directory of the series and the clones.
+    fn shell(&self, script: &str) -> Assert {
+        let mut shell = Command::new("sh");
+        shell.args(["-ec", &format!("{COMMIT}; {script}")]).current_dir(self.0.path());
+        shell.env("TMPDIR", self.0.path().join("tmp"));
+        shell.env("REHEARSE", concat!(env!("CARGO_MANIFEST_DIR"), "/../patches/1.98/rehearse"));
+        support::finish(shell)
     }
 
-    fn git(&self, repository: &str, args: &[&str]) {
-        let mut git = Command::new("git");
-        git.arg("-C").arg(self.path(repository)).args(["-c", "user.name=a", "-c", "user.email=b"]);
-        let output = git.args(args).output().unwrap();
-        assert!(output.status.success(), "git {args:?}: {output:?}");
-    }
-
-    fn commit(&self, repository: &str, file: &str, text: &str) {
-        fs::write(self.path(repository).join(file), text).unwrap();
-        self.git(repository, &["add", "--all"]);
-        self.git(repository, &["commit", "--quiet", "-m", "A change"]);
-    }
-
-    /// Runs the script and checks that it leaves no temporary file.
-    fn rehearse(&self, clone: &str, path: &str) -> Output {
-        fs::create_dir_all(self.path("tmp")).unwrap();
-        let mut script = Command::new(self.path("series/rehearse"));
-        script.arg(self.path(clone)).env("TMPDIR", self.path("tmp")).env("PATH", path);
-        let output = script.output().unwrap();
-        assert_eq!(fs::read_dir(self.path("tmp")).unwrap().count(), 0, "{output:?}");
-        output
-    }
-
-    /// Compares the script's exit code and what it tells of both pull requests.
+    /// Runs a script and then the rehearsal on a clone, which must change neither the clone nor leave a temporary file.
+    /// Compares its exit code and what it says of both pull requests.
     #[track_caller]
-    fn expect(&self, clone: &str, code: i32, documentation: &str, tests: &str) {
-        let mut find = Command::new("find");
-        find.arg(self.path(clone)).args(["-type", "f", "-exec", "cksum", "{}", "+"]);
-        let before = find.output().unwrap().stdout;
-        let output = self.rehearse(clone, &std::env::var("PATH").unwrap());
-        assert!(before == find.output().unwrap().stdout, "the clone changed");
+    fn expect(&self, script: &str, clone: &str, code: i32, documentation: &str, tests: &str) {
+        let sums = "find $clone -type f -exec cksum {} +";
+        let rehearse = format!(
+            "({script}); clone={clone}; {sums} >before; code=0; series/rehearse $clone || code=$?; \
+             {sums} | cmp - before || exit 9; rmdir tmp || exit 9; mkdir tmp; exit $code"
+        );
         let expected = format!("\ndocumentation   {documentation}\ntests           {tests}\n");
-        assert!(output.stdout.ends_with(expected.as_bytes()), "{output:?}");
-        assert_eq!(output.status.code(), Some(code));
+        self.shell(&rehearse).code(code).stdout(ends_with(expected));
     }
 }
 
 #[test]
 fn tells_what_applies_what_is_there_and_what_conflicts() {
     let fixture = Fixture::new();
-    fixture.expect("clone", 0, "applies: 0002, after 0001", "applies: 0003");
-    fixture.git("clone", &["checkout", "--quiet", "origin/main~2"]);
-    fs::write(fixture.path("clone/file"), "not committed\n").unwrap();
-    fixture.expect("clone", 0, "applies: 0002", "applies: 0003");
-    fixture.git("clone", &["checkout", "--quiet", "--force", "origin/main"]);
-    fixture.expect("clone", 0, "is there already", "is there already");
-    fixture.commit("clone", "other", &LINES.replace("6", "six").replace("4", "four"));
-    fixture.expect("clone", 0, "is there already", "is there already");
-    fixture.git("clone", &["checkout", "--quiet", "origin/base"]);
-    fixture.commit("clone", "other", &LINES.replace("6", "another"));
-    fixture.commit("clone", "file", &LINES.replace("3", "another"));
-    fixture.expect("clone", 1, "conflicts: 0002 in file", "conflicts: 0003 in other");
+    fixture.expect("true", "clone", 0, "applies: 0002, after 0001", "applies: 0003");
+    let first = "cd clone; git checkout -q origin/main~2; echo not committed >file";
+    fixture.expect(first, "clone", 0, "applies: 0002", "applies: 0003");
+    let all = "cd clone; git checkout -q --force origin/main";
+    fixture.expect(all, "clone", 0, "is there already", "is there already");
+    let more = "cd clone; sed -i s/4/four/ other; commit";
+    fixture.expect(more, "clone", 0, "is there already", "is there already");
+    let others = "cd clone; git checkout -q origin/base; sed -i s/6/another/ other; sed -i s/3/another/ file; commit";
+    fixture.expect(others, "clone", 1, "conflicts: 0002 in file", "conflicts: 0003 in other");
 }
 
 #[test]
 fn partial_and_shallow_clones_will_do_if_they_have_the_files() {
     let fixture = Fixture::new();
-    let from = format!("file://{}", fixture.path("upstream").display());
-    let how = ["--quiet", "--depth=1", "--filter=blob:none", "--no-checkout", "--branch=base"];
-    fixture.git(".", &[&["clone"], &how[..], &[&from, "partial"]].concat());
-    let output = fixture.rehearse("partial", &std::env::var("PATH").unwrap());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("lacks the content of file"));
-    assert_eq!(output.status.code(), Some(2));
-    fixture.git("partial", &["cat-file", "-e", "HEAD:file"]);
-    fixture.expect("partial", 0, "applies: 0002, after 0001", "applies: 0003");
+    let clone = "git clone -q --depth=1 --filter=blob:none --no-checkout --branch=base \"file://$PWD/upstream\" partial; \
+                 code=0; series/rehearse partial || code=$?; rmdir tmp; mkdir tmp; exit $code";
+    fixture.shell(clone).code(2).stderr(contains("lacks the content of file"));
+    let get = "git -C partial cat-file -e HEAD:file";
+    fixture.expect(get, "partial", 0, "applies: 0002, after 0001", "applies: 0003");
 }
 
+/// A shell that starts tests in the background ignores SIGINT for them, and then no script can trap it.
 #[test]
 fn an_interrupt_leaves_nothing() {
-    let fixture = Fixture::new();
-    fs::create_dir(fixture.path("bin")).unwrap();
-    fs::copy(fixture.path("series/rehearse"), fixture.path("bin/git")).unwrap(); // executable
-    // A shell that starts tests in the background ignores SIGINT for them, and then no script can trap it.
-    let git = "#!/bin/sh\n[ $1 != sparse-checkout ] || kill -TERM $PPID\nPATH=${PATH#*:} exec git \"$@\"\n";
-    fs::write(fixture.path("bin/git"), git).unwrap();
-    let path = format!("{}:{}", fixture.path("bin").display(), std::env::var("PATH").unwrap());
-    assert_eq!(fixture.rehearse("clone", &path).status.code(), Some(143));
+    let script = r#"
+        mkdir bin; git=$(command -v git)
+        echo '#!/bin/sh' >bin/git; chmod +x bin/git
+        echo "[ \$1 != sparse-checkout ] || kill -TERM \$PPID; exec '$git' \"\$@\"" >>bin/git
+        code=0; PATH="$PWD/bin:$PATH" series/rehearse clone || code=$?
+        rmdir tmp; exit $code"#;
+    Fixture::new().shell(script).code(143);
 }

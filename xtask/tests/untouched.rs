@@ -140,7 +140,7 @@ fn files_beside_the_clone_and_in_the_cache_stay() {
         "cd ..; rm -rf rust; echo TOKEN >rust",
         "cd ..; rm -rf rust; ln -s $OUT/missing rust",
         "echo TOKEN >$CACHE/mine",
-        "echo TOKEN >$CACHE/rustc-src.tar.xz; rm -rf ../build",
+        "echo TOKEN >$CACHE/1.95.tar.xz; rm -rf ../build",
         "rm -rf ../build; echo TOKEN >$LIB",
         // An export was killed after it wrote its files.
         "save tests/ui/std/TOKEN.rs TOKEN; cp -a ../build $OUT; cp -a . $OUT/rust; cargo xtask export; cd ..; \
@@ -149,6 +149,7 @@ fn files_beside_the_clone_and_in_the_cache_stay() {
         "cd ../rust-1.96; save $OTHER TOKEN",
         "cd ../rust-1.96; echo TOKEN >>$OTHER; git stash -q",
         "sed -i s/hello,/hi,/ ../patches/1.96/0001-*",
+        "sed -i s/2026-04-14/2026-04-15/ ../base.toml; save $OTHER TOKEN",
     ]);
 }
 
@@ -334,7 +335,6 @@ fn template() -> Fixture {
     write_script(&template.toolchain.join("bin/cargo"), cargo);
     write_script(&template.toolchain.join("bin/a-test"), "echo 'a: test'");
     template.commit("tests/ui/std/of-the-series.rs", "fn main() {}\n", "Add a ui test");
-    template.add_base();
     let commit = "track; cargo xtask export; mkdir patches/1.96; cp patches/1.95/*.patch patches/1.96; \
                   cargo xtask prepare --base 1.96; git add .; git commit -qm Project; \
                   for git in . rust* build/*/store.git; do git -C $git repack -adq; done; \

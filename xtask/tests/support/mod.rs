@@ -17,11 +17,11 @@ use fs_err as fs;
 use tempfile::TempDir;
 
 pub const COMMIT: &str = "59807616e1fa2540724bfbac14d7976d7e4a3860";
-pub const ARCHIVE: &str = "rustc-src.tar.xz";
 pub const HOST: &str = "x86_64-unknown-linux-gnu";
 
-/// The file whose one line the patch changes.
+/// Two files of std. The patch changes the one line of the first.
 pub const LIB: &str = "rust/library/std/src/lib.rs";
+pub const OTHER: &str = "rust/library/std/src/lines.rs";
 
 /// The time after which a program of a test is ended, and the test fails.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -83,30 +83,56 @@ case "$*" in
 esac
 "#;
 
+/// The beginning of base.toml.
+const SOURCES: &str = r#"
+default = "1.95"
+[sources]
+exclude = ["vendor"]
+stubs = { ".gitmodules" = "", "src/llvm-project/llvm/.gitkeep" = "" }
+"#;
+
+/// The archives of both bases. One line of library/std/src/lines.rs differs.
+static ARCHIVES: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
+    ["five", "cinq"].map(|fifth| {
+        let dir = tempfile::tempdir().unwrap();
+        for (file, text) in [
+            ("x.py", X_PY.replace("{host}", HOST).as_str()),
+            ("library/std/src/lib.rs", "hello\n"),
+            ("library/std/src/lines.rs", &format!("one\ntwo\nthree\nfour\n{fifth}\nsix\n")),
+            ("library/std/tests/old.rs", "hello\n"),
+            ("tests/ui/std/old.rs", "fn main() {}\n"),
+            ("vendor/left-out", "not wanted"),
+        ] {
+            write(&dir.path().join("src").join(file), text);
+        }
+        let mut tar = Command::new("tar");
+        tar.args(["--create", "--xz", "--file=-", "--directory"]).arg(dir.path()).arg("src");
+        finish(tar).success().get_output().stdout.clone()
+    })
+});
+
 /// The settings of the person's git.
 const GITCONFIG: &str = "[user]\nname = Worker\nemail = worker@project.example\n[core]\neditor = true\n\
                          [maintenance]\nauto = false\n";
 
 /// The variables and functions of a person's scripts: two files of rust/, a commit of one file, a command that has to
-/// fail, a rebase that stops at its first commit, and a repository of the project.
+/// fail, a rebase that stops at its first commit, a program on the PATH, and a repository of the project.
 const SHELL: &str = r#"
 LIB=library/std/src/lib.rs OTHER=library/std/src/lines.rs
 save() { echo "$2" >>"$1"; git add . 2>/dev/null; git commit -qm "Say $2"; }
 fails() { if "$@"; then exit 1; fi; }
 stop_in_rebase() { git -c sequence.editor='sed -i s/^pick/edit/' rebase -qi "$@"; }
+stand_in() { printf '#!/bin/sh\n%s\n' "$2" >../bin/$1; chmod +x ../bin/$1; }
 track() { printf '/build/\n/rust*/\n' >.gitignore; git init -q --template=; git add .; }
 "#;
 
 pub struct Fixture {
-    /// The directory that holds everything: the project, the cache, the stand-ins, `home/` and `outside/`.
+    /// The directory that holds everything: the project, the cache, the toolchain, and the directories `bin` (which is
+    /// first on the PATH), `home`, `outside`, `rustup` and `server`.
     pub dir: PathBuf,
     pub root: PathBuf,
     pub tree: PathBuf,
     pub cache: PathBuf,
-    /// The archive on the server.
-    pub archive: PathBuf,
-    /// The directory of the stand-ins, which is first on the PATH.
-    pub bin: PathBuf,
     /// The stand-in for the user's toolchain.
     pub toolchain: PathBuf,
     _temporary: TempDir,
@@ -148,7 +174,6 @@ static DISK: LazyLock<PathBuf> = LazyLock::new(|| {
     if is_free { memory } else { std::env::temp_dir() }
 });
 
-static ARCHIVE_BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| archive(LINES));
 static PREPARED: Template = Template::new();
 
 impl Fixture {
@@ -159,8 +184,6 @@ impl Fixture {
         Fixture {
             tree: root.join("rust"),
             cache: dir.join("cache/rust-tcp-keepalive"),
-            archive: dir.join("server").join(ARCHIVE),
-            bin: dir.join("bin"),
             toolchain: dir.join("toolchain"),
             root,
             dir,
@@ -172,34 +195,31 @@ impl Fixture {
     /// Returns a project on which no command was run.
     pub fn new() -> Fixture {
         let fixture = Fixture::empty();
-        for directory in [&fixture.root, &fixture.cache, &fixture.bin] {
-            fs::create_dir_all(directory).unwrap();
-        }
-        for directory in ["home", "outside", "rustup/toolchains", "server"] {
+        for directory in ["bin", "outside", "rustup/toolchains", "cache/rust-tcp-keepalive"] {
             fs::create_dir_all(fixture.dir.join(directory)).unwrap();
         }
-        fs::write(fixture.dir.join("home/.gitconfig"), GITCONFIG).unwrap();
-        fs::write(&fixture.archive, &*ARCHIVE_BYTES).unwrap();
-        let base_toml = format!(
-            r#"
-            default = "1.95"
-            [sources]
-            exclude = ["vendor"]
-            stubs = {{ ".gitmodules" = "", "src/llvm-project/llvm/.gitkeep" = "" }}
-            [base."1.95"]
-            release = "1.95.0"
-            commit = "{COMMIT}"
-            date = "2026-04-14T00:00:00Z"
-            compiler = ["1.95.0"]
-            [[base."1.95".archive]]
-            file = "{ARCHIVE}"
-            sha256 = "{sha256}"
-            place.url = "file://{url}"
-            root = "rustc-1.95.0-src"
-            "#,
-            sha256 = xtask::fetch::sha256(&fixture.archive).unwrap(),
-            url = fixture.dir.join("server").display(),
-        );
+        fixture.write("../home/.gitconfig", GITCONFIG);
+        let mut base_toml = SOURCES.to_owned();
+        for (base, archive) in ["1.95", "1.96"].into_iter().zip(&*ARCHIVES) {
+            let file = fixture.dir.join(format!("server/{base}.tar.xz"));
+            write(&file, archive);
+            let sha256 = xtask::fetch::sha256(&file).unwrap();
+            let server = file.parent().unwrap().display();
+            base_toml += &format!(
+                r#"
+                [base."{base}"]
+                release = "{base}.0"
+                commit = "{COMMIT}"
+                date = "2026-04-14T00:00:00Z"
+                compiler = ["1.95.0"]
+                [[base."{base}".archive]]
+                file = "{base}.tar.xz"
+                sha256 = "{sha256}"
+                place.url = "file://{server}"
+                root = "src"
+                "#
+            );
+        }
         fixture.write("base.toml", &base_toml);
         fixture.write_toolchain(COMMIT);
         fixture.stand_in("rustup", RUSTUP);
@@ -230,17 +250,6 @@ impl Fixture {
         fixture
     }
 
-    /// Adds the base 1.96, in whose library/std/src/lines.rs one line differs.
-    pub fn add_base(&self) {
-        let next = self.cache.join("next.tar.xz");
-        fs::write(&next, archive(&LINES.replace("five", "cinq"))).unwrap();
-        let first = self.read("base.toml");
-        let second = first.replace("1.95\"", "1.96\"").replace(ARCHIVE, "next.tar.xz");
-        let [old, new] = [&self.archive, &next].map(|file| xtask::fetch::sha256(file).unwrap());
-        let (_, second) = second.split_once("[base.").unwrap();
-        self.write("base.toml", &format!("{first}\n[base.{}", second.replace(&old, &new)));
-    }
-
     /// Reads a file of the project.
     pub fn read(&self, path: impl AsRef<Path>) -> String {
         fs::read_to_string(self.root.join(path)).unwrap()
@@ -248,9 +257,7 @@ impl Fixture {
 
     /// Writes a file of the project. Creates its directory.
     pub fn write(&self, path: impl AsRef<Path>, text: &str) {
-        let file = self.root.join(path);
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, text).unwrap();
+        write(&self.root.join(path), text);
     }
 
     /// Writes a patch that changes the line of library/std/src/lib.rs.
@@ -284,15 +291,14 @@ impl Fixture {
 
     /// Puts a script onto the PATH, in front of this machine's programs.
     pub fn stand_in(&self, program: &str, script: &str) {
-        write_script(&self.bin.join(program), script);
+        write_script(&self.dir.join("bin").join(program), script);
     }
 
-    /// Puts a git onto the PATH that runs `first` if its arguments contain `pattern`.
-    pub fn stand_in_for_git(&self, pattern: &str, first: &str) {
-        let git = which::which("git").unwrap();
-        let script =
-            format!("case \"$*\" in *{pattern}*) {first};; esac\nexec '{}' \"$@\"", git.display());
-        self.stand_in("git", &script);
+    /// Puts a script onto the PATH that runs `first` if the arguments contain `pattern`, and then the real program.
+    pub fn wrap(&self, program: &str, pattern: &str, first: &str) {
+        let real = which::which(program).unwrap();
+        let first = format!("case \" $* \" in *{pattern}*) {first};; esac");
+        self.stand_in(program, &format!("{first}\nexec '{}' \"$@\"", real.display()));
     }
 
     /// Returns `xtask COMMAND`, started in the project as cargo starts it.
@@ -305,7 +311,7 @@ impl Fixture {
     /// Returns a command that runs in the project and finds the stand-ins.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let path = std::env::var_os("PATH").unwrap();
-        let path = std::iter::once(self.bin.clone()).chain(std::env::split_paths(&path));
+        let path = std::iter::once(self.dir.join("bin")).chain(std::env::split_paths(&path));
         let mut command = Command::new(program);
         command
             .current_dir(&self.root)
@@ -424,6 +430,11 @@ pub fn snapshot(directory: &Path, except: &[PathBuf]) -> Snapshot {
     found
 }
 
+fn write(path: &Path, text: impl AsRef<[u8]>) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
 pub fn write_script(path: &Path, script: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     // A process of its own writes. A program that another thread starts meanwhile would inherit this process's open
@@ -431,29 +442,4 @@ pub fn write_script(path: &Path, script: &str) {
     let mut tee = assert_cmd::Command::new("tee");
     tee.arg(path).write_stdin(format!("#!/bin/sh\n{script}\n")).assert().success();
     fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-/// A file in which lines around a change can differ.
-pub const LINES: &str = "one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine\n";
-
-/// Returns the archive of a base.
-pub fn archive(lines: &str) -> Vec<u8> {
-    let mut builder = tar::Builder::new(Vec::new());
-    for (name, text) in [
-        ("x.py", X_PY.replace("{host}", HOST).as_str()),
-        ("library/std/src/lib.rs", "hello\n"),
-        ("library/std/src/lines.rs", lines),
-        ("library/std/tests/old.rs", "hello\n"),
-        ("tests/ui/std/old.rs", "fn main() {}\n"),
-        ("vendor/left-out", "not wanted"),
-    ] {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(text.len() as u64);
-        header.set_mode(0o644);
-        let path = format!("rustc-1.95.0-src/{name}");
-        builder.append_data(&mut header, path, text.as_bytes()).unwrap();
-    }
-    let mut xz = assert_cmd::Command::new("xz");
-    let packed = xz.arg("-0").write_stdin(builder.into_inner().unwrap()).assert().success();
-    packed.get_output().stdout.clone()
 }
