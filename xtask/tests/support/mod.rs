@@ -51,10 +51,9 @@ if args == ["build", "library"]:
     sys.exit()
 libraries = os.path.join(out, "ci-rustc/lib/rustlib/{host}/lib")
 names = [name for name in sorted(os.listdir(libraries)) if name.endswith(".rlib")]
+print("x.py ran in", os.getcwd(), "with", args, "configured by", config)
 print("the std in the sysroot:", [open(os.path.join(libraries, name)).read() for name in names])
-print("x.py ran in", os.getcwd(), "with", args)
-print("git's variables:", [name for name in os.environ if name.startswith("GIT_")])
-print("configured by", config, flush=True)
+print("git's variables:", [name for name in os.environ if name.startswith("GIT_")], flush=True)
 sys.exit(int(os.environ.get("EXIT_CODE", "0")))
 "#;
 
@@ -163,22 +162,21 @@ impl Template {
 
 /// The directory for projects. Without TMPDIR, it is in memory if programs can run there: file systems on disks take a
 /// large part of the tests' processor time.
-static DISK: LazyLock<PathBuf> = LazyLock::new(|| {
-    let memory = PathBuf::from("/dev/shm");
-    let can_run = || {
-        let dir = tempfile::tempdir_in(&memory).ok()?;
+static DIRECTORY: LazyLock<PathBuf> = LazyLock::new(|| {
+    let can_run = |dir: TempDir| {
         write_script(&dir.path().join("script"), "");
-        Command::new(dir.path().join("script")).status().ok()
+        Command::new(dir.path().join("script")).status().is_ok()
     };
-    let is_free = std::env::var_os("TMPDIR").is_none() && can_run().is_some();
-    if is_free { memory } else { std::env::temp_dir() }
+    let is_free = std::env::var_os("TMPDIR").is_none();
+    let is_in_memory = is_free && tempfile::tempdir_in("/dev/shm").is_ok_and(can_run);
+    if is_in_memory { "/dev/shm".into() } else { std::env::temp_dir() }
 });
 
 static PREPARED: Template = Template::new();
 
 impl Fixture {
     fn empty() -> Fixture {
-        let temporary = tempfile::tempdir_in(&*DISK).unwrap();
+        let temporary = tempfile::tempdir_in(&*DIRECTORY).unwrap();
         let dir = temporary.path().to_owned();
         let root = dir.join("a checkout in Köln");
         Fixture {
