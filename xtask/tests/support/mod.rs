@@ -193,10 +193,9 @@ impl Fixture {
     /// Returns a project on which no command was run.
     pub fn new() -> Fixture {
         let fixture = Fixture::empty();
-        for directory in ["bin", "outside", "rustup/toolchains", "cache/rust-tcp-keepalive"] {
+        for directory in ["outside", "rustup/toolchains", "cache/rust-tcp-keepalive"] {
             fs::create_dir_all(fixture.dir.join(directory)).unwrap();
         }
-        fixture.write("../home/.gitconfig", GITCONFIG);
         let mut base_toml = SOURCES.to_owned();
         for (base, archive) in ["1.95", "1.96"].into_iter().zip(&*ARCHIVES) {
             let file = fixture.dir.join(format!("server/{base}.tar.xz"));
@@ -219,13 +218,29 @@ impl Fixture {
             );
         }
         fixture.write("base.toml", &base_toml);
-        fixture.write_toolchain(COMMIT);
-        fixture.stand_in("rustup", RUSTUP);
-        // This machine's rustc is not asked.
-        fixture.stand_in("rustc", "exit 1");
-        fixture.stand_in("cargo", "shift; exec \"$XTASK\" \"$@\"");
-        // Without site-packages, Python starts in a quarter of the time.
-        fixture.stand_in("python3", &format!("exec '{}' -S \"$@\"", *PYTHON));
+        let rustc = RUSTC.replace("{commit}", COMMIT).replace("{host}", HOST);
+        for (file, text) in [
+            ("home/.gitconfig", GITCONFIG),
+            ("toolchain/lib/rustlib/{host}/lib/libstd-0.rlib", "released std"),
+            ("toolchain/lib/rustlib/{host}/lib/librt.asan.a", "a run-time library"),
+            ("toolchain/lib/rustlib/components", "what rustup installed"),
+            ("toolchain/lib/librustc_driver.so", "the compiler itself"),
+            ("toolchain/share/doc/index.html", "documentation"),
+            ("toolchain/bin/rustc", rustc.as_str()),
+            ("toolchain/bin/cargo", ""),
+            ("toolchain/bin/rustdoc", ""),
+            ("toolchain/bin/rustfmt", ""),
+            ("toolchain/bin/clippy-driver", ""),
+            ("bin/rustup", RUSTUP),
+            // This machine's rustc is not asked.
+            ("bin/rustc", "exit 1"),
+            ("bin/cargo", "shift; exec \"$XTASK\" \"$@\""),
+            // Without site-packages, Python starts in a quarter of the time.
+            ("bin/python3", &format!("exec '{}' -S \"$@\"", *PYTHON)),
+        ] {
+            let path = fixture.dir.join(file.replace("{host}", HOST));
+            if file.contains("bin/") { write_script(&path, text) } else { write(&path, text) }
+        }
         fixture.write_patch("0001-first.patch", "hello", "hello, patched");
         fixture
     }
@@ -267,24 +282,6 @@ impl Fixture {
              diff --git a/{file} b/{file}\n--- a/{file}\n+++ b/{file}\n@@ -1 +1 @@\n-{from}\n+{to}\n"
         );
         self.write(Path::new("patches/1.95").join(name), &text);
-    }
-
-    /// Writes a toolchain whose compiler says that it was built from `commit`.
-    pub fn write_toolchain(&self, commit: &str) {
-        for (file, text) in [
-            ("lib/rustlib/{host}/lib/libstd-0.rlib", "released std"),
-            ("lib/rustlib/{host}/lib/librt.asan.a", "a run-time library"),
-            ("lib/rustlib/components", "what rustup installed"),
-            ("lib/librustc_driver.so", "the compiler itself"),
-            ("share/doc/index.html", "documentation"),
-        ] {
-            self.write(self.toolchain.join(file.replace("{host}", HOST)), text);
-        }
-        let rustc = RUSTC.replace("{commit}", commit).replace("{host}", HOST);
-        write_script(&self.toolchain.join("bin/rustc"), &rustc);
-        for program in ["cargo", "rustdoc", "rustfmt", "clippy-driver"] {
-            write_script(&self.toolchain.join("bin").join(program), "");
-        }
     }
 
     /// Puts a script onto the PATH, in front of this machine's programs.
