@@ -171,6 +171,10 @@ fn is_run_in(state: &str, command: &str) -> bool {
     }
 }
 
+/// The references of the tool, below .git/.
+const OF_TOOL: [&str; 4] =
+    ["refs/xtask", "logs/refs/xtask", "refs/remotes/origin", "logs/refs/remotes/origin"];
+
 /// The files of git that change when the tool moves the branch `series`.
 const OF_SERIES: [&str; 4] =
     [".git/index", ".git/logs/HEAD", ".git/logs/refs/heads/series", ".git/refs/heads/series"];
@@ -220,7 +224,8 @@ impl Session {
         let refs = self.git(&tree, "show-ref --head").unwrap_or_default();
         let rev = |name| refs.lines().find_map(|line| line.strip_suffix(name)?.strip_suffix(' '));
         let [head, series, last] = ["HEAD", "refs/heads/series", "refs/xtask/series"].map(rev);
-        let has_own = head.is_none() || head != last || head != series;
+        // The branch has no commit of its own.
+        let may_move = head.is_some() && head == last && head == series;
 
         let assert = self.fixture.run(command);
         let (said, code) = (stderr_of(&assert), assert.get_output().status.code());
@@ -244,17 +249,17 @@ impl Session {
             let old = old.as_deref().map(str::trim_end);
             let is_right = if let Ok(inside) = path.strip_prefix(&tree) {
                 let text = inside.to_str().unwrap();
-                if text.contains("/refs/xtask") {
-                    true // The tool's own.
-                } else if text.contains("/refs/remotes") {
-                    text.ends_with("remotes") || text.contains("origin")
-                } else if inside.starts_with(".git") {
-                    // The branch has no commit of its own, or is exported.
-                    OF_SERIES.contains(&text) && (is_export || !has_own)
-                } else {
+                match inside.strip_prefix(".git") {
+                    Ok(_) if OF_SERIES.contains(&text) => is_export || may_move,
+                    Ok(file) => {
+                        let is_of_tool = OF_TOOL.iter().any(|prefix| file.starts_with(prefix));
+                        is_of_tool || file.ends_with("refs/remotes")
+                    }
                     // The file has no edit.
-                    let show = format!("show {}:{text}", head.unwrap_or("none"));
-                    !is_export && !has_own && self.git(&tree, &show).as_deref() == old
+                    Err(_) => {
+                        let show = format!("show {}:{text}", head.unwrap_or("none"));
+                        !is_export && may_move && self.git(&tree, &show).as_deref() == old
+                    }
                 }
             } else if command == "toolchain --link" {
                 path.ends_with("rustup/toolchains/tcp-keepalive") && old.is_none()
@@ -264,7 +269,7 @@ impl Session {
             assert!(is_right, "{} changed: {case}", path.display());
         }
         if is_export {
-            let log = |tip: &str| {
+            let log = |tip| {
                 self.git(&tree, &format!("log --format=%T%an%ae%ad%B origin/base..{tip}")).unwrap()
             };
             assert!(log(head.unwrap()) == log("HEAD"), "{case}");
@@ -272,25 +277,24 @@ impl Session {
         true
     }
 
-    /// Returns whether an export may have changed a path: git, or the series, still has what was there.
+    /// Returns whether an export may have changed a file: the project's git, or the series, still has its old contents.
     fn may_export_change(&self, path: &Path, base: &str, old: Option<&str>) -> bool {
-        let root = &self.fixture.root;
-        let Ok(path) = path.strip_prefix(root) else { return false };
+        let Ok(path) = path.strip_prefix(&self.fixture.root) else { return false };
         let is_patch = path.starts_with(format!("patches/{base}"))
-            && path.extension().is_some_and(|extension| extension == "patch");
+            && path.extension() == Some("patch".as_ref());
         let is_mirrored =
-            base == "1.95" && ["library", "tests"].iter().any(|dir| path.starts_with(dir));
-        let Some(old) = old else { return is_patch || is_mirrored };
-        let has = |commit: &str| {
-            self.git(root, &format!("show {commit}:{}", path.display())).as_deref() == Some(old)
+            base == "1.95" && (path.starts_with("library") || path.starts_with("tests"));
+        let is_in_git = |commit: &str| {
+            let show = format!("show {commit}:{}", path.display());
+            self.git(&self.fixture.root, &show).as_deref() == old
         };
-        let is_in_series = || {
-            let mut tokens =
-                old.match_indices("userbyte").map(|(start, _)| &old[start..start + 12]);
+        let is_in_series = |old: &str| {
+            let mut tokens = old.match_indices("userbyte").map(|(start, _)| &old[start..][..12]);
             let log = self.git(&self.fixture.tree, "log -p --format=%B").unwrap_or_default();
-            tokens.all(|token| log.contains(token))
+            old.contains("userbyte") && tokens.all(|token| log.contains(token))
         };
-        (is_patch || is_mirrored) && (has("") || has("HEAD") || is_in_series())
+        (is_patch || is_mirrored)
+            && old.is_none_or(|old| is_in_git("") || is_in_git("HEAD") || is_in_series(old))
     }
 
     /// Returns git's output in a repository, if it succeeds.

@@ -51,10 +51,9 @@ if args == ["build", "library"]:
     sys.exit()
 libraries = os.path.join(out, "ci-rustc/lib/rustlib/{host}/lib")
 names = [name for name in sorted(os.listdir(libraries)) if name.endswith(".rlib")]
+print("x.py ran in", os.getcwd(), "with", args, "configured by", config)
 print("the std in the sysroot:", [open(os.path.join(libraries, name)).read() for name in names])
-print("x.py ran in", os.getcwd(), "with", args)
-print("git's variables:", [name for name in os.environ if name.startswith("GIT_")])
-print("configured by", config, flush=True)
+print("git's variables:", [name for name in os.environ if name.startswith("GIT_")], flush=True)
 sys.exit(int(os.environ.get("EXIT_CODE", "0")))
 "#;
 
@@ -163,22 +162,21 @@ impl Template {
 
 /// The directory for projects. Without TMPDIR, it is in memory if programs can run there: file systems on disks take a
 /// large part of the tests' processor time.
-static DISK: LazyLock<PathBuf> = LazyLock::new(|| {
-    let memory = PathBuf::from("/dev/shm");
-    let can_run = || {
-        let dir = tempfile::tempdir_in(&memory).ok()?;
+static DIRECTORY: LazyLock<PathBuf> = LazyLock::new(|| {
+    let can_run = |dir: TempDir| {
         write_script(&dir.path().join("script"), "");
-        Command::new(dir.path().join("script")).status().ok()
+        Command::new(dir.path().join("script")).status().is_ok()
     };
-    let is_free = std::env::var_os("TMPDIR").is_none() && can_run().is_some();
-    if is_free { memory } else { std::env::temp_dir() }
+    let is_free = std::env::var_os("TMPDIR").is_none();
+    let is_in_memory = is_free && tempfile::tempdir_in("/dev/shm").is_ok_and(can_run);
+    if is_in_memory { "/dev/shm".into() } else { std::env::temp_dir() }
 });
 
 static PREPARED: Template = Template::new();
 
 impl Fixture {
     fn empty() -> Fixture {
-        let temporary = tempfile::tempdir_in(&*DISK).unwrap();
+        let temporary = tempfile::tempdir_in(&*DIRECTORY).unwrap();
         let dir = temporary.path().to_owned();
         let root = dir.join("a checkout in Köln");
         Fixture {
@@ -195,10 +193,9 @@ impl Fixture {
     /// Returns a project on which no command was run.
     pub fn new() -> Fixture {
         let fixture = Fixture::empty();
-        for directory in ["bin", "outside", "rustup/toolchains", "cache/rust-tcp-keepalive"] {
+        for directory in ["outside", "rustup/toolchains", "cache/rust-tcp-keepalive"] {
             fs::create_dir_all(fixture.dir.join(directory)).unwrap();
         }
-        fixture.write("../home/.gitconfig", GITCONFIG);
         let mut base_toml = SOURCES.to_owned();
         for (base, archive) in ["1.95", "1.96"].into_iter().zip(&*ARCHIVES) {
             let file = fixture.dir.join(format!("server/{base}.tar.xz"));
@@ -221,13 +218,29 @@ impl Fixture {
             );
         }
         fixture.write("base.toml", &base_toml);
-        fixture.write_toolchain(COMMIT);
-        fixture.stand_in("rustup", RUSTUP);
-        // This machine's rustc is not asked.
-        fixture.stand_in("rustc", "exit 1");
-        fixture.stand_in("cargo", "shift; exec \"$XTASK\" \"$@\"");
-        // Without site-packages, Python starts in a quarter of the time.
-        fixture.stand_in("python3", &format!("exec '{}' -S \"$@\"", *PYTHON));
+        let rustc = RUSTC.replace("{commit}", COMMIT).replace("{host}", HOST);
+        for (file, text) in [
+            ("home/.gitconfig", GITCONFIG),
+            ("toolchain/lib/rustlib/{host}/lib/libstd-0.rlib", "released std"),
+            ("toolchain/lib/rustlib/{host}/lib/librt.asan.a", "a run-time library"),
+            ("toolchain/lib/rustlib/components", "what rustup installed"),
+            ("toolchain/lib/librustc_driver.so", "the compiler itself"),
+            ("toolchain/share/doc/index.html", "documentation"),
+            ("toolchain/bin/rustc", rustc.as_str()),
+            ("toolchain/bin/cargo", ""),
+            ("toolchain/bin/rustdoc", ""),
+            ("toolchain/bin/rustfmt", ""),
+            ("toolchain/bin/clippy-driver", ""),
+            ("bin/rustup", RUSTUP),
+            // This machine's rustc is not asked.
+            ("bin/rustc", "exit 1"),
+            ("bin/cargo", "shift; exec \"$XTASK\" \"$@\""),
+            // Without site-packages, Python starts in a quarter of the time.
+            ("bin/python3", &format!("exec '{}' -S \"$@\"", *PYTHON)),
+        ] {
+            let path = fixture.dir.join(file.replace("{host}", HOST));
+            if file.contains("bin/") { write_script(&path, text) } else { write(&path, text) }
+        }
         fixture.write_patch("0001-first.patch", "hello", "hello, patched");
         fixture
     }
@@ -269,24 +282,6 @@ impl Fixture {
              diff --git a/{file} b/{file}\n--- a/{file}\n+++ b/{file}\n@@ -1 +1 @@\n-{from}\n+{to}\n"
         );
         self.write(Path::new("patches/1.95").join(name), &text);
-    }
-
-    /// Writes a toolchain whose compiler says that it was built from `commit`.
-    pub fn write_toolchain(&self, commit: &str) {
-        for (file, text) in [
-            ("lib/rustlib/{host}/lib/libstd-0.rlib", "released std"),
-            ("lib/rustlib/{host}/lib/librt.asan.a", "a run-time library"),
-            ("lib/rustlib/components", "what rustup installed"),
-            ("lib/librustc_driver.so", "the compiler itself"),
-            ("share/doc/index.html", "documentation"),
-        ] {
-            self.write(self.toolchain.join(file.replace("{host}", HOST)), text);
-        }
-        let rustc = RUSTC.replace("{commit}", commit).replace("{host}", HOST);
-        write_script(&self.toolchain.join("bin/rustc"), &rustc);
-        for program in ["cargo", "rustdoc", "rustfmt", "clippy-driver"] {
-            write_script(&self.toolchain.join("bin").join(program), "");
-        }
     }
 
     /// Puts a script onto the PATH, in front of this machine's programs.
