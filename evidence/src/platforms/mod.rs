@@ -152,7 +152,8 @@ impl Platform {
         let needs = needs.chain(is_traced.then_some(tracer));
         let (names, install): (Vec<_>, BTreeSet<_>) =
             needs.filter(|(name, _)| !is_there(name)).unzip();
-        let install = Vec::from_iter(install).join(" && ");
+        // One command of apt-get installs all packages.
+        let install = Vec::from_iter(install).join(" && ").replace("&& apt-get install ", "");
         (!names.is_empty()).then(|| format!("no {}: {install}", names.join(", ")))
     }
 }
@@ -313,10 +314,18 @@ mod tests {
         let (at, mut platform) = table(&data).unwrap().remove(0);
         assert!(at.starts_with("evidence/platforms.toml:"), "{at}");
         (platform.processor, platform.program) = (None, Some("needs no strace".into()));
-        platform.needs = [("/is/there/not", "install A"), ("nor-this", "install B"), ("sh", "C")]
-            .map(|(name, install)| (name.into(), install.into()))
-            .into();
-        assert_eq!(platform.lack().unwrap(), "no /is/there/not, nor-this: install A && install B");
+        platform.needs = [
+            ("/is/there/not", "apt-get install b"),
+            ("nor-that", "cargo install c"),
+            ("nor-this", "apt-get install a"),
+            ("sh", "apt-get install d"),
+        ]
+        .map(|(name, install)| (name.into(), install.into()))
+        .into();
+        assert_eq!(
+            platform.lack().unwrap(),
+            "no /is/there/not, nor-that, nor-this: apt-get install a b && cargo install c"
+        );
     }
 
     #[test]
