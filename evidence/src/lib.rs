@@ -1,4 +1,4 @@
-//! The trials: checks of the series, made from data.
+//! The trials, which check the patch series.
 //!
 //! Each module in [`SUITES`] returns the trials of one suite. [`suite`] runs all trials in one test program.
 
@@ -19,7 +19,7 @@ pub mod targets;
 pub mod toolchain;
 pub mod upstream;
 
-/// The suites, the longest trials first.
+/// The suites, in the order in which their trials start: the longest trials first.
 pub const SUITES: [suite::Suite; 9] = [
     ("lab", lab::trials),
     ("upstream", upstream::trials),

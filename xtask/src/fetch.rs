@@ -14,7 +14,8 @@ use crate::owned::Owned;
 use crate::project::cache;
 use crate::run::CommandExt;
 
-/// Returns the first of the base's archives that is cached or can be downloaded, and its path.
+/// Returns the first of the base's archives that is cached, and its path. If none is cached, returns the first that can
+/// be downloaded.
 pub fn archive_of(base: &Base) -> Result<(&Archive, PathBuf)> {
     let advice = format!(
         "If you have the archive, or a clone of rust-lang/rust with commit {}, use it:\n  {} --source PATH",
@@ -29,8 +30,8 @@ pub fn cached(archive: &Archive) -> Result<PathBuf> {
     Ok(first_of(std::slice::from_ref(archive), "")?.1)
 }
 
-/// Returns the first archive that is cached or can be downloaded, and its path. `advice` ends the message if there is
-/// none.
+/// Returns the first archive that is cached, and its path. If none is cached, returns the first that can be downloaded.
+/// `advice` ends the error's message if no archive can be downloaded.
 fn first_of<'a>(archives: &'a [Archive], advice: &str) -> Result<(&'a Archive, PathBuf)> {
     let cache = cache()?;
     // Another clone of this repository may be downloading the archive.
@@ -171,7 +172,7 @@ fn with_apt(url: &str, partial: &Path) -> Result<()> {
 /// Returns the mirrors of Debian that this machine's apt uses.
 fn debian_mirrors() -> Result<Vec<String>> {
     if which::which("apt-get").is_err() || !Path::new(APT_HELPER).exists() {
-        bail!("this machine has no apt, which downloads from Debian's mirrors");
+        bail!("this machine has no apt, which is needed to download from Debian's mirrors");
     }
     // Prints the URLs of apt's indexes without fetching them. `apt-get indextargets` prints nothing if apt has no
     // lists yet, as in a container image.

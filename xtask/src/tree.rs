@@ -1,5 +1,6 @@
-//! `rust/`: the user's clone of the store. The tool creates it once. When the patches change, the tool moves the
-//! clone's branch `series` with `git switch`, which refuses to overwrite the user's changes.
+//! The clones of the store: the user's clone, `rust/` or `rust-1.98/`, and the tool's own clone for trials. When the
+//! patches change, the tool moves the branch `series` of the user's clone with `git switch`, which refuses to overwrite
+//! the user's changes.
 //!
 //! The state is in git's references, among them the tool's own `refs/xtask/series`.
 
@@ -89,8 +90,8 @@ impl Prepared {
         Ok(Prepared { project, base, compiler, store, tree, out, show: true })
     }
 
-    /// Opens a base with the tool's own clone, in `build/<base>/apart/`. Its files are always those of `patches/`,
-    /// whatever the user's clone contains.
+    /// Opens a base with the tool's own clone, in `build/<base>/apart/`. The clone has the base with
+    /// the patches in `patches/`, whatever the user's clone contains.
     pub fn apart(project: Project, base: Base) -> Result<Prepared> {
         let compiler = Compiler::find(&base)?;
         let store = Store::open(&project, &base, &compiler)?;
@@ -156,7 +157,7 @@ impl Tree {
         fs::write(new.join("bootstrap.toml"), text(BOOTSTRAP_TOML))?;
         fs::create_dir_all(new.join(".cargo"))?;
         fs::write(new.join(".cargo/config.toml"), text(CARGO_CONFIG))?;
-        // build/ may be on another file system, to which a rename is an error.
+        // build/ may be on another file system, and a rename from one file system to another is an error.
         Command::new("mv").arg(&new).arg(&self.src).run_quiet()?;
         Ok(true)
     }
@@ -182,7 +183,7 @@ impl Tree {
     }
 
     /// Moves the branch `series` to the store's series if the patches changed. Returns an error if the user has commits
-    /// of their own, or if git refuses.
+    /// of their own or is on another branch, unless HEAD contains the new series, or if git refuses.
     fn follow(&self, store: &Store) -> Result<()> {
         let (new, old) = (store.git.rev("series")?, self.git.rev(LAST_SERIES)?);
         if new == old {
@@ -230,8 +231,8 @@ impl Tree {
         Ok(if output.status.success() { Ok(()) } else { Err(stderr + "\n") })
     }
 
-    /// Moves the branch `series`, if it is checked out, to the exported series. The commits are equal but for their
-    /// hashes: the export checked that.
+    /// Moves the branch `series`, if it is checked out, to the exported series. The export checked that the exported
+    /// commits have the files, authors and messages of the clone's commits.
     pub fn switch_to_exported(&self, store: &Store) -> Result<()> {
         let new = store.git.rev("series")?;
         self.fetch(store)?;
@@ -255,7 +256,7 @@ impl Tree {
 
     /// Returns the error that says why the clone was not updated, and what to type.
     fn refusal(&self, old: &str, stderr: &str) -> Result<Error> {
-        let old = old.get(..12).context("a hash is longer")?;
+        let old = old.get(..12).context("the hash of the last series has fewer than 12 digits")?;
         let commits =
             self.git.stdout_of(&["log", "--format=  commit %h %s", &format!("{old}..HEAD")])?;
         let commits = if commits.is_empty() { commits } else { commits + "\n" };

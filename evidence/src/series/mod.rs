@@ -1,5 +1,5 @@
-//! Checks that an export of a series changes no file, and that the series is ready to be submitted. No trial checks
-//! that the patches apply: opening the base applies them.
+//! Checks that an export of a series changes no file, and that the series is ready to be submitted. The patches
+//! are applied when the base is opened, before the first trial: if that fails, no trial runs.
 
 mod fences;
 mod tidy;
@@ -55,7 +55,8 @@ fn check_archives(place: &Place) -> Result<Outcome> {
     )))
 }
 
-/// Checks that each commit has an author, a subject and a body, and that the series has texts for submitting.
+/// Checks that each commit has an author with a full email address, a subject and a body, and that the series has texts
+/// for submitting.
 fn check_descriptions(place: &Place) -> Result<Outcome> {
     let store = &place.opened().store;
     for commit in commits(store)? {
@@ -76,7 +77,7 @@ fn check_descriptions(place: &Place) -> Result<Outcome> {
     let read = |text: &PathBuf| Ok(fs::read_to_string(text)?.trim().to_owned());
     let contents = texts.iter().map(read).collect::<Result<Vec<_>>>()?;
     if contents.is_empty() || contents.contains(&String::new()) {
-        bail!("{} has no text 0000-*, or an empty one", shown(&patches));
+        bail!("{} has no text 0000-*, or one of these texts is empty", shown(&patches));
     }
     Ok(PASSED)
 }

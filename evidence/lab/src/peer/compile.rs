@@ -13,9 +13,11 @@ use crate::command;
 
 const SOURCE: &str = include_str!("../../programs/peer.rs");
 
-/// Compiles the program into the directory `out`, against the std of `sysroot` or with `methods`.
+/// Compiles the program into the directory `out`, against the std of `sysroot` or with `methods`. With socket2, writes
+/// a script instead. Returns the path of the program or script.
 pub fn compile(methods: Option<Methods>, sysroot: Option<&Path>, out: &Path) -> Result<PathBuf> {
-    // Another lab may run the old program in `out`, so rename replaces the file.
+    // Another lab may be running the old program in `out`, and a running program cannot be overwritten. A rename can
+    // replace it.
     let new = out.join(format!("peer-{}", process::id()));
     match methods {
         None => {
@@ -27,7 +29,7 @@ pub fn compile(methods: Option<Methods>, sysroot: Option<&Path>, out: &Path) -> 
         }
         Some(Methods::Noop) => run_rustc(Command::new("rustc").args(["--cfg", "noop"]), &new)?,
         Some(Methods::Socket2) => {
-            // The lab contains socket2, and the program as a module.
+            // The lab contains socket2, and the program as a module, so the script starts the lab.
             let lab = env::current_exe()?;
             fs::write(&new, format!("#!/bin/sh\nexec '{}' --peer\n", lab.display()))?;
             fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755))?;
