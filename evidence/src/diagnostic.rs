@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use cargo_metadata::diagnostic::{Diagnostic as Message, DiagnosticLevel};
 use cargo_metadata::{Artifact, Message as Line};
 
-/// A message of the compiler. `identity` is compared, because the rendered text has line numbers, which change with
-/// every edit.
+/// A message of the compiler. Two builds are compared by `identity`, because the rendered text has line numbers, which
+/// change with every edit.
 #[derive(Clone, Debug)]
 pub struct Diagnostic {
     pub identity: Identity,
@@ -31,16 +31,16 @@ impl Diagnostic {
     }
 }
 
-/// Returns the diagnostics that `series` has and `base` lacks. A diagnostic that `series` has twice and `base` once is
-/// new once. If the base has errors and the series has none, warnings do not count: the compiler looks for most
-/// warnings only if there is no error, so the base may have them, too.
+/// Returns the diagnostics that `series` has and `base` lacks. If `series` has a diagnostic twice and `base` has it once,
+/// it is returned once. If the base has errors and the series has none, warnings do not count: the compiler looks for
+/// most warnings only if there is no error, so the base may have them, too.
 pub fn added<'a>(base: &[Diagnostic], series: &'a [Diagnostic]) -> Vec<&'a Diagnostic> {
     let mut known = BTreeMap::<&Identity, usize>::new();
     for diagnostic in base {
         *known.entry(&diagnostic.identity).or_default() += 1;
     }
-    let mended = base.iter().any(Diagnostic::is_error) && !series.iter().any(Diagnostic::is_error);
-    let relevant = series.iter().filter(|diagnostic| diagnostic.is_error() || !mended);
+    let is_fixed = base.iter().any(Diagnostic::is_error) && !series.iter().any(Diagnostic::is_error);
+    let relevant = series.iter().filter(|diagnostic| diagnostic.is_error() || !is_fixed);
     relevant
         .filter(|diagnostic| match known.get_mut(&diagnostic.identity) {
             Some(left) if *left > 0 => {
@@ -59,14 +59,14 @@ pub struct Messages {
     pub artifacts: Vec<Artifact>,
 }
 
-/// Reads cargo's standard output; `library` is the directory of std's sources. A build script or a linker
-/// may print lines of text, too.
+/// Reads cargo's standard output; `library` is the directory of std's sources. Skips lines of text, which build scripts
+/// and linkers may print.
 pub fn read(stdout: &[u8], library: &Path) -> Result<Messages> {
     let mut messages = Messages::default();
     for line in String::from_utf8_lossy(stdout).lines().filter(|line| line.starts_with('{')) {
         match serde_json::from_str(line).with_context(|| format!("not cargo's JSON: {line}"))? {
-            Line::CompilerMessage(of) => {
-                messages.diagnostics.extend(diagnostic(of.message, library))
+            Line::CompilerMessage(line) => {
+                messages.diagnostics.extend(diagnostic(line.message, library))
             }
             Line::CompilerArtifact(artifact) => messages.artifacts.push(artifact),
             _ => {}
@@ -75,7 +75,7 @@ pub fn read(stdout: &[u8], library: &Path) -> Result<Messages> {
     Ok(messages)
 }
 
-/// Reads the standard error of rustc with `--error-format=json`. LLVM writes lines of text about a processor
+/// Reads the standard error of rustc with `--error-format=json`. Skips lines of text, which LLVM prints about a processor
 /// that it does not know.
 pub fn read_rustc(stderr: &[u8], library: &Path) -> Result<Vec<Diagnostic>> {
     let mut diagnostics = Vec::new();
@@ -93,7 +93,7 @@ pub fn rendered<'d>(diagnostics: impl IntoIterator<Item = &'d Diagnostic>) -> St
     rendered.collect::<Vec<_>>().join("\n")
 }
 
-/// Returns the last lines of a program's output.
+/// Returns the last 60 lines of a program's output.
 pub fn last_lines(printed: &[u8]) -> String {
     let text = String::from_utf8_lossy(printed);
     let lines: Vec<_> = text.trim_end().lines().collect();
@@ -101,7 +101,7 @@ pub fn last_lines(printed: &[u8]) -> String {
 }
 
 /// Returns the message with paths that are the same on every machine. Returns `None` for a message that only counts
-/// other messages.
+/// other messages, and for a failure note.
 fn diagnostic(message: Message, library: &Path) -> Option<Diagnostic> {
     let is_count = message.code.is_none()
         && message.spans.is_empty()
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(diagnostic.identity.code.as_deref(), Some("E0425"));
         assert_eq!(diagnostic.identity.file.as_deref(), Some("library/std/src/a.rs"));
         assert_eq!(diagnostic.rendered, "no\n --> library/std/src/a.rs:4:5\n");
-        // These messages only count others.
+        // These messages count other messages, or are failure notes.
         assert!(parse("error", "aborting due to 2 previous errors", "null", "").is_none());
         assert!(parse("warning", "1 warning emitted", "null", "").is_none());
         assert!(parse("failure-note", "For more information, try ...", "null", "").is_none());
