@@ -39,7 +39,8 @@ pub fn added<'a>(base: &[Diagnostic], series: &'a [Diagnostic]) -> Vec<&'a Diagn
     for diagnostic in base {
         *known.entry(&diagnostic.identity).or_default() += 1;
     }
-    let is_fixed = base.iter().any(Diagnostic::is_error) && !series.iter().any(Diagnostic::is_error);
+    let is_fixed =
+        base.iter().any(Diagnostic::is_error) && !series.iter().any(Diagnostic::is_error);
     let relevant = series.iter().filter(|diagnostic| diagnostic.is_error() || !is_fixed);
     relevant
         .filter(|diagnostic| match known.get_mut(&diagnostic.identity) {
