@@ -125,7 +125,8 @@ fn error_of_git_is_an_error() {
     let fixture = with_new_commit();
     let before = fixture.git("rev-parse HEAD origin/series");
     for command in ["'cat-file --batch-check'", "'cat-file blob'"] {
-        fixture.wrap("git", command, "echo 'error: broken' >&2; exit 1");
+        // It reads its input before it ends, as git does.
+        fixture.wrap("git", command, "cat >/dev/null; echo 'error: broken' >&2; exit 1");
         stop(&fixture, "cat-file").stderr(contains("nothing was").not());
     }
     assert_eq!(fixture.git("rev-parse HEAD origin/series"), before);
