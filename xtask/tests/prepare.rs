@@ -392,10 +392,10 @@ fn second_command_waits_for_the_first() {
 #[cfg(target_os = "linux")] // where there are two disks
 fn build_may_be_on_another_disk() {
     let fixture = Fixture::new();
-    // An ordinary user may not be allowed to write to /dev/shm. A link to the same disk is tested then.
+    // Programs may not be allowed to run in /dev/shm. A link to the same disk is tested then.
     let others = ["/dev/shm", "/var/tmp", "/tmp"].into_iter();
     let mut others = others.filter(|other| !fixture.dir.starts_with(other));
-    let disk = others.find_map(|other| tempfile::tempdir_in(other).ok()).unwrap();
+    let disk = others.find_map(support::directory_in).unwrap();
     symlink(disk.path(), fixture.root.join("build")).unwrap();
     fixture.run("x test library/std").success();
     fixture.commit("tests/ui/std/new.rs", "fn main() {}\n", "Add a ui test");

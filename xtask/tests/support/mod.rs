@@ -160,15 +160,21 @@ impl Template {
     }
 }
 
-/// The directory for projects. Without TMPDIR, it is in memory if programs can run there: file systems on disks take a
-/// large part of the tests' processor time.
+/// Makes a temporary directory, if programs can run there.
+pub fn directory_in(parent: &str) -> Option<TempDir> {
+    let dir = tempfile::tempdir_in(parent).ok()?;
+    let script = dir.path().join("script");
+    write_script(&script, "");
+    Command::new(&script).status().ok()?;
+    fs::remove_file(script).unwrap();
+    Some(dir)
+}
+
+/// The directory for projects. Without TMPDIR, it is in memory if possible: file systems on disks take a large part of
+/// the tests' processor time.
 static DIRECTORY: LazyLock<PathBuf> = LazyLock::new(|| {
-    let can_run = |dir: TempDir| {
-        write_script(&dir.path().join("script"), "");
-        Command::new(dir.path().join("script")).status().is_ok()
-    };
     let is_free = std::env::var_os("TMPDIR").is_none();
-    let is_in_memory = is_free && tempfile::tempdir_in("/dev/shm").is_ok_and(can_run);
+    let is_in_memory = is_free && directory_in("/dev/shm").is_some();
     if is_in_memory { "/dev/shm".into() } else { std::env::temp_dir() }
 });
 
