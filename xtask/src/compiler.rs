@@ -1,5 +1,6 @@
 //! Finds the compiler of a base: the installed release.
 
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -24,7 +25,7 @@ impl Compiler {
     pub fn find(base: &Base) -> Result<Compiler> {
         let mut failures = Vec::new();
         let sysroots = base.compiler.iter().map(|name| rustup_sysroot(name));
-        for sysroot in sysroots.chain([path_sysroot()]) {
+        for sysroot in sysroots.chain(iter::once_with(path_sysroot)) {
             match sysroot.and_then(Compiler::at).and_then(|compiler| compiler.require_base(base)) {
                 Ok(compiler) => return Ok(compiler),
                 Err(error) => failures.push(format!("- {error:#}\n")),
@@ -121,5 +122,8 @@ pub fn rustup_which(toolchain: &str, program: &str) -> Result<PathBuf> {
 }
 
 fn path_sysroot() -> Result<PathBuf> {
-    Ok(Command::new("rustc").clean_env().args(["--print", "sysroot"]).stdout_of()?.into())
+    let mut rustc = Command::new("rustc");
+    rustc.clean_env().args(["--print", "sysroot"]);
+    // The rustc on the PATH may be rustup's.
+    Ok(rustc.env("RUSTUP_AUTO_INSTALL", "0").stdout_of()?.into())
 }

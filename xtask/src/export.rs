@@ -71,21 +71,11 @@ fn exportable_head(tree: &Tree) -> Result<String> {
             tree.status()?
         );
     };
-    for name in [
-        "MERGE_HEAD",
-        "CHERRY_PICK_HEAD",
-        "REVERT_HEAD",
-        "rebase-apply",
-        "rebase-merge",
-        "BISECT_LOG",
-    ] {
-        let path = tree.git.stdout_of(&["rev-parse", "--git-path", name])?;
-        if tree.src.join(path).exists() {
-            bail!(
-                "{src} is in the middle of an operation. Finish or abort it:\n{}",
-                tree.status()?
-            );
-        }
+    let operations = "MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD rebase-apply rebase-merge BISECT_LOG";
+    let args = operations.split(' ').flat_map(|name| ["--git-path", name]);
+    let paths = tree.git.stdout_of(&Vec::from_iter(["rev-parse"].into_iter().chain(args)))?;
+    if paths.lines().any(|path| tree.src.join(path).exists()) {
+        bail!("{src} is in the middle of an operation. Finish or abort it:\n{}", tree.status()?);
     }
     let changes = tree.git.stdout_of(&["status", "--porcelain", "--ignore-submodules=none"])?;
     if !changes.is_empty() {

@@ -90,11 +90,13 @@ impl Git {
         run::announce(&command);
         #[expect(clippy::disallowed_methods, reason = "the input is written to a pipe")]
         let mut child = command.spawn().context("cannot run `git`")?;
-        child.stdin.take().context("git has no standard input")?.write_all(input)?;
+        let written = child.stdin.take().context("git has no standard input")?.write_all(input);
         let output = child.wait_with_output()?;
+        // A git that fails may not have read its input.
         if !output.status.success() {
             bail!("`{}` failed ({})", run::words(&command), output.status);
         }
+        written?;
         Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
     }
 
