@@ -133,7 +133,7 @@ fn download(archive: &Archive, partial: &Path) -> Result<()> {
     }
 }
 
-/// Downloads with curl, from its standard output: snap's curl may not write to hidden directories
+/// Downloads with curl, which writes to its standard output: snap's curl may not write to hidden directories
 /// (rust-lang/rust#107722).
 fn with_curl(url: &str, partial: &Path) -> Result<()> {
     let _step = Step::start(format!("downloading {url}"));

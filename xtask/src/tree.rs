@@ -182,8 +182,8 @@ impl Tree {
         )
     }
 
-    /// Moves the branch `series` to the store's series if the patches changed. Returns an error if the user has commits
-    /// of their own or is on another branch, unless HEAD contains the new series, or if git refuses.
+    /// Moves the branch `series` to the store's series if the patches changed and HEAD does not contain the new series.
+    /// Then it is an error if the user has commits of their own or is on another branch, or if git refuses.
     fn follow(&self, store: &Store) -> Result<()> {
         let (new, old) = (store.git.rev("series")?, self.git.rev(LAST_SERIES)?);
         if new == old {
