@@ -21,7 +21,7 @@ pub struct Identity {
     pub is_error: bool,
     pub code: Option<String>,
     pub message: String,
-    /// The path from `library/` on, or from the crate's name on.
+    /// The path that [`portable`] returns.
     pub file: Option<String>,
 }
 
@@ -101,7 +101,7 @@ pub fn last_lines(printed: &[u8]) -> String {
     lines[lines.len().saturating_sub(60)..].join("\n")
 }
 
-/// Returns the message with paths that are the same on every machine. Returns `None` for a message that only counts
+/// Returns the message with a path that is the same on every machine. Returns `None` for a message that only counts
 /// other messages, and for a failure note.
 fn diagnostic(message: Message, library: &Path) -> Option<Diagnostic> {
     let is_count = message.code.is_none()
