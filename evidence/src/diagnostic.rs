@@ -21,7 +21,7 @@ pub struct Identity {
     pub is_error: bool,
     pub code: Option<String>,
     pub message: String,
-    /// The path that [`portable`] returns.
+    /// The path that `portable` returns.
     pub file: Option<String>,
 }
 
