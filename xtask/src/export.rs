@@ -73,7 +73,7 @@ fn exportable_head(tree: &Tree) -> Result<String> {
     };
     let operations = "MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD rebase-apply rebase-merge BISECT_LOG";
     let args = operations.split(' ').flat_map(|name| ["--git-path", name]);
-    let paths = tree.git.stdout_of(&Vec::from_iter(["rev-parse"].into_iter().chain(args)))?;
+    let paths = tree.git.command(&["rev-parse"]).args(args).stdout_of()?;
     if paths.lines().any(|path| tree.src.join(path).exists()) {
         bail!("{src} is in the middle of an operation. Finish or abort it:\n{}", tree.status()?);
     }
